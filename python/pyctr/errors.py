@@ -1,0 +1,74 @@
+"""Every exception pyctr raises.
+
+PyctrError
+├── NotFound            a thing that was named does not exist
+├── Conflict            the thing exists already, or is in use
+├── InvalidArgument     what was asked for is malformed or out of range
+├── StateError          the thing is in a state that does not allow it
+├── CorruptData         data does not have the digest, size or form it must have
+├── KernelError         a system call failed (errno is set)
+├── CommandNotFound     the command to run was not found (exit code 127)
+├── CommandNotExecutable  the command to run cannot be executed (exit code 126)
+├── RegistryError       a registry refused or misbehaved
+└── BuildError          a Dockerfile line failed (line is set)
+
+A message is one line, lower case, without a full stop; advice for the user is in ``hint``.
+"""
+
+
+class PyctrError(Exception):
+    """Base of all; ``hint`` says what the user can do, ``errno`` is the kernel's number where it had one."""
+
+    hint: "str | None" = None
+    errno: "int | None" = None
+    exit_code: int = 125
+
+    def __init__(self, message: str, *, hint: "str | None" = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NotFound(PyctrError):
+    """A thing that was named does not exist."""
+
+
+class Conflict(PyctrError):
+    """The thing exists already, or is in use."""
+
+
+class InvalidArgument(PyctrError):
+    """What was asked for is malformed or out of range."""
+
+
+class StateError(PyctrError):
+    """The thing is in a state that does not allow it."""
+
+
+class CorruptData(PyctrError):
+    """Data does not have the digest, size or form it must have."""
+
+
+class KernelError(PyctrError):
+    """A system call failed."""
+
+
+class CommandNotFound(PyctrError):
+    """The command to run was not found."""
+
+    exit_code = 127
+
+
+class CommandNotExecutable(PyctrError):
+    """The command to run cannot be executed."""
+
+    exit_code = 126
+
+
+class RegistryError(PyctrError):
+    """A registry refused or misbehaved."""
+
+
+class BuildError(PyctrError):
+    """A Dockerfile line failed."""
+
+    line: "int | None" = None

@@ -1,0 +1,1 @@
+//! Layers: extract, diff, digest, codecs, whiteouts.

@@ -1,0 +1,15 @@
+//! Everything of pyctr that touches the kernel. Knows nothing of Python.
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+pub mod cgroup;
+pub mod error;
+#[cfg(feature = "layer")]
+pub mod layer;
+pub mod monitor;
+pub mod process;
+pub mod rootfs;
+pub mod seccomp;
+pub mod spec;
+pub mod sys;
+
+pub use error::{Error, Kind, Result};

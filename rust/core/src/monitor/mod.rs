@@ -1,0 +1,1 @@
+//! The one process that watches a container: stdio, terminal, logs, exit status, clean-up.

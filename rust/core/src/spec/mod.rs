@@ -1,0 +1,1 @@
+//! The OCI runtime specification: bytes to validated types.

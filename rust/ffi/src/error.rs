@@ -1,0 +1,33 @@
+//! The one place where core errors become Python exceptions (`pyctr.errors`).
+
+use pyctr_core::{Error, Kind};
+use pyo3::prelude::*;
+
+/// The exception class of `pyctr.errors` for a kind.
+fn class_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NotFound => "NotFound",
+        Kind::Conflict => "Conflict",
+        Kind::InvalidArgument => "InvalidArgument",
+        Kind::State => "StateError",
+        Kind::Corrupt => "CorruptData",
+        Kind::Kernel => "KernelError",
+        Kind::CommandNotFound => "CommandNotFound",
+        Kind::CommandNotExecutable => "CommandNotExecutable",
+    }
+}
+
+/// Turns a core error into the Python exception of its kind.
+pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
+    let build = || -> PyResult<Bound<'_, PyAny>> {
+        let class = py.import("pyctr.errors")?.getattr(class_name(error.kind))?;
+        let exception = class.call1((error.to_string(),))?;
+        exception.setattr("hint", error.hint.as_deref())?;
+        exception.setattr("errno", error.errno.map(rustix::io::Errno::raw_os_error))?;
+        Ok(exception)
+    };
+    match build() {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(failure) => failure,
+    }
+}

@@ -1,0 +1,3 @@
+//! `pyctr-runtime`: the OCI command line and the container monitor.
+
+fn main() {}
