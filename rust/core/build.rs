@@ -7,8 +7,7 @@ use std::{env, fs};
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let target = env::var("TARGET").unwrap_or_default();
-    let workspace =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
+    let workspace = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
     println!("cargo:rerun-if-changed=../init/src");
     println!("cargo:rerun-if-changed=../init/Cargo.toml");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -25,13 +24,7 @@ fn main() {
             "--bin",
             "pyctr-init",
         ])
-        .args([
-            "--features",
-            "freestanding",
-            "--target",
-            &target,
-            "--target-dir",
-        ])
+        .args(["--features", "freestanding", "--target", &target, "--target-dir"])
         .arg(out.join("init"))
         // Neither libc nor its start-up code; a fixed address needs no relocation; one page alignment keeps the file small.
         .env(

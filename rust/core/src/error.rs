@@ -48,11 +48,7 @@ pub struct Error {
 
 impl Error {
     /// A failed system call.
-    pub fn kernel(
-        operation: impl Into<String>,
-        object: impl AsObject,
-        errno: impl Into<Errno>,
-    ) -> Self {
+    pub fn kernel(operation: impl Into<String>, object: impl AsObject, errno: impl Into<Errno>) -> Self {
         Self {
             operation: operation.into(),
             object: object.as_object(),
@@ -64,12 +60,7 @@ impl Error {
     }
 
     /// A mistake of another kind than a failed system call.
-    pub fn new(
-        kind: Kind,
-        operation: impl Into<String>,
-        object: impl AsObject,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub fn new(kind: Kind, operation: impl Into<String>, object: impl AsObject, reason: impl Into<String>) -> Self {
         Self {
             operation: operation.into(),
             object: object.as_object(),
@@ -81,11 +72,7 @@ impl Error {
     }
 
     /// Malformed or out-of-range input.
-    pub fn invalid(
-        operation: impl Into<String>,
-        object: impl AsObject,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(operation: impl Into<String>, object: impl AsObject, reason: impl Into<String>) -> Self {
         Self::new(Kind::InvalidArgument, operation, object, reason)
     }
 
@@ -122,15 +109,7 @@ impl fmt::Display for Error {
             write!(f, ": {}", self.reason)?;
         }
         if let Some(errno) = self.errno {
-            write!(
-                f,
-                ": {}",
-                std::io::Error::from(errno)
-                    .to_string()
-                    .split(" (os error")
-                    .next()
-                    .unwrap_or_default()
-            )?;
+            write!(f, ": {}", std::io::Error::from(errno).to_string().split(" (os error").next().unwrap_or_default())?;
         }
         Ok(())
     }
@@ -181,9 +160,6 @@ mod tests {
     #[test]
     fn display_names_operation_object_and_errno() {
         let error = Error::kernel("mount proc on", "/proc", Errno::PERM);
-        assert_eq!(
-            error.to_string(),
-            "mount proc on /proc: Operation not permitted"
-        );
+        assert_eq!(error.to_string(), "mount proc on /proc: Operation not permitted");
     }
 }

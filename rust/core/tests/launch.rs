@@ -16,9 +16,7 @@ fn busybox() -> Option<Vec<u8>> {
         println!("skipped: needs root");
         return None;
     }
-    let found = std::fs::read("/bin/busybox")
-        .or_else(|_| std::fs::read("/usr/bin/busybox"))
-        .ok();
+    let found = std::fs::read("/bin/busybox").or_else(|_| std::fs::read("/usr/bin/busybox")).ok();
     if found.is_none() {
         println!("skipped: needs busybox-static");
     }
@@ -34,16 +32,10 @@ fn root_file_system(busybox: &[u8]) -> TempDir {
     let program = dir.path().join("bin/busybox");
     std::fs::write(&program, busybox).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    for applet in [
-        "sh", "cat", "id", "ls", "mount", "true", "hostname", "sleep", "touch", "stat", "readlink",
-    ] {
+    for applet in ["sh", "cat", "id", "ls", "mount", "true", "hostname", "sleep", "touch", "stat", "readlink"] {
         std::os::unix::fs::symlink("busybox", dir.path().join("bin").join(applet)).unwrap();
     }
-    std::fs::write(
-        dir.path().join("etc/passwd"),
-        "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n").unwrap();
     std::fs::write(dir.path().join("etc/group"), "root:x:0:\ndisk:x:6:web\n").unwrap();
     dir
 }
@@ -90,10 +82,7 @@ impl Container {
             stdio: Stdio::Descriptors([null.as_fd(), out, error]),
             cgroup: None,
             seccomp: SeccompChoice::Unconfined,
-            user: user.map(|user| UserRequest {
-                user: user.to_owned(),
-                additional_groups: Vec::new(),
-            }),
+            user: user.map(|user| UserRequest { user: user.to_owned(), additional_groups: Vec::new() }),
             gate: None,
             preserve_fds: 0,
             no_pivot: false,
@@ -109,36 +98,25 @@ impl Container {
         let child = self.start(spec, &writer, user)?;
         drop(writer);
         let mut text = String::new();
-        std::fs::File::from(reader)
-            .read_to_string(&mut text)
-            .unwrap();
+        std::fs::File::from(reader).read_to_string(&mut text).unwrap();
         let status =
-            rustix::process::waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)
-                .unwrap()
-                .unwrap();
+            rustix::process::waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
         Ok((text, status.exit_status().unwrap_or(-1)))
     }
 }
 
 fn container() -> Option<Container> {
-    Some(Container {
-        root: root_file_system(&busybox()?),
-    })
+    Some(Container { root: root_file_system(&busybox()?) })
 }
 
 fn run(container: &Container, script: &str) -> (String, i32) {
-    container
-        .run(&spec(&["sh", "-c", script], |_| {}), None)
-        .unwrap()
+    container.run(&spec(&["sh", "-c", script], |_| {}), None).unwrap()
 }
 
 #[test]
 fn process_one_has_its_own_namespaces() {
     let Some(container) = container() else { return };
-    let (text, code) = run(
-        &container,
-        "echo $$; hostname; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'; exit 7",
-    );
+    let (text, code) = run(&container, "echo $$; hostname; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'; exit 7");
     assert_eq!((text.as_str(), code), ("1\nbox\nsh\n3\n", 7));
 }
 
@@ -167,19 +145,10 @@ fn devices_and_links_are_there() {
 fn capabilities_are_exactly_those_asked_for() {
     let Some(container) = container() else { return };
     let (text, _) = run(&container, "cat /proc/self/status | grep Cap");
-    let sets: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .collect();
+    let sets: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(
         sets,
-        [
-            "0000000000000000",
-            "0000000000000020",
-            "0000000000000020",
-            "0000000000000020",
-            "0000000000000000"
-        ]
+        ["0000000000000000", "0000000000000020", "0000000000000020", "0000000000000020", "0000000000000000"]
     );
 }
 
@@ -205,64 +174,43 @@ fn no_descriptor_leaks_into_the_container() {
 #[test]
 fn user_is_found_by_name_with_groups_and_home() {
     let Some(container) = container() else { return };
-    let (text, _) = container
-        .run(&spec(&["sh", "-c", "id; echo $HOME"], |_| {}), Some("web"))
-        .unwrap();
+    let (text, _) = container.run(&spec(&["sh", "-c", "id; echo $HOME"], |_| {}), Some("web")).unwrap();
     assert_eq!(text, "uid=33(web) gid=33 groups=6(disk)\n/srv\n");
 }
 
 #[test]
 fn unknown_user_is_an_error_not_root() {
     let Some(container) = container() else { return };
-    let error = container
-        .run(&spec(&["id"], |_| {}), Some("nobody"))
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "find user nobody: no matching entries in passwd file"
-    );
+    let error = container.run(&spec(&["id"], |_| {}), Some("nobody")).unwrap_err();
+    assert_eq!(error.to_string(), "find user nobody: no matching entries in passwd file");
 }
 
 #[test]
 fn missing_and_unusable_commands_are_told_apart() {
     let Some(container) = container() else { return };
-    let missing = container
-        .run(&spec(&["nothing"], |_| {}), None)
-        .unwrap_err();
+    let missing = container.run(&spec(&["nothing"], |_| {}), None).unwrap_err();
     assert_eq!(
         (missing.kind, missing.to_string().as_str()),
-        (
-            Kind::CommandNotFound,
-            "exec nothing: executable file not found in $PATH"
-        )
+        (Kind::CommandNotFound, "exec nothing: executable file not found in $PATH")
     );
-    let unusable = container
-        .run(&spec(&["/etc/passwd"], |_| {}), None)
-        .unwrap_err();
+    let unusable = container.run(&spec(&["/etc/passwd"], |_| {}), None).unwrap_err();
     assert_eq!(unusable.kind, Kind::CommandNotExecutable);
 }
 
 #[test]
 fn working_directory_is_made() {
     let Some(container) = container() else { return };
-    let spec = spec(&["sh", "-c", "pwd"], |value| {
-        value["process"]["cwd"] = "/a/b".into()
-    });
+    let spec = spec(&["sh", "-c", "pwd"], |value| value["process"]["cwd"] = "/a/b".into());
     assert_eq!(container.run(&spec, None).unwrap().0, "/a/b\n");
 }
 
 #[test]
 fn read_only_root_is_read_only() {
     let Some(container) = container() else { return };
-    let spec = spec(
-        &["sh", "-c", "touch /x 2>&1; touch /dev/x && echo dev"],
-        |value| value["root"]["readonly"] = true.into(),
-    );
+    let spec =
+        spec(&["sh", "-c", "touch /x 2>&1; touch /dev/x && echo dev"], |value| value["root"]["readonly"] = true.into());
     let (text, _) = container.run(&spec, None).unwrap();
-    assert!(
-        text.contains("Read-only file system") && text.contains("dev"),
-        "{text}"
-    );
+    assert!(text.contains("Read-only file system") && text.contains("dev"), "{text}");
 }
 
 #[test]
@@ -271,10 +219,7 @@ fn proc_that_is_a_link_is_refused() {
     std::fs::remove_dir(container.root.path().join("proc")).unwrap();
     std::os::unix::fs::symlink("/tmp", container.root.path().join("proc")).unwrap();
     let error = container.run(&spec(&["true"], |_| {}), None).unwrap_err();
-    assert!(
-        error.to_string().starts_with("mount proc on /proc"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("mount proc on /proc"), "{error}");
 }
 
 #[test]
@@ -303,7 +248,8 @@ fn bind_mount_through_a_link_into_proc_is_refused() {
     let Some(container) = container() else { return };
     std::os::unix::fs::symlink("/proc", container.root.path().join("data")).unwrap();
     let spec = spec(&["true"], |value| {
-        let mount = serde_json::json!({"destination": "/data/sys", "type": "bind", "source": "/tmp", "options": ["bind"]});
+        let mount =
+            serde_json::json!({"destination": "/data/sys", "type": "bind", "source": "/tmp", "options": ["bind"]});
         value["mounts"].as_array_mut().unwrap().push(mount);
     });
     let error = container.run(&spec, None).unwrap_err();
@@ -313,46 +259,24 @@ fn bind_mount_through_a_link_into_proc_is_refused() {
 #[test]
 fn user_namespace_maps_root() {
     let Some(container) = container() else { return };
-    let spec = spec(
-        &[
-            "sh",
-            "-c",
-            "id -u; cat /proc/self/uid_map; echo x > /dev/null && echo dev",
-        ],
-        |value| {
-            value["linux"]["namespaces"]
-                .as_array_mut()
-                .unwrap()
-                .push(serde_json::json!({"type": "user"}));
-            for key in ["uidMappings", "gidMappings"] {
-                value["linux"][key] =
-                    serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-            }
-        },
-    );
+    let spec = spec(&["sh", "-c", "id -u; cat /proc/self/uid_map; echo x > /dev/null && echo dev"], |value| {
+        value["linux"]["namespaces"].as_array_mut().unwrap().push(serde_json::json!({"type": "user"}));
+        for key in ["uidMappings", "gidMappings"] {
+            value["linux"][key] = serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        }
+    });
     // What leads to the root must be passable for the mapped ids.
-    std::fs::set_permissions(
-        container.root.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    std::fs::set_permissions(container.root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (text, _) = container.run(&spec, None).unwrap();
-    assert!(
-        text.starts_with("0\n") && text.contains("100000") && text.ends_with("dev\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("0\n") && text.contains("100000") && text.ends_with("dev\n"), "{text}");
 }
 
 #[test]
 fn time_namespace_has_its_offsets() {
     let Some(container) = container() else { return };
     let spec = spec(&["cat", "/proc/uptime"], |value| {
-        value["linux"]["namespaces"]
-            .as_array_mut()
-            .unwrap()
-            .push(serde_json::json!({"type": "time"}));
-        value["linux"]["timeOffsets"] =
-            serde_json::json!({"boottime": {"secs": 1_000_000, "nanosecs": 0}});
+        value["linux"]["namespaces"].as_array_mut().unwrap().push(serde_json::json!({"type": "time"}));
+        value["linux"]["timeOffsets"] = serde_json::json!({"boottime": {"secs": 1_000_000, "nanosecs": 0}});
     });
     let (text, _) = container.run(&spec, None).unwrap();
     let uptime_s: f64 = text.split(' ').next().unwrap().parse().unwrap();
@@ -362,9 +286,7 @@ fn time_namespace_has_its_offsets() {
 #[test]
 fn failed_start_leaves_no_process() {
     let Some(container) = container() else { return };
-    let _ = container
-        .run(&spec(&["nothing"], |_| {}), None)
-        .unwrap_err();
+    let _ = container.run(&spec(&["nothing"], |_| {}), None).unwrap_err();
     assert!(
         rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG).is_err(),
         "no child is left to wait for"

@@ -20,11 +20,7 @@ pub fn json_loads<'py>(py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bo
 /// Serialises dict, list, tuple, str, int, float, bool and None to UTF-8 bytes; indent is a number of spaces or None.
 #[pyfunction]
 #[pyo3(signature = (value, *, indent=None, sort_keys=false))]
-pub fn json_dumps(
-    value: &Bound<'_, PyAny>,
-    indent: Option<usize>,
-    sort_keys: bool,
-) -> PyResult<Vec<u8>> {
+pub fn json_dumps(value: &Bound<'_, PyAny>, indent: Option<usize>, sort_keys: bool) -> PyResult<Vec<u8>> {
     let mut value = from_python(value)?;
     if sort_keys {
         value.sort_all_objects();
@@ -65,19 +61,14 @@ fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>>
     })
 }
 
-fn number_to_python<'py>(
-    py: Python<'py>,
-    number: &serde_json::Number,
-) -> PyResult<Bound<'py, PyAny>> {
+fn number_to_python<'py>(py: Python<'py>, number: &serde_json::Number) -> PyResult<Bound<'py, PyAny>> {
     if let Some(integer) = number.as_i64() {
         return Ok(integer.into_pyobject(py)?.into_any());
     }
     if let Some(integer) = number.as_u64() {
         return Ok(integer.into_pyobject(py)?.into_any());
     }
-    let float = number
-        .as_f64()
-        .ok_or_else(|| PyValueError::new_err("number out of range"))?;
+    let float = number.as_f64().ok_or_else(|| PyValueError::new_err("number out of range"))?;
     Ok(PyFloat::new(py, float).into_any())
 }
 
@@ -110,21 +101,10 @@ fn from_python(value: &Bound<'_, PyAny>) -> PyResult<Value> {
         return Ok(Value::Object(members));
     }
     if let Ok(list) = value.cast::<PyList>() {
-        return list
-            .iter()
-            .map(|item| from_python(&item))
-            .collect::<PyResult<Vec<_>>>()
-            .map(Value::Array);
+        return list.iter().map(|item| from_python(&item)).collect::<PyResult<Vec<_>>>().map(Value::Array);
     }
     if let Ok(tuple) = value.cast::<PyTuple>() {
-        return tuple
-            .iter()
-            .map(|item| from_python(&item))
-            .collect::<PyResult<Vec<_>>>()
-            .map(Value::Array);
+        return tuple.iter().map(|item| from_python(&item)).collect::<PyResult<Vec<_>>>().map(Value::Array);
     }
-    Err(PyTypeError::new_err(format!(
-        "not JSON: {}",
-        value.get_type().name()?
-    )))
+    Err(PyTypeError::new_err(format!("not JSON: {}", value.get_type().name()?)))
 }

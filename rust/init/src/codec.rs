@@ -127,13 +127,7 @@ impl<'a> Strings<'a> {
     /// The strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
         let mut reader = Reader::new(self.bytes);
-        core::iter::from_fn(move || {
-            if reader.is_empty() {
-                None
-            } else {
-                <&CStr>::decode(&mut reader).ok()
-            }
-        })
+        core::iter::from_fn(move || if reader.is_empty() { None } else { <&CStr>::decode(&mut reader).ok() })
     }
 }
 
@@ -142,9 +136,7 @@ impl<'a> Field<'a> for Strings<'a> {
         self.bytes.encode(sink);
     }
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        Ok(Self {
-            bytes: <&[u8]>::decode(reader)?,
-        })
+        Ok(Self { bytes: <&[u8]>::decode(reader)? })
     }
 }
 
@@ -167,9 +159,7 @@ impl<'a> Numbers<'a> {
 
     /// The numbers in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.bytes
-            .chunks_exact(4)
-            .map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
+        self.bytes.chunks_exact(4).map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
     }
 }
 
@@ -178,8 +168,6 @@ impl<'a> Field<'a> for Numbers<'a> {
         self.bytes.encode(sink);
     }
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        Ok(Self {
-            bytes: <&[u8]>::decode(reader)?,
-        })
+        Ok(Self { bytes: <&[u8]>::decode(reader)? })
     }
 }

@@ -35,9 +35,7 @@ extern "C" fn main(stack: *const usize) -> ! {
     }
     // SAFETY: argv strings are NUL-terminated and live until exec.
     let (ops, channel) = unsafe { (sys::string_at(first), sys::string_at(second)) };
-    let (Some(ops), Some(channel)) = (number(ops), number(channel)) else {
-        sys::exit(USAGE)
-    };
+    let (Some(ops), Some(channel)) = (number(ops), number(channel)) else { sys::exit(USAGE) };
     // No process of a container that is joined may look into this one: its descriptors are the host's (CVE-2016-9962).
     let _ = sys::prctl(PR_SET_DUMPABLE, [0; 4]);
     let _ = sys::prctl(PR_SET_NAME, [c"pyctr-init".as_ptr() as usize, 0, 0, 0]);
@@ -97,11 +95,7 @@ mod memory {
     unsafe extern "C" fn memcpy(target: *mut u8, source: *const u8, count: usize) -> *mut u8 {
         for index in 0..count {
             // SAFETY: promised by the caller.
-            unsafe {
-                target
-                    .add(index)
-                    .write_volatile(source.add(index).read_volatile())
-            };
+            unsafe { target.add(index).write_volatile(source.add(index).read_volatile()) };
         }
         target
     }
@@ -125,20 +119,12 @@ mod memory {
         if (target as usize) <= source as usize {
             for index in 0..count {
                 // SAFETY: promised by the caller; forward is right when the target lies below.
-                unsafe {
-                    target
-                        .add(index)
-                        .write_volatile(source.add(index).read_volatile())
-                };
+                unsafe { target.add(index).write_volatile(source.add(index).read_volatile()) };
             }
         } else {
             for index in (0..count).rev() {
                 // SAFETY: promised by the caller; backward is right when the target lies above.
-                unsafe {
-                    target
-                        .add(index)
-                        .write_volatile(source.add(index).read_volatile())
-                };
+                unsafe { target.add(index).write_volatile(source.add(index).read_volatile()) };
             }
         }
         target
@@ -150,12 +136,7 @@ mod memory {
     unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
         for index in 0..count {
             // SAFETY: promised by the caller.
-            let (a, b) = unsafe {
-                (
-                    left.add(index).read_volatile(),
-                    right.add(index).read_volatile(),
-                )
-            };
+            let (a, b) = unsafe { (left.add(index).read_volatile(), right.add(index).read_volatile()) };
             if a != b {
                 return i32::from(a) - i32::from(b);
             }

@@ -287,15 +287,9 @@ impl Message {
             u32::decode(&mut reader)?,
         );
         match kind {
-            1 => Ok(Self::Failed {
-                index: a,
-                errno: b,
-                step: c,
-            }),
+            1 => Ok(Self::Failed { index: a, errno: b, step: c }),
             2 => Ok(Self::Reached { stage: a }),
-            3 => Ok(Self::Forked {
-                pid: a.cast_signed(),
-            }),
+            3 => Ok(Self::Forked { pid: a.cast_signed() }),
             4 => Ok(Self::Console),
             5 => Ok(Self::SeccompListener),
             _ => Err(Malformed),
@@ -311,9 +305,7 @@ mod tests {
     #[test]
     fn every_field_kind_survives_encoding() {
         let mut list = Vec::new();
-        Strings::push(c"mode=755", &mut |bytes: &[u8]| {
-            list.extend_from_slice(bytes)
-        });
+        Strings::push(c"mode=755", &mut |bytes: &[u8]| list.extend_from_slice(bytes));
         Strings::push(c"", &mut |bytes: &[u8]| list.extend_from_slice(bytes));
         let ops = [
             SetupOp::Mount {
@@ -325,17 +317,8 @@ mod tests {
                 propagation: 0,
                 strict: true,
             },
-            SetupOp::User {
-                uid: 7,
-                gid: 8,
-                groups: Numbers::new(&[1, 0, 0, 0]),
-                set_groups: true,
-            },
-            SetupOp::Stdio {
-                stdin: -1,
-                stdout: 4,
-                stderr: 5,
-            },
+            SetupOp::User { uid: 7, gid: 8, groups: Numbers::new(&[1, 0, 0, 0]), set_groups: true },
+            SetupOp::Stdio { stdin: -1, stdout: 4, stderr: 5 },
         ];
         let mut bytes = Vec::new();
         for op in &ops {
@@ -353,20 +336,13 @@ mod tests {
         let mut bytes = Vec::new();
         SetupOp::Hostname { name: c"box" }.encode(&mut |part: &[u8]| bytes.extend_from_slice(part));
         for cut in 0..bytes.len() {
-            assert_eq!(
-                SetupOp::decode(&mut Reader::new(&bytes[..cut])),
-                Err(Malformed)
-            );
+            assert_eq!(SetupOp::decode(&mut Reader::new(&bytes[..cut])), Err(Malformed));
         }
     }
 
     #[test]
     fn message_survives_the_wire() {
-        let message = Message::Failed {
-            index: 3,
-            errno: 2,
-            step: 9,
-        };
+        let message = Message::Failed { index: 3, errno: 2, step: 9 };
         assert_eq!(Message::from_bytes(&message.to_bytes()), Ok(message));
     }
 

@@ -16,11 +16,7 @@ pub struct Join {
 impl Cgroup {
     /// x
     pub fn join(&self) -> crate::Result<Join> {
-        Ok(Join {
-            v2_dir: None,
-            v1_tasks: vec![],
-            v2_procs: None,
-        })
+        Ok(Join { v2_dir: None, v1_tasks: vec![], v2_procs: None })
     }
     /// x
     pub fn is_unified(&self) -> bool {

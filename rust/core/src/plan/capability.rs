@@ -54,10 +54,7 @@ pub fn number(capability: Capability) -> u32 {
 
 /// A set as a bit mask; an absent one is empty.
 pub fn mask(set: Option<&Capabilities>) -> u64 {
-    set.map_or(0, |set| {
-        set.iter()
-            .fold(0, |mask, &capability| mask | 1 << number(capability))
-    })
+    set.map_or(0, |set| set.iter().fold(0, |mask, &capability| mask | 1 << number(capability)))
 }
 
 /// The five sets of a process as bit masks.
@@ -102,11 +99,7 @@ mod tests {
 
     #[test]
     fn mask_sets_the_kernel_bits() {
-        let set = Capabilities::from([
-            Capability::Chown,
-            Capability::SysAdmin,
-            Capability::CheckpointRestore,
-        ]);
+        let set = Capabilities::from([Capability::Chown, Capability::SysAdmin, Capability::CheckpointRestore]);
         assert_eq!(mask(Some(&set)), 1 | SYS_ADMIN | 1 << 40);
     }
 }

@@ -58,51 +58,28 @@ pub fn plan(asked: &[LinuxDevice]) -> Result<Vec<DevicePlan>> {
     for (path, major, minor) in DEFAULT_DEVICES {
         let path = super::c_string("device", path.as_bytes())?;
         if asked.iter().all(|device| device.path != path) {
-            devices.push(DevicePlan {
-                path,
-                mode: S_IFCHR | 0o666,
-                device: encode(major, minor),
-                uid: 0,
-                gid: 0,
-            });
+            devices.push(DevicePlan { path, mode: S_IFCHR | 0o666, device: encode(major, minor), uid: 0, gid: 0 });
         }
     }
     // /dev/ptmx is the link into the container's devpts, never the host's multiplexer.
-    devices.extend(
-        asked
-            .into_iter()
-            .filter(|device| device.path.as_c_str() != c"/dev/ptmx"),
-    );
+    devices.extend(asked.into_iter().filter(|device| device.path.as_c_str() != c"/dev/ptmx"));
     Ok(devices)
 }
 
 fn plan_one(device: &LinuxDevice) -> Result<DevicePlan> {
     let number = |value: i64| {
-        u64::try_from(value).map_err(|_| {
-            Error::invalid(
-                "read device",
-                device.path(),
-                format!("number {value} is negative"),
-            )
-        })
+        u64::try_from(value)
+            .map_err(|_| Error::invalid("read device", device.path(), format!("number {value} is negative")))
     };
     let kind = match device.typ() {
         LinuxDeviceType::B => S_IFBLK,
         LinuxDeviceType::P => S_IFIFO,
         LinuxDeviceType::C | LinuxDeviceType::U => S_IFCHR,
         LinuxDeviceType::A => {
-            return Err(Error::invalid(
-                "read device",
-                device.path(),
-                "type a is for rules only",
-            ));
+            return Err(Error::invalid("read device", device.path(), "type a is for rules only"));
         }
     };
-    let device_number = if kind == S_IFIFO {
-        0
-    } else {
-        encode(number(device.major())?, number(device.minor())?)
-    };
+    let device_number = if kind == S_IFIFO { 0 } else { encode(number(device.major())?, number(device.minor())?) };
     Ok(DevicePlan {
         path: clean_path(device.path())?,
         mode: kind | (device.file_mode().unwrap_or(0o666) & 0o7777),
@@ -159,13 +136,8 @@ mod tests {
 
     #[test]
     fn negative_number_is_refused() {
-        let bad = LinuxDeviceBuilder::default()
-            .path("/dev/x")
-            .typ(LinuxDeviceType::B)
-            .major(-1)
-            .minor(0)
-            .build()
-            .unwrap();
+        let bad =
+            LinuxDeviceBuilder::default().path("/dev/x").typ(LinuxDeviceType::B).major(-1).minor(0).build().unwrap();
         assert!(plan(&[bad]).is_err());
     }
 }

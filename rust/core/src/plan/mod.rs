@@ -38,14 +38,7 @@ impl SetupList {
     /// The operations in order.
     pub fn ops(&self) -> Vec<SetupOp<'_>> {
         let mut reader = Reader::new(&self.bytes);
-        std::iter::from_fn(|| {
-            if reader.is_empty() {
-                None
-            } else {
-                SetupOp::decode(&mut reader).ok()
-            }
-        })
-        .collect()
+        std::iter::from_fn(|| if reader.is_empty() { None } else { SetupOp::decode(&mut reader).ok() }).collect()
     }
 
     /// The operation with this index.
@@ -89,13 +82,8 @@ impl StringList {
 
 /// A C string, or an error that names what held the NUL.
 pub fn c_string(what: &str, text: &[u8]) -> Result<CString> {
-    CString::new(text).map_err(|_| {
-        Error::invalid(
-            "read",
-            what,
-            format!("NUL byte in {:?}", String::from_utf8_lossy(text)),
-        )
-    })
+    CString::new(text)
+        .map_err(|_| Error::invalid("read", what, format!("NUL byte in {:?}", String::from_utf8_lossy(text))))
 }
 
 /// A path inside the root as a clean absolute C string: no `.`, `..`, doubled or trailing slashes.
@@ -112,10 +100,7 @@ pub fn clean_path(path: &Path) -> Result<CString> {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    c_string(
-        "path",
-        std::os::unix::ffi::OsStrExt::as_bytes(clean.as_os_str()),
-    )
+    c_string("path", std::os::unix::ffi::OsStrExt::as_bytes(clean.as_os_str()))
 }
 
 #[cfg(test)]
@@ -125,13 +110,9 @@ mod tests {
 
     #[test]
     fn clean_path_never_leaves_the_root() {
-        for (dirty, clean) in [
-            ("/a/../../b", c"/b"),
-            ("a//b/./c/", c"/a/b/c"),
-            ("/", c"/"),
-            ("..", c"/"),
-            ("/proc/../proc", c"/proc"),
-        ] {
+        for (dirty, clean) in
+            [("/a/../../b", c"/b"), ("a//b/./c/", c"/a/b/c"), ("/", c"/"), ("..", c"/"), ("/proc/../proc", c"/proc")]
+        {
             assert_eq!(clean_path(Path::new(dirty)).unwrap().as_c_str(), clean);
         }
     }
@@ -141,10 +122,7 @@ mod tests {
         let mut list = SetupList::default();
         list.push(&SetupOp::Hostname { name: c"one" });
         list.push(&SetupOp::LoopbackUp {});
-        assert_eq!(
-            list.ops(),
-            [SetupOp::Hostname { name: c"one" }, SetupOp::LoopbackUp {}]
-        );
+        assert_eq!(list.ops(), [SetupOp::Hostname { name: c"one" }, SetupOp::LoopbackUp {}]);
         assert_eq!(list.get(1), Some(SetupOp::LoopbackUp {}));
         assert_eq!(list.get(2), None);
     }

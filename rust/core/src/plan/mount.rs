@@ -87,13 +87,7 @@ fn propagation(option: &str) -> Option<u64> {
 pub fn rootfs_propagation(word: &str) -> Result<u64> {
     propagation(word)
         .map(|flags| flags | MS_REC)
-        .ok_or_else(|| {
-            Error::invalid(
-                "read linux.rootfsPropagation",
-                word,
-                "unknown propagation type",
-            )
-        })
+        .ok_or_else(|| Error::invalid("read linux.rootfsPropagation", word, "unknown propagation type"))
 }
 
 impl Options {
@@ -217,72 +211,39 @@ pub fn plan(mounts: &[Mount], bundle: &Path, cgroups: &CgroupView) -> Result<Vec
     Ok(plans)
 }
 
-fn plan_one(
-    mount: &Mount,
-    bundle: &Path,
-    cgroups: &CgroupView,
-    plans: &mut Vec<MountPlan>,
-) -> Result<()> {
+fn plan_one(mount: &Mount, bundle: &Path, cgroups: &CgroupView, plans: &mut Vec<MountPlan>) -> Result<()> {
     let target = clean_path(mount.destination())?;
     let destination = target.to_string_lossy().into_owned();
     let options = Options::parse(mount.options().iter().flatten());
     let fstype = mount.typ().as_deref().unwrap_or("");
     if destination == "/" {
-        return Err(Error::invalid(
-            "mount on",
-            "/",
-            "the root file system cannot be mounted over",
-        ));
+        return Err(Error::invalid("mount on", "/", "the root file system cannot be mounted over"));
     }
     let on_proc = ON_PROC.contains(&destination.as_str());
     let is_bind = options.bind || fstype == "bind" || fstype == "none";
     if destination.starts_with("/proc/") && !(is_bind && on_proc) {
-        return Err(Error::invalid(
-            "mount on",
-            &destination,
-            "nothing may be mounted inside /proc",
-        ));
+        return Err(Error::invalid("mount on", &destination, "nothing may be mounted inside /proc"));
     }
     if is_bind {
-        let source = mount
-            .source()
-            .as_ref()
-            .ok_or_else(|| Error::invalid("bind mount on", &destination, "no source"))?;
+        let source =
+            mount.source().as_ref().ok_or_else(|| Error::invalid("bind mount on", &destination, "no source"))?;
         let mappings = match (mount.uid_mappings(), mount.gid_mappings()) {
             (Some(uids), Some(gids)) => Some((uids.clone(), gids.clone())),
             (None, None) => None,
             _ => {
-                return Err(Error::invalid(
-                    "bind mount on",
-                    &destination,
-                    "uidMappings and gidMappings go together",
-                ));
+                return Err(Error::invalid("bind mount on", &destination, "uidMappings and gidMappings go together"));
             }
         };
-        plans.push(MountPlan::Bind {
-            source: bundle.join(source),
-            target,
-            options,
-            on_proc,
-            mappings,
-        });
+        plans.push(MountPlan::Bind { source: bundle.join(source), target, options, on_proc, mappings });
         return Ok(());
     }
     if destination == "/proc" && fstype != "proc" {
-        return Err(Error::invalid(
-            "mount on",
-            "/proc",
-            format!("type {fstype} is not proc"),
-        ));
+        return Err(Error::invalid("mount on", "/proc", format!("type {fstype} is not proc")));
     }
     if fstype == "cgroup" && !cgroups.unified {
         return plan_cgroup_v1(target, &options, cgroups, plans);
     }
-    let fstype = if fstype == "cgroup" {
-        "cgroup2"
-    } else {
-        fstype
-    };
+    let fstype = if fstype == "cgroup" { "cgroup2" } else { fstype };
     if fstype.is_empty() {
         return Err(Error::invalid("mount on", &destination, "no type"));
     }
@@ -295,9 +256,7 @@ fn plan_one(
         });
         return Ok(());
     }
-    let source = mount.source().as_ref().map_or(fstype.as_bytes(), |source| {
-        source.as_os_str().as_encoded_bytes()
-    });
+    let source = mount.source().as_ref().map_or(fstype.as_bytes(), |source| source.as_os_str().as_encoded_bytes());
     plans.push(MountPlan::New {
         fstype: c_string("mount type", fstype.as_bytes())?,
         source: c_string("mount source", source)?,
@@ -312,12 +271,7 @@ fn plan_one(
 
 /// On v1 and hybrid hosts: a tmpfs with a directory a hierarchy, each showing the container's own cgroup (or, in a cgroup
 /// namespace, mounted afresh: then its root is that cgroup), and at last the tmpfs itself as asked, read-only as a rule.
-fn plan_cgroup_v1(
-    target: CString,
-    options: &Options,
-    view: &CgroupView,
-    plans: &mut Vec<MountPlan>,
-) -> Result<()> {
+fn plan_cgroup_v1(target: CString, options: &Options, view: &CgroupView, plans: &mut Vec<MountPlan>) -> Result<()> {
     let base = PathBuf::from(target.to_string_lossy().into_owned());
     plans.push(MountPlan::New {
         fstype: c"tmpfs".to_owned(),
@@ -330,12 +284,8 @@ fn plan_cgroup_v1(
     });
     for (name, directory) in &view.hierarchies {
         let target = clean_path(&base.join(name))?;
-        let mount_options = Options {
-            bind: true,
-            set: options.set,
-            propagation: options.propagation,
-            ..Options::default()
-        };
+        let mount_options =
+            Options { bind: true, set: options.set, propagation: options.propagation, ..Options::default() };
         if view.namespaced && name != "unified" {
             let (fstype, data) = match name.strip_prefix("name=") {
                 Some(named) => (c"cgroup", vec!["none".to_owned(), format!("name={named}")]),
@@ -388,25 +338,13 @@ mod tests {
             .destination(destination)
             .typ(typ)
             .source(source)
-            .options(
-                options
-                    .iter()
-                    .map(|&option| option.to_owned())
-                    .collect::<Vec<_>>(),
-            )
+            .options(options.iter().map(|&option| option.to_owned()).collect::<Vec<_>>())
             .build()
             .unwrap()
     }
 
     fn plan_mounts(mounts: &[Mount]) -> Result<Vec<MountPlan>> {
-        plan(
-            mounts,
-            Path::new("/bundle"),
-            &CgroupView {
-                unified: true,
-                ..CgroupView::default()
-            },
-        )
+        plan(mounts, Path::new("/bundle"), &CgroupView { unified: true, ..CgroupView::default() })
     }
 
     #[test]
@@ -419,18 +357,12 @@ mod tests {
 
     #[test]
     fn relatime_is_not_recursive_elatime() {
-        assert_eq!(
-            Options::parse(["relatime", "rbind", "rw", "rprivate"]).data,
-            Vec::<String>::new()
-        );
+        assert_eq!(Options::parse(["relatime", "rbind", "rw", "rprivate"]).data, Vec::<String>::new());
     }
 
     #[test]
     fn file_system_options_are_passed_on() {
-        assert_eq!(
-            Options::parse(["nosuid", "size=64k", "mode=755"]).data,
-            ["size=64k", "mode=755"]
-        );
+        assert_eq!(Options::parse(["nosuid", "size=64k", "mode=755"]).data, ["size=64k", "mode=755"]);
     }
 
     #[test]
@@ -449,9 +381,7 @@ mod tests {
     #[test]
     fn relative_bind_source_is_below_the_bundle() {
         let plans = plan_mounts(&[mount("/data", "", "data", &["bind"])]).unwrap();
-        assert!(
-            matches!(&plans[0], MountPlan::Bind { source, .. } if source == Path::new("/bundle/data"))
-        );
+        assert!(matches!(&plans[0], MountPlan::Bind { source, .. } if source == Path::new("/bundle/data")));
     }
 
     #[test]
@@ -459,25 +389,12 @@ mod tests {
         let view = CgroupView {
             unified: false,
             namespaced: false,
-            hierarchies: vec![
-                ("memory".into(), "/sys/fs/cgroup/memory/x".into()),
-                ("unified".into(), "/u".into()),
-            ],
+            hierarchies: vec![("memory".into(), "/sys/fs/cgroup/memory/x".into()), ("unified".into(), "/u".into())],
         };
-        let mounts = [mount(
-            "/sys/fs/cgroup",
-            "cgroup",
-            "cgroup",
-            &["ro", "nosuid"],
-        )];
+        let mounts = [mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid"])];
         let plans = plan(&mounts, Path::new("/"), &view).unwrap();
         assert_eq!(plans.len(), 3);
-        assert!(
-            matches!(&plans[1], MountPlan::Bind { options, .. } if options.set & attr::RDONLY != 0)
-        );
-        assert_eq!(
-            readonly_cgroup_targets(&mounts, &view).unwrap(),
-            [c"/sys/fs/cgroup".to_owned()]
-        );
+        assert!(matches!(&plans[1], MountPlan::Bind { options, .. } if options.set & attr::RDONLY != 0));
+        assert_eq!(readonly_cgroup_targets(&mounts, &view).unwrap(), [c"/sys/fs/cgroup".to_owned()]);
     }
 }

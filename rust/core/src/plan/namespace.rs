@@ -60,19 +60,14 @@ impl NamespacePlan {
         } else {
             plan.clone = fresh;
         }
-        let joins_pid = plan
-            .join
-            .iter()
-            .any(|(kind, _)| kind & (NEWPID | NEWTIME) != 0);
+        let joins_pid = plan.join.iter().any(|(kind, _)| kind & (NEWPID | NEWTIME) != 0);
         plan.fork = joins_pid || plan.unshare & NEWPID != 0;
         plan
     }
 
     /// Whether a namespace of this kind is made, by whatever step.
     pub fn makes(&self, kind: u32) -> bool {
-        (self.clone | self.unshare) & kind != 0
-            || (kind == NEWCGROUP && self.cgroup)
-            || (kind == NEWTIME && self.time)
+        (self.clone | self.unshare) & kind != 0 || (kind == NEWCGROUP && self.cgroup) || (kind == NEWTIME && self.time)
     }
 
     /// Whether the container has its own namespace of this kind, made or joined.

@@ -4,9 +4,7 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use oci_spec::runtime::{
-    Hook, IOPriorityClass, LinuxPersonalityDomain, PosixRlimitType, Process, Scheduler, Spec,
-};
+use oci_spec::runtime::{Hook, IOPriorityClass, LinuxPersonalityDomain, PosixRlimitType, Process, Scheduler, Spec};
 use pyctr_init::SetupOp;
 use pyctr_init::codec::Numbers;
 use pyctr_init::op::stage;
@@ -117,53 +115,33 @@ const DEFAULT_UMASK: u32 = 0o022;
 /// Plans the start of a container.
 pub fn plan_start(spec: &Spec, start: &Start<'_>) -> Result<SetupList> {
     let mut list = SetupList::default();
-    let process = spec
-        .process()
-        .as_ref()
-        .ok_or_else(|| Error::invalid("read", "process", "missing"))?;
+    let process = spec.process().as_ref().ok_or_else(|| Error::invalid("read", "process", "missing"))?;
     push_oom_score(&mut list, process)?;
     push_namespaces(&mut list, start)?;
     if start.namespaces.makes(NEWNET) {
         list.push(&SetupOp::LoopbackUp {});
     }
     if let Some(name) = start.common.keyring {
-        list.push(&SetupOp::Keyring {
-            name: &c_string("keyring", name.as_bytes())?,
-        });
+        list.push(&SetupOp::Keyring { name: &c_string("keyring", name.as_bytes())? });
     }
     push_root(&mut list, spec, start, process)?;
     push_identity(&mut list, spec)?;
-    if let Some(personality) = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.personality().as_ref())
-    {
-        list.push(&SetupOp::Personality {
-            persona: persona(personality.domain()),
-        });
+    if let Some(personality) = spec.linux().as_ref().and_then(|linux| linux.personality().as_ref()) {
+        list.push(&SetupOp::Personality { persona: persona(personality.domain()) });
     }
     push_process(&mut list, process, &start.common, start_hooks(spec))?;
     Ok(list)
 }
 
 /// Plans a further process in the container whose namespaces `join` leads to (a pidfd and clone flags).
-pub fn plan_exec(
-    process: &Process,
-    common: &Common<'_>,
-    join: (i32, u32),
-    joins_user: bool,
-) -> Result<SetupList> {
+pub fn plan_exec(process: &Process, common: &Common<'_>, join: (i32, u32), joins_user: bool) -> Result<SetupList> {
     let mut list = SetupList::default();
     push_oom_score(&mut list, process)?;
     push_cgroups(&mut list, common);
     if let Some(mask) = affinity(process)? {
         list.push(&SetupOp::Affinity { mask: &mask });
     }
-    list.push(&SetupOp::JoinNamespaces {
-        fd: join.0,
-        flags: join.1,
-        object: c"of the container",
-    });
+    list.push(&SetupOp::JoinNamespaces { fd: join.0, flags: join.1, object: c"of the container" });
     if joins_user {
         list.push(&SetupOp::BecomeRoot {});
     }
@@ -173,30 +151,20 @@ pub fn plan_exec(
         list.push(&SetupOp::OpenProc {});
     }
     if let StdioPlan::Terminal(rows, columns) = common.stdio {
-        list.push(&SetupOp::Terminal {
-            rows,
-            columns,
-            console: false,
-            uid: common.credentials.uid,
-        });
+        list.push(&SetupOp::Terminal { rows, columns, console: false, uid: common.credentials.uid });
     }
     push_process(&mut list, process, common, &[])?;
     Ok(list)
 }
 
 fn start_hooks(spec: &Spec) -> &[Hook] {
-    spec.hooks()
-        .as_ref()
-        .and_then(|hooks| hooks.start_container().as_deref())
-        .unwrap_or_default()
+    spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_deref()).unwrap_or_default()
 }
 
 /// First of all, while /proc is still the host's own.
 fn push_oom_score(list: &mut SetupList, process: &Process) -> Result<()> {
     if let Some(score) = process.oom_score_adj() {
-        list.push(&SetupOp::OomScoreAdj {
-            text: &c_string("oomScoreAdj", score.to_string().as_bytes())?,
-        });
+        list.push(&SetupOp::OomScoreAdj { text: &c_string("oomScoreAdj", score.to_string().as_bytes())? });
     }
     Ok(())
 }
@@ -212,27 +180,19 @@ fn push_namespaces(list: &mut SetupList, start: &Start<'_>) -> Result<()> {
     push_cgroups(list, &start.common);
     for ((flags, path), &fd) in start.namespaces.join.iter().zip(start.namespace_fds) {
         let object = c_string("namespace path", path.as_os_str().as_encoded_bytes())?;
-        list.push(&SetupOp::JoinNamespaces {
-            fd,
-            flags: *flags,
-            object: &object,
-        });
+        list.push(&SetupOp::JoinNamespaces { fd, flags: *flags, object: &object });
         if *flags == super::namespace::NEWUSER {
             list.push(&SetupOp::BecomeRoot {});
         }
     }
     if start.namespaces.unshare != 0 {
-        list.push(&SetupOp::Unshare {
-            flags: start.namespaces.unshare,
-        });
+        list.push(&SetupOp::Unshare { flags: start.namespaces.unshare });
     }
     if start.namespaces.fork {
         list.push(&SetupOp::Fork {});
     }
     if start.namespaces.cgroup {
-        list.push(&SetupOp::Unshare {
-            flags: super::namespace::NEWCGROUP,
-        });
+        list.push(&SetupOp::Unshare { flags: super::namespace::NEWCGROUP });
     }
     Ok(())
 }
@@ -241,72 +201,36 @@ const MS_REC: u64 = 0x4000;
 const MS_SLAVE: u64 = 0x8_0000;
 const MS_SHARED: u64 = 0x10_0000;
 
-fn push_root(
-    list: &mut SetupList,
-    spec: &Spec,
-    start: &Start<'_>,
-    process: &Process,
-) -> Result<()> {
-    let asked = match spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.rootfs_propagation().as_deref())
-    {
+fn push_root(list: &mut SetupList, spec: &Spec, start: &Start<'_>, process: &Process) -> Result<()> {
+    let asked = match spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()) {
         Some(word) => Some(mount::rootfs_propagation(word)?),
         None => None,
     };
     let shared = asked.is_some_and(|flags| flags & MS_SHARED != 0);
     if start.namespaces.has(NEWNS) {
         // Nothing mounted from here on reaches the host, and pivot_root wants no shared parent.
-        list.push(&SetupOp::Propagation {
-            path: c"/",
-            flags: MS_SLAVE | MS_REC,
-        });
+        list.push(&SetupOp::Propagation { path: c"/", flags: MS_SLAVE | MS_REC });
     }
-    let target = c_string(
-        "root path",
-        start.root_target.as_os_str().as_encoded_bytes(),
-    )?;
+    let target = c_string("root path", start.root_target.as_os_str().as_encoded_bytes())?;
     let propagation = if shared { 0 } else { MS_SLAVE };
-    list.push(&SetupOp::Root {
-        fd: start.root_fd,
-        target: &target,
-        propagation,
-    });
+    list.push(&SetupOp::Root { fd: start.root_fd, target: &target, propagation });
     push_mounts(list, start);
     if mounts_dev(start) {
         device::push(list, start.devices, start.device_fds);
     }
     push_proc_writes(list, spec, process)?;
     if start.sync {
-        list.push(&SetupOp::Sync {
-            stage: stage::CREATED,
-        });
+        list.push(&SetupOp::Sync { stage: stage::CREATED });
     }
-    for hook in spec
-        .hooks()
-        .iter()
-        .flat_map(|hooks| hooks.create_container().iter().flatten())
-    {
+    for hook in spec.hooks().iter().flat_map(|hooks| hooks.create_container().iter().flatten()) {
         push_hook(list, hook)?;
     }
-    list.push(&SetupOp::Directory {
-        path: &clean_path(process.cwd())?,
-        mode: 0o755,
-    });
+    list.push(&SetupOp::Directory { path: &clean_path(process.cwd())?, mode: 0o755 });
     if let StdioPlan::Terminal(rows, columns) = start.common.stdio {
-        list.push(&SetupOp::Terminal {
-            rows,
-            columns,
-            console: true,
-            uid: start.common.credentials.uid,
-        });
+        list.push(&SetupOp::Terminal { rows, columns, console: true, uid: start.common.credentials.uid });
     }
     push_restrictions(list, spec, start)?;
-    list.push(&SetupOp::PivotRoot {
-        no_pivot: start.no_pivot,
-        shared,
-    });
+    list.push(&SetupOp::PivotRoot { no_pivot: start.no_pivot, shared });
     if let Some(flags) = asked {
         list.push(&SetupOp::Propagation { path: c"/", flags });
     }
@@ -316,18 +240,7 @@ fn push_root(
 fn push_mounts(list: &mut SetupList, start: &Start<'_>) {
     for (plan, prepared) in start.mounts.iter().zip(start.prepared) {
         match (plan, prepared) {
-            (
-                MountPlan::New {
-                    fstype,
-                    source,
-                    target,
-                    options,
-                    attributes,
-                    propagation,
-                    strict,
-                },
-                _,
-            ) => {
+            (MountPlan::New { fstype, source, target, options, attributes, propagation, strict }, _) => {
                 list.push(&SetupOp::Mount {
                     fstype,
                     source,
@@ -338,20 +251,8 @@ fn push_mounts(list: &mut SetupList, start: &Start<'_>) {
                     strict: *strict,
                 });
             }
-            (
-                MountPlan::Bind {
-                    target,
-                    options,
-                    on_proc,
-                    ..
-                },
-                Some(prepared),
-            ) => {
-                let propagation = if options.propagation == 0 {
-                    0x4_0000 | MS_REC
-                } else {
-                    options.propagation
-                };
+            (MountPlan::Bind { target, options, on_proc, .. }, Some(prepared)) => {
+                let propagation = if options.propagation == 0 { 0x4_0000 | MS_REC } else { options.propagation };
                 list.push(&SetupOp::Attach {
                     fd: prepared.fd,
                     target,
@@ -360,14 +261,7 @@ fn push_mounts(list: &mut SetupList, start: &Start<'_>) {
                     on_proc: *on_proc,
                 });
             }
-            (
-                MountPlan::CopyUp {
-                    target,
-                    propagation,
-                    ..
-                },
-                Some(prepared),
-            ) => {
+            (MountPlan::CopyUp { target, propagation, .. }, Some(prepared)) => {
                 list.push(&SetupOp::Attach {
                     fd: prepared.fd,
                     target,
@@ -380,21 +274,13 @@ fn push_mounts(list: &mut SetupList, start: &Start<'_>) {
         }
     }
     for target in start.readonly_cgroups {
-        list.push(&SetupOp::SetAttributes {
-            target,
-            set: attr::RDONLY,
-            clear: 0,
-            recursive: false,
-        });
+        list.push(&SetupOp::SetAttributes { target, set: attr::RDONLY, clear: 0, recursive: false });
     }
 }
 
 /// Device nodes are made unless /dev is the host's own.
 fn mounts_dev(start: &Start<'_>) -> bool {
-    !start
-        .mounts
-        .iter()
-        .any(|plan| matches!(plan, MountPlan::Bind { target, .. } if target.as_c_str() == c"/dev"))
+    !start.mounts.iter().any(|plan| matches!(plan, MountPlan::Bind { target, .. } if target.as_c_str() == c"/dev"))
 }
 
 fn labels(process: &Process) -> bool {
@@ -404,11 +290,7 @@ fn labels(process: &Process) -> bool {
 /// Before anything of the container's /proc is masked: a user namespace may only mount procfs while a whole one is visible.
 fn push_proc_writes(list: &mut SetupList, spec: &Spec, process: &Process) -> Result<()> {
     let empty = std::collections::HashMap::new();
-    let sysctls = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.sysctl().as_ref())
-        .unwrap_or(&empty);
+    let sysctls = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref()).unwrap_or(&empty);
     if sysctls.is_empty() && !labels(process) {
         return Ok(());
     }
@@ -417,14 +299,8 @@ fn push_proc_writes(list: &mut SetupList, spec: &Spec, process: &Process) -> Res
     names.sort();
     for name in names {
         let path = format!("sys/{}", name.replace('.', "/"));
-        let (path, value) = (
-            c_string("sysctl", path.as_bytes())?,
-            c_string("sysctl", sysctls[name].as_bytes())?,
-        );
-        list.push(&SetupOp::Sysctl {
-            path: &path,
-            value: &value,
-        });
+        let (path, value) = (c_string("sysctl", path.as_bytes())?, c_string("sysctl", sysctls[name].as_bytes())?);
+        list.push(&SetupOp::Sysctl { path: &path, value: &value });
     }
     Ok(())
 }
@@ -435,42 +311,25 @@ fn push_restrictions(list: &mut SetupList, spec: &Spec, start: &Start<'_>) -> Re
     };
     if start.namespaces.has(NEWNS) {
         for path in linux.readonly_paths().iter().flatten() {
-            list.push(&SetupOp::Readonly {
-                path: &clean_path(Path::new(path))?,
-            });
+            list.push(&SetupOp::Readonly { path: &clean_path(Path::new(path))? });
         }
         for path in linux.masked_paths().iter().flatten() {
-            list.push(&SetupOp::Mask {
-                path: &clean_path(Path::new(path))?,
-            });
+            list.push(&SetupOp::Mask { path: &clean_path(Path::new(path))? });
         }
     }
-    if spec
-        .root()
-        .as_ref()
-        .is_some_and(|root| root.readonly().unwrap_or(false))
-    {
+    if spec.root().as_ref().is_some_and(|root| root.readonly().unwrap_or(false)) {
         // Last: mount points and the working directory had to be made below it.
-        list.push(&SetupOp::SetAttributes {
-            target: c"/",
-            set: attr::RDONLY,
-            clear: 0,
-            recursive: false,
-        });
+        list.push(&SetupOp::SetAttributes { target: c"/", set: attr::RDONLY, clear: 0, recursive: false });
     }
     Ok(())
 }
 
 fn push_identity(list: &mut SetupList, spec: &Spec) -> Result<()> {
     if let Some(name) = spec.hostname().as_deref().filter(|name| !name.is_empty()) {
-        list.push(&SetupOp::Hostname {
-            name: &c_string("hostname", name.as_bytes())?,
-        });
+        list.push(&SetupOp::Hostname { name: &c_string("hostname", name.as_bytes())? });
     }
     if let Some(name) = spec.domainname().as_deref().filter(|name| !name.is_empty()) {
-        list.push(&SetupOp::Domainname {
-            name: &c_string("domainname", name.as_bytes())?,
-        });
+        list.push(&SetupOp::Domainname { name: &c_string("domainname", name.as_bytes())? });
     }
     Ok(())
 }
@@ -483,54 +342,27 @@ fn push_hook(list: &mut SetupList, hook: &Hook) -> Result<()> {
     };
     let env = StringList::new("hook", hook.env().iter().flatten())?;
     let timeout_s = u32::try_from(hook.timeout().unwrap_or(0)).unwrap_or(0);
-    list.push(&SetupOp::Hook {
-        path: &path,
-        args: args.as_strings(),
-        env: env.as_strings(),
-        timeout_s,
-    });
+    list.push(&SetupOp::Hook { path: &path, args: args.as_strings(), env: env.as_strings(), timeout_s });
     Ok(())
 }
 
 /// From here on the process is alone with its credentials; the same for a start and an exec.
-fn push_process(
-    list: &mut SetupList,
-    process: &Process,
-    common: &Common<'_>,
-    hooks: &[Hook],
-) -> Result<()> {
+fn push_process(list: &mut SetupList, process: &Process, common: &Common<'_>, hooks: &[Hook]) -> Result<()> {
     if let StdioPlan::Descriptors([stdin, stdout, stderr]) = common.stdio {
-        list.push(&SetupOp::Stdio {
-            stdin,
-            stdout,
-            stderr,
-        });
+        list.push(&SetupOp::Stdio { stdin, stdout, stderr });
     }
     push_labels(list, process, common.label_file)?;
     push_scheduling(list, process)?;
     for limit in process.rlimits().iter().flatten() {
-        list.push(&SetupOp::Rlimit {
-            resource: resource(limit.typ()),
-            soft: limit.soft(),
-            hard: limit.hard(),
-        });
+        list.push(&SetupOp::Rlimit { resource: resource(limit.typ()), soft: limit.soft(), hard: limit.hard() });
     }
-    list.push(&SetupOp::Umask {
-        mask: process.user().umask().unwrap_or(DEFAULT_UMASK),
-    });
+    list.push(&SetupOp::Umask { mask: process.user().umask().unwrap_or(DEFAULT_UMASK) });
     let sets = Sets::of(process.capabilities().as_ref());
     let cwd = clean_path(process.cwd())?;
     // While CAP_SETPCAP is there.
-    list.push(&SetupOp::BoundingSet {
-        keep: sets.bounding,
-    });
+    list.push(&SetupOp::BoundingSet { keep: sets.bounding });
     list.push(&SetupOp::WorkingDirectory { path: &cwd });
-    let groups: Vec<u8> = common
-        .credentials
-        .groups
-        .iter()
-        .flat_map(|group| group.to_ne_bytes())
-        .collect();
+    let groups: Vec<u8> = common.credentials.groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
     list.push(&SetupOp::User {
         uid: common.credentials.uid,
         gid: common.credentials.gid,
@@ -564,9 +396,7 @@ fn push_last_stage(
     for hook in hooks {
         push_hook(list, hook)?;
     }
-    list.push(&SetupOp::CloseFrom {
-        first: 3 + common.preserve_fds,
-    });
+    list.push(&SetupOp::CloseFrom { first: 3 + common.preserve_fds });
     if let Some(signal) = common.parent_death_signal {
         // After the change of user, which clears it (prctl(2)).
         list.push(&SetupOp::ParentDeathSignal { signal });
@@ -584,11 +414,7 @@ fn push_last_stage(
     }
     let args = StringList::new("process.args", process.args().iter().flatten())?;
     let env = environment(process, common.credentials)?;
-    list.push(&SetupOp::Exec {
-        args: args.as_strings(),
-        env: env.as_strings(),
-        reaper: common.reaper,
-    });
+    list.push(&SetupOp::Exec { args: args.as_strings(), env: env.as_strings(), reaper: common.reaper });
     Ok(())
 }
 
@@ -606,74 +432,43 @@ fn push_seccomp(list: &mut SetupList, common: &Common<'_>, sets: Sets, no_new_pr
     let Some(filter) = common.filter else { return };
     if !no_new_privileges && common.credentials.uid != 0 {
         let interim = (sets.permitted | capability::SYS_ADMIN) & common.permitted;
-        list.push(&SetupOp::Capabilities {
-            effective: interim,
-            permitted: interim,
-            inheritable: 0,
-            ambient: 0,
-        });
+        list.push(&SetupOp::Capabilities { effective: interim, permitted: interim, inheritable: 0, ambient: 0 });
     }
-    list.push(&SetupOp::Seccomp {
-        program: &filter.program,
-        flags: filter.flags,
-        notify: filter.notify,
-    });
+    list.push(&SetupOp::Seccomp { program: &filter.program, flags: filter.flags, notify: filter.notify });
 }
 
 fn environment(process: &Process, credentials: &Credentials) -> Result<StringList> {
     let mut env = StringList::new("process.env", process.env().iter().flatten())?;
-    let has_home = process
-        .env()
-        .iter()
-        .flatten()
-        .any(|entry| entry.starts_with("HOME="));
+    let has_home = process.env().iter().flatten().any(|entry| entry.starts_with("HOME="));
     if let (false, Some(home)) = (has_home, &credentials.home) {
-        env.push(&c_string(
-            "home directory",
-            format!("HOME={home}").as_bytes(),
-        )?);
+        env.push(&c_string("home directory", format!("HOME={home}").as_bytes())?);
     }
     Ok(env)
 }
 
 fn push_labels(list: &mut SetupList, process: &Process, file: Option<&str>) -> Result<()> {
-    let (profile, label) = (
-        process.apparmor_profile().as_deref(),
-        process.selinux_label().as_deref(),
-    );
+    let (profile, label) = (process.apparmor_profile().as_deref(), process.selinux_label().as_deref());
     if let Some(profile) = profile.filter(|profile| !profile.is_empty()) {
         let file = match file {
             Some(file) if file.contains("apparmor") => file,
             _ => {
-                return Err(Error::invalid(
-                    "set AppArmor profile",
-                    profile,
-                    "the kernel has no AppArmor",
-                )
-                .with_hint("leave out --security-opt apparmor"));
+                return Err(Error::invalid("set AppArmor profile", profile, "the kernel has no AppArmor")
+                    .with_hint("leave out --security-opt apparmor"));
             }
         };
         let value = c_string("AppArmor profile", format!("exec {profile}").as_bytes())?;
-        list.push(&SetupOp::Label {
-            file: &c_string("label", file.as_bytes())?,
-            value: &value,
-        });
+        list.push(&SetupOp::Label { file: &c_string("label", file.as_bytes())?, value: &value });
     }
     if let Some(label) = label.filter(|label| !label.is_empty()) {
         let value = c_string("SELinux label", label.as_bytes())?;
-        list.push(&SetupOp::Label {
-            file: c"thread-self/attr/exec",
-            value: &value,
-        });
+        list.push(&SetupOp::Label { file: c"thread-self/attr/exec", value: &value });
     }
     Ok(())
 }
 
 fn push_scheduling(list: &mut SetupList, process: &Process) -> Result<()> {
     if let Some(scheduler) = process.scheduler() {
-        list.push(&SetupOp::Scheduler {
-            attributes: &scheduler_attributes(scheduler)?,
-        });
+        list.push(&SetupOp::Scheduler { attributes: &scheduler_attributes(scheduler)? });
     }
     if let Some(io) = process.io_priority() {
         let class: u32 = match io.class() {
@@ -684,12 +479,8 @@ fn push_scheduling(list: &mut SetupList, process: &Process) -> Result<()> {
         let level = u32::try_from(io.priority())
             .ok()
             .filter(|level| *level < 8)
-            .ok_or_else(|| {
-                Error::invalid("read ioPriority", io.priority().to_string(), "not in 0-7")
-            })?;
-        list.push(&SetupOp::IoPriority {
-            priority: class << 13 | level,
-        });
+            .ok_or_else(|| Error::invalid("read ioPriority", io.priority().to_string(), "not in 0-7"))?;
+        list.push(&SetupOp::IoPriority { priority: class << 13 | level });
     }
     Ok(())
 }
@@ -710,11 +501,7 @@ fn scheduler_attributes(scheduler: &Scheduler) -> Result<Vec<u8>> {
     bytes.extend(flags.to_ne_bytes());
     bytes.extend(scheduler.nice().unwrap_or(0).to_ne_bytes());
     bytes.extend(priority.to_ne_bytes());
-    for time_ns in [
-        scheduler.runtime(),
-        scheduler.deadline(),
-        scheduler.period(),
-    ] {
+    for time_ns in [scheduler.runtime(), scheduler.deadline(), scheduler.period()] {
         bytes.extend(time_ns.unwrap_or(0).to_ne_bytes());
     }
     Ok(bytes)
@@ -722,21 +509,15 @@ fn scheduler_attributes(scheduler: &Scheduler) -> Result<Vec<u8>> {
 
 /// execCPUAffinity.initial as sched_setaffinity's mask.
 fn affinity(process: &Process) -> Result<Option<Vec<u8>>> {
-    let Some(text) = process
-        .exec_cpu_affinity()
-        .as_ref()
-        .and_then(|affinity| affinity.initial().clone())
-    else {
+    let Some(text) = process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.initial().clone()) else {
         return Ok(None);
     };
     let bad = || Error::invalid("read execCPUAffinity", &text, "not a list of CPUs");
     let mut mask = vec![0u8; 128];
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (
-            first.trim().parse().map_err(|_| bad())?,
-            last.trim().parse().map_err(|_| bad())?,
-        );
+        let (first, last): (usize, usize) =
+            (first.trim().parse().map_err(|_| bad())?, last.trim().parse().map_err(|_| bad())?);
         if first > last || last >= mask.len() * 8 {
             return Err(bad());
         }

@@ -32,62 +32,28 @@ fn common<'a>(credentials: &'a Credentials, filter: Option<&'a Filter>) -> Commo
 }
 
 fn names(list: &SetupList) -> Vec<String> {
-    list.ops()
-        .iter()
-        .map(|op| {
-            format!("{op:?}")
-                .split([' ', '{'])
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        })
-        .collect()
+    list.ops().iter().map(|op| format!("{op:?}").split([' ', '{']).next().unwrap_or_default().to_owned()).collect()
 }
 
 fn position(names: &[String], name: &str) -> usize {
-    names
-        .iter()
-        .position(|other| other == name)
-        .unwrap_or_else(|| panic!("no {name} in {names:?}"))
+    names.iter().position(|other| other == name).unwrap_or_else(|| panic!("no {name} in {names:?}"))
 }
 
 fn filter(notify: bool) -> Filter {
-    Filter {
-        program: vec![0u8; 8].into(),
-        flags: 0,
-        notify,
-        ..Filter::default()
-    }
+    Filter { program: vec![0u8; 8].into(), flags: 0, notify, ..Filter::default() }
 }
 
 fn start_list(process: Process, filter: Option<&Filter>, gate: Option<i32>) -> SetupList {
-    let credentials = Credentials {
-        uid: 7,
-        gid: 8,
-        ..Credentials::default()
-    };
+    let credentials = Credentials { uid: 7, gid: 8, ..Credentials::default() };
     let spec = SpecBuilder::default()
         .process(process)
-        .root(
-            RootBuilder::default()
-                .path("rootfs")
-                .readonly(true)
-                .build()
-                .unwrap(),
-        )
+        .root(RootBuilder::default().path("rootfs").readonly(true).build().unwrap())
         .hostname("box")
         .build()
         .unwrap();
-    let namespaces = NamespacePlan {
-        clone: NEWNS | NEWNET,
-        cgroup: true,
-        ..NamespacePlan::default()
-    };
+    let namespaces = NamespacePlan { clone: NEWNS | NEWNET, cgroup: true, ..NamespacePlan::default() };
     let start = Start {
-        common: Common {
-            gate,
-            ..common(&credentials, filter)
-        },
+        common: Common { gate, ..common(&credentials, filter) },
         namespaces: &namespaces,
         namespace_fds: &[],
         root_fd: 9,
@@ -107,11 +73,7 @@ fn start_list(process: Process, filter: Option<&Filter>, gate: Option<i32>) -> S
 fn filter_without_no_new_privs_loads_before_capabilities_go() {
     let names = names(&start_list(process(), Some(&filter(false)), None));
     let seccomp = position(&names, "Seccomp");
-    assert_eq!(
-        names[seccomp - 1],
-        "Capabilities",
-        "CAP_SYS_ADMIN is put in force for a user that is not root"
-    );
+    assert_eq!(names[seccomp - 1], "Capabilities", "CAP_SYS_ADMIN is put in force for a user that is not root");
     assert_eq!(names[seccomp + 1], "Capabilities");
     assert_eq!(names[seccomp + 2], "Exec");
 }
@@ -155,10 +117,7 @@ fn root_becomes_read_only_after_the_working_directory_exists() {
 fn directory_is_verified_on_both_sides_of_the_change_of_user() {
     let names = names(&start_list(process(), None, None));
     let user = position(&names, "User");
-    assert!(
-        position(&names, "WorkingDirectory") < user
-            && user < position(&names, "VerifyWorkingDirectory")
-    );
+    assert!(position(&names, "WorkingDirectory") < user && user < position(&names, "VerifyWorkingDirectory"));
 }
 
 #[test]
@@ -170,13 +129,7 @@ fn descriptors_are_closed_after_the_preserved_ones() {
 #[test]
 fn exec_joins_cgroups_before_namespaces() {
     let credentials = Credentials::default();
-    let list = plan_exec(
-        &process(),
-        &common(&credentials, None),
-        (3, 0x2000_0000),
-        false,
-    )
-    .unwrap();
+    let list = plan_exec(&process(), &common(&credentials, None), (3, 0x2000_0000), false).unwrap();
     let names = names(&list);
     assert!(position(&names, "JoinCgroup") < position(&names, "JoinNamespaces"));
     assert!(position(&names, "JoinNamespaces") < position(&names, "Fork"));
@@ -185,12 +138,7 @@ fn exec_joins_cgroups_before_namespaces() {
 #[test]
 fn missing_capabilities_mean_none() {
     let list = start_list(process(), None, None);
-    assert!(list.ops().contains(&SetupOp::Capabilities {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-        ambient: 0
-    }));
+    assert!(list.ops().contains(&SetupOp::Capabilities { effective: 0, permitted: 0, inheritable: 0, ambient: 0 }));
     assert!(list.ops().contains(&SetupOp::BoundingSet { keep: 0 }));
 }
 
@@ -207,10 +155,7 @@ fn apparmor_profile_without_apparmor_is_refused() {
 fn affinity_list_becomes_a_mask() {
     let mut process = process();
     process.set_exec_cpu_affinity(Some(
-        oci_spec::runtime::ExecCPUAffinityBuilder::default()
-            .initial("0-1,9")
-            .build()
-            .unwrap(),
+        oci_spec::runtime::ExecCPUAffinityBuilder::default().initial("0-1,9").build().unwrap(),
     ));
     let mask = affinity(&process).unwrap().unwrap();
     assert_eq!(&mask[..2], &[0b11, 0b10]);

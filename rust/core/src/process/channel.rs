@@ -5,8 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use pyctr_init::{Message, SetupOp};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
-    SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
@@ -63,18 +62,14 @@ impl Setup {
     /// Clones the child, which begins to interpret `list`.
     pub(super) fn start(list: SetupList, mut how: How<'_>) -> Result<Self> {
         let fail = |errno| Error::kernel("start", "pyctr-init", errno);
-        let (socket, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(fail)?;
+        let (socket, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(fail)?;
         let ops = memory_file::sealed(c"pyctr-ops", list.as_bytes(), false).map_err(fail)?;
         let executable = memory_file::sealed(c"pyctr-init", INIT, true).map_err(fail)?;
         how.inherit.extend([ops.as_raw_fd(), theirs.as_raw_fd()]);
-        let numbers = [ops.as_raw_fd(), theirs.as_raw_fd()]
-            .map(|fd| std::ffi::CString::new(fd.to_string()).unwrap_or_default());
+        let numbers =
+            [ops.as_raw_fd(), theirs.as_raw_fd()].map(|fd| std::ffi::CString::new(fd.to_string()).unwrap_or_default());
         let cloned = clone::clone_init(&InitClone {
             namespaces: how.namespaces,
             cgroup: how.cgroup,
@@ -86,14 +81,7 @@ impl Setup {
         })
         .map_err(|errno| Error::kernel("clone", "the container's first process", errno))?;
         let Cloned { pid, pidfd, keep } = cloned;
-        Ok(Self {
-            socket,
-            list,
-            pid,
-            pidfd,
-            keep: Some(keep),
-            finished: false,
-        })
+        Ok(Self { socket, list, pid, pidfd, keep: Some(keep), finished: false })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -107,19 +95,12 @@ impl Setup {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let length = loop {
             let mut parts = [std::io::IoSliceMut::new(&mut bytes)];
-            match rustix::net::recvmsg(
-                &self.socket,
-                &mut parts,
-                &mut control,
-                RecvFlags::CMSG_CLOEXEC,
-            ) {
+            match rustix::net::recvmsg(&self.socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
                 Err(Errno::INTR) => {}
                 // The child may have been killed with a packet of ours unread.
                 Err(Errno::CONNRESET) => break 0,
                 other => {
-                    break other
-                        .map_err(|errno| Error::kernel("hear from", "pyctr-init", errno))?
-                        .bytes;
+                    break other.map_err(|errno| Error::kernel("hear from", "pyctr-init", errno))?.bytes;
                 }
             }
         };
@@ -131,10 +112,7 @@ impl Setup {
             return Ok(Event::Gone);
         }
         let garbled = || Error::new(Kind::State, "hear from", "pyctr-init", "garbled message");
-        match (
-            Message::from_bytes(&bytes[..length]).map_err(|_| garbled())?,
-            descriptor,
-        ) {
+        match (Message::from_bytes(&bytes[..length]).map_err(|_| garbled())?, descriptor) {
             (Message::Failed { index, errno, .. }, _) => Err(self.describe(index, errno)),
             (Message::Reached { stage }, _) => {
                 self.keep = None; // it has execed long since
@@ -150,9 +128,7 @@ impl Setup {
     fn follow(&mut self, pid: Pid) -> Result<Event> {
         // The new process is our child, so its number cannot be reused before we reap it.
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-            .map_err(|errno| {
-                Error::kernel("open pidfd of", pid.as_raw_nonzero().to_string(), errno)
-            })?;
+            .map_err(|errno| Error::kernel("open pidfd of", pid.as_raw_nonzero().to_string(), errno))?;
         let _ = reap(&self.pidfd);
         self.pid = pid;
         self.pidfd = pidfd;
@@ -172,13 +148,8 @@ impl Setup {
     /// The process is on its own now.
     pub(super) fn finish(mut self) -> Result<(Pid, OwnedFd)> {
         self.finished = true;
-        let pidfd = rustix::io::fcntl_dupfd_cloexec(&self.pidfd, 0).map_err(|errno| {
-            Error::kernel(
-                "copy pidfd of",
-                self.pid.as_raw_nonzero().to_string(),
-                errno,
-            )
-        })?;
+        let pidfd = rustix::io::fcntl_dupfd_cloexec(&self.pidfd, 0)
+            .map_err(|errno| Error::kernel("copy pidfd of", self.pid.as_raw_nonzero().to_string(), errno))?;
         Ok((self.pid, pidfd))
     }
 
@@ -188,19 +159,11 @@ impl Setup {
             return Error::kernel("set up", "the container", errno);
         };
         if let SetupOp::Exec { args, .. } = op {
-            let command = args
-                .iter()
-                .next()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let command = args.iter().next().unwrap_or_default().to_string_lossy().into_owned();
             return exec_error(&command, errno);
         }
         let error = Error::kernel(op.to_string(), "", errno);
-        if matches!(
-            op,
-            SetupOp::WorkingDirectory { .. } | SetupOp::VerifyWorkingDirectory { .. }
-        ) {
+        if matches!(op, SetupOp::WorkingDirectory { .. } | SetupOp::VerifyWorkingDirectory { .. }) {
             return error.with_kind(Kind::CommandNotExecutable);
         }
         error
@@ -210,15 +173,8 @@ impl Setup {
 /// Why a command could not be executed, in the words and with the kind a shell would choose.
 pub fn exec_error(command: &str, errno: Errno) -> Error {
     match errno {
-        Errno::NOENT if command.contains('/') => {
-            Error::kernel("exec", command, errno).with_kind(Kind::CommandNotFound)
-        }
-        Errno::NOENT => Error::new(
-            Kind::CommandNotFound,
-            "exec",
-            command,
-            "executable file not found in $PATH",
-        ),
+        Errno::NOENT if command.contains('/') => Error::kernel("exec", command, errno).with_kind(Kind::CommandNotFound),
+        Errno::NOENT => Error::new(Kind::CommandNotFound, "exec", command, "executable file not found in $PATH"),
         _ => Error::kernel("exec", command, errno).with_kind(Kind::CommandNotExecutable),
     }
 }

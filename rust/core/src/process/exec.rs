@@ -24,35 +24,18 @@ const KINDS: [(&str, u32); 8] = [
 /// Runs a further process in a running container; returns when it was execed.
 pub fn exec(request: &Exec<'_>) -> Result<Child> {
     let join = namespaces_to_join(request.container_pid.as_raw_nonzero().get())?;
-    let root_path = PathBuf::from(format!(
-        "/proc/{}/root",
-        request.container_pid.as_raw_nonzero()
-    ));
+    let root_path = PathBuf::from(format!("/proc/{}/root", request.container_pid.as_raw_nonzero()));
     let root = rustix::fs::open(
         &root_path,
         rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )
     .map_err(|errno| Error::kernel("open the container's root", &root_path, errno))?;
-    let credentials = prepare::credentials(
-        std::os::fd::AsFd::as_fd(&root),
-        request.process,
-        request.user.as_ref(),
-    )?;
+    let credentials = prepare::credentials(std::os::fd::AsFd::as_fd(&root), request.process, request.user.as_ref())?;
     let filter = prepare::filter(&request.seccomp, request.profile, request.process)?;
-    let cgroup = request
-        .cgroup
-        .map(crate::cgroup::Cgroup::join)
-        .transpose()?;
-    let join_fds: Vec<i32> = cgroup
-        .iter()
-        .flat_map(|join| {
-            join.v1_tasks
-                .iter()
-                .chain(&join.v2_procs)
-                .map(AsRawFd::as_raw_fd)
-        })
-        .collect();
+    let cgroup = request.cgroup.map(crate::cgroup::Cgroup::join).transpose()?;
+    let join_fds: Vec<i32> =
+        cgroup.iter().flat_map(|join| join.v1_tasks.iter().chain(&join.v2_procs).map(AsRawFd::as_raw_fd)).collect();
     let common = Common {
         credentials: &credentials,
         stdio: match &request.stdio {
@@ -70,29 +53,17 @@ pub fn exec(request: &Exec<'_>) -> Result<Child> {
         reaper: false,
         permitted: prepare::permitted_capabilities(),
         join_cgroups: &join_fds,
-        set_groups: join & NEWUSER == 0
-            || setgroups_allowed(request.container_pid.as_raw_nonzero().get()),
+        set_groups: join & NEWUSER == 0 || setgroups_allowed(request.container_pid.as_raw_nonzero().get()),
         keyring: None,
         label_file: prepare::label_file(request.process),
     };
-    let list = plan_exec(
-        request.process,
-        &common,
-        (request.container.as_raw_fd(), join),
-        join & NEWUSER != 0,
-    )?;
+    let list = plan_exec(request.process, &common, (request.container.as_raw_fd(), join), join & NEWUSER != 0)?;
     let mut inherit = vec![request.container.as_raw_fd()];
     inherit.extend(&join_fds);
     if let Stdio::Descriptors(fds) = &request.stdio {
         inherit.extend(fds.iter().map(AsRawFd::as_raw_fd));
     }
-    let how = How {
-        namespaces: 0,
-        cgroup: None,
-        inherit,
-        wait_for_id_maps: false,
-        separate_memory: false,
-    };
+    let how = How { namespaces: 0, cgroup: None, inherit, wait_for_id_maps: false, separate_memory: false };
     converse(Setup::start(list, how)?)
 }
 
@@ -107,12 +78,7 @@ fn converse(mut setup: Setup) -> Result<Child> {
         }
     }
     let (pid, pidfd) = setup.finish()?;
-    Ok(Child {
-        pid,
-        pidfd,
-        console,
-        seccomp_notify,
-    })
+    Ok(Child { pid, pidfd, console, seccomp_notify })
 }
 
 /// The namespaces in which the container is not where we are; joining one's own user namespace is refused by the kernel.
@@ -132,6 +98,5 @@ fn namespaces_to_join(pid: i32) -> Result<u32> {
 }
 
 fn setgroups_allowed(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/setgroups"))
-        .is_ok_and(|word| word.trim() == "allow")
+    std::fs::read_to_string(format!("/proc/{pid}/setgroups")).is_ok_and(|word| word.trim() == "allow")
 }

@@ -33,21 +33,8 @@ pub struct State<'a> {
 
 impl<'a> State<'a> {
     /// The state of the container this specification describes.
-    pub fn new(
-        spec: &'a Spec,
-        id: &'a str,
-        bundle: &'a Path,
-        status: &'a str,
-        pid: Option<i32>,
-    ) -> Self {
-        Self {
-            oci_version: spec.version(),
-            id,
-            status,
-            pid,
-            bundle,
-            annotations: spec.annotations().as_ref(),
-        }
+    pub fn new(spec: &'a Spec, id: &'a str, bundle: &'a Path, status: &'a str, pid: Option<i32>) -> Self {
+        Self { oci_version: spec.version(), id, status, pid, bundle, annotations: spec.annotations().as_ref() }
     }
 
     /// As JSON.
@@ -59,9 +46,7 @@ impl<'a> State<'a> {
 /// Runs hooks in order with `state` on their standard input; stops at the first that fails.
 pub fn run_all(stage: &str, hooks: Option<&Vec<Hook>>, state: &State<'_>) -> Result<()> {
     let Some(hooks) = hooks else { return Ok(()) };
-    hooks
-        .iter()
-        .try_for_each(|hook| run(stage, hook, &state.to_json()))
+    hooks.iter().try_for_each(|hook| run(stage, hook, &state.to_json()))
 }
 
 fn run(stage: &str, hook: &Hook, state: &[u8]) -> Result<()> {
@@ -71,19 +56,13 @@ fn run(stage: &str, hook: &Hook, state: &[u8]) -> Result<()> {
     if let Some((first, rest)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(first).args(rest);
     }
-    command
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     for entry in hook.env().iter().flatten() {
         if let Some((name, value)) = entry.split_once('=') {
             command.env(name, value);
         }
     }
-    let mut child = command
-        .spawn()
-        .map_err(|error| Error::io(&operation, path, &error))?;
+    let mut child = command.spawn().map_err(|error| Error::io(&operation, path, &error))?;
     if let Some(mut stdin) = child.stdin.take() {
         let _ = stdin.write_all(state); // a hook need not read it
     }
@@ -115,10 +94,5 @@ fn run(stage: &str, hook: &Hook, state: &[u8]) -> Result<()> {
     if let Some(stderr) = child.stderr.take() {
         let _ = std::io::Read::read_to_string(&mut std::io::Read::take(stderr, 4096), &mut said);
     }
-    Err(Error::new(
-        Kind::State,
-        operation,
-        path,
-        format!("{status}: {}", said.trim()),
-    ))
+    Err(Error::new(Kind::State, operation, path, format!("{status}: {}", said.trim())))
 }

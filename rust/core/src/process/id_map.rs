@@ -18,9 +18,7 @@ pub fn write(pid: Pid, uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Resu
         write_file(pid, "uid_map", &render(uids))?;
         return write_file(pid, "gid_map", &render(gids));
     }
-    if only_own(uids, rustix::process::geteuid().as_raw())
-        && only_own(gids, rustix::process::getegid().as_raw())
-    {
+    if only_own(uids, rustix::process::geteuid().as_raw()) && only_own(gids, rustix::process::getegid().as_raw()) {
         write_file(pid, "setgroups", "deny")?;
         write_file(pid, "uid_map", &render(uids))?;
         return write_file(pid, "gid_map", &render(gids));
@@ -39,10 +37,7 @@ fn only_own(mappings: &[LinuxIdMapping], own: u32) -> bool {
 }
 
 fn render(mappings: &[LinuxIdMapping]) -> String {
-    mappings
-        .iter()
-        .map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size()))
-        .collect()
+    mappings.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect()
 }
 
 fn write_file(pid: i32, name: &str, content: &str) -> Result<()> {
@@ -51,16 +46,12 @@ fn write_file(pid: i32, name: &str, content: &str) -> Result<()> {
 }
 
 fn run_helper(program: &str, pid: i32, mappings: &[LinuxIdMapping]) -> Result<()> {
-    let numbers = mappings
-        .iter()
-        .flat_map(|map| [map.container_id(), map.host_id(), map.size()]);
+    let numbers = mappings.iter().flat_map(|map| [map.container_id(), map.host_id(), map.size()]);
     let output = Command::new(program)
         .arg(pid.to_string())
         .args(numbers.map(|number| number.to_string()))
         .output()
-        .map_err(|error| {
-            Error::io("run", program, &error).with_hint("install the package uidmap")
-        })?;
+        .map_err(|error| Error::io("run", program, &error).with_hint("install the package uidmap"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -92,9 +83,7 @@ pub fn namespace_with(uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Resul
     .map_err(fail)?;
     let result = write(cloned.pid, uids, gids).and_then(|()| {
         let path = format!("/proc/{}/ns/user", cloned.pid.as_raw_nonzero());
-        std::fs::File::open(&path)
-            .map(OwnedFd::from)
-            .map_err(|error| Error::io("open", path, &error))
+        std::fs::File::open(&path).map(OwnedFd::from).map_err(|error| Error::io("open", path, &error))
     });
     drop((ours, theirs));
     let _ = rustix::process::pidfd_send_signal(&cloned.pidfd, rustix::process::Signal::KILL);

@@ -22,37 +22,20 @@ use crate::{Error, Result};
 /// [`crate::Kind::CommandNotFound`] and [`crate::Kind::CommandNotExecutable`] say why an exec failed.
 pub fn launch(request: &Launch<'_>) -> Result<Child> {
     let spec = request.spec;
-    let process = spec
-        .process()
-        .as_ref()
-        .ok_or_else(|| Error::invalid("read", "process", "missing"))?;
+    let process = spec.process().as_ref().ok_or_else(|| Error::invalid("read", "process", "missing"))?;
     let root = open_root(&request.rootfs)?;
-    let namespaces = NamespacePlan::new(
-        spec.linux()
-            .as_ref()
-            .and_then(|linux| linux.namespaces().as_deref())
-            .unwrap_or_default(),
-    );
+    let namespaces =
+        NamespacePlan::new(spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default());
     let setup = clone(request, process, &namespaces, &root)?;
     converse(request, setup)
 }
 
 fn open_root(rootfs: &Rootfs) -> Result<Root> {
     match rootfs {
-        Rootfs::Directory(path) => Ok(Root {
-            mount: rootfs::directory(path)?,
-            target: path.clone(),
-        }),
-        Rootfs::Overlay {
-            lower,
-            upper,
-            work,
-            merged,
-            volatile,
-        } => Ok(Root {
-            mount: overlay::mount(lower, upper, work, *volatile)?,
-            target: merged.clone(),
-        }),
+        Rootfs::Directory(path) => Ok(Root { mount: rootfs::directory(path)?, target: path.clone() }),
+        Rootfs::Overlay { lower, upper, work, merged, volatile } => {
+            Ok(Root { mount: overlay::mount(lower, upper, work, *volatile)?, target: merged.clone() })
+        }
     }
 }
 
@@ -61,12 +44,7 @@ struct Root {
     target: PathBuf,
 }
 
-fn clone(
-    request: &Launch<'_>,
-    process: &Process,
-    namespaces: &NamespacePlan,
-    root: &Root,
-) -> Result<Setup> {
+fn clone(request: &Launch<'_>, process: &Process, namespaces: &NamespacePlan, root: &Root) -> Result<Setup> {
     let spec = request.spec;
     let linux = spec.linux().as_ref();
     let view = prepare::cgroup_view(spec, namespaces, request.cgroup);
@@ -74,32 +52,16 @@ fn clone(
     let mounts = mount::plan(all_mounts, request.bundle, &view)?;
     let readonly_cgroups = mount::readonly_cgroup_targets(all_mounts, &view)?;
     let prepared = prepare::mounts(&mounts, root.mount.as_fd())?;
-    let devices = device::plan(
-        linux
-            .and_then(|linux| linux.devices().as_deref())
-            .unwrap_or_default(),
-    )?;
+    let devices = device::plan(linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default())?;
     let makes_user = namespaces.makes(NEWUSER);
-    let device_mounts = if namespaces.has(NEWUSER) {
-        prepare::devices(&devices)?
-    } else {
-        Vec::new()
-    };
+    let device_mounts = if namespaces.has(NEWUSER) { prepare::devices(&devices)? } else { Vec::new() };
     let namespace_fds = prepare::namespaces(namespaces)?;
     let credentials = prepare::credentials(root.mount.as_fd(), process, request.user.as_ref())?;
     let filter = prepare::filter(&request.seccomp, profile(spec), process)?;
-    let join = request
-        .cgroup
-        .map(crate::cgroup::Cgroup::join)
-        .transpose()?;
-    let join_fds: Vec<i32> = join
-        .iter()
-        .flat_map(|join| join.v1_tasks.iter().map(AsRawFd::as_raw_fd))
-        .collect();
+    let join = request.cgroup.map(crate::cgroup::Cgroup::join).transpose()?;
+    let join_fds: Vec<i32> = join.iter().flat_map(|join| join.v1_tasks.iter().map(AsRawFd::as_raw_fd)).collect();
     let keyring = (!request.no_new_keyring).then(|| format!("_ses.{}", request.id));
-    let gids = linux
-        .and_then(|linux| linux.gid_mappings().as_deref())
-        .unwrap_or_default();
+    let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
     let start = Start {
         common: Common {
             credentials: &credentials,
@@ -138,9 +100,7 @@ fn clone(
         inherit.extend(fds.iter().map(AsRawFd::as_raw_fd));
     }
     let _time = if namespaces.time {
-        Some(time_namespace::enter(
-            linux.and_then(|linux| linux.time_offsets().as_ref()),
-        )?)
+        Some(time_namespace::enter(linux.and_then(|linux| linux.time_offsets().as_ref()))?)
     } else {
         None
     };
@@ -148,19 +108,14 @@ fn clone(
         list,
         How {
             namespaces: u64::from(namespaces.clone),
-            cgroup: join
-                .as_ref()
-                .and_then(|join| join.v2_dir.as_ref())
-                .map(AsFd::as_fd),
+            cgroup: join.as_ref().and_then(|join| join.v2_dir.as_ref()).map(AsFd::as_fd),
             inherit,
             wait_for_id_maps: makes_user,
             separate_memory: namespaces.time,
         },
     )?;
     if makes_user {
-        let uids = linux
-            .and_then(|linux| linux.uid_mappings().as_deref())
-            .unwrap_or_default();
+        let uids = linux.and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
         id_map::write(setup.pid(), uids, gids)?;
         setup.proceed(&[])?;
     }
@@ -187,14 +142,9 @@ fn needs_sync(spec: &Spec) -> bool {
     spec.hooks().as_ref().is_some_and(|hooks| {
         #[allow(deprecated)] // prestart still runs, first (runtime-spec, "Prestart")
         let prestart = hooks.prestart();
-        [
-            prestart,
-            hooks.create_runtime(),
-            hooks.create_container(),
-            hooks.start_container(),
-        ]
-        .iter()
-        .any(|hooks| hooks.as_ref().is_some_and(|hooks| !hooks.is_empty()))
+        [prestart, hooks.create_runtime(), hooks.create_container(), hooks.start_container()]
+            .iter()
+            .any(|hooks| hooks.as_ref().is_some_and(|hooks| !hooks.is_empty()))
     })
 }
 
@@ -210,10 +160,7 @@ fn converse(request: &Launch<'_>, mut setup: Setup) -> Result<Child> {
                     hooks::run_all("prestart", hooks.prestart().as_ref(), &state)?;
                     hooks::run_all("createRuntime", hooks.create_runtime().as_ref(), &state)?;
                 }
-                let state = State {
-                    status: "created",
-                    ..state
-                };
+                let state = State { status: "created", ..state };
                 setup.proceed(&state.to_json())?;
             }
             Event::Reached(_) | Event::Gone => break,
@@ -221,20 +168,13 @@ fn converse(request: &Launch<'_>, mut setup: Setup) -> Result<Child> {
             Event::Console(fd) => console = Some(fd),
             Event::SeccompListener(fd) => {
                 let pid = Some(setup.pid().as_raw_nonzero().get());
-                let state =
-                    State::new(request.spec, request.id, request.bundle, "creating", pid).to_json();
-                let path =
-                    profile(request.spec).and_then(|profile| profile.listener_path().clone());
+                let state = State::new(request.spec, request.id, request.bundle, "creating", pid).to_json();
+                let path = profile(request.spec).and_then(|profile| profile.listener_path().clone());
                 prepare::forward_listener(path.as_deref(), fd.as_fd(), &state)?;
                 seccomp_notify = Some(fd);
             }
         }
     }
     let (pid, pidfd) = setup.finish()?;
-    Ok(Child {
-        pid,
-        pidfd,
-        console,
-        seccomp_notify,
-    })
+    Ok(Child { pid, pidfd, console, seccomp_notify })
 }

@@ -23,42 +23,22 @@ pub(super) struct Mounts {
 
 /// Opens bind sources and fills copied-up tmpfs.
 pub(super) fn mounts(plans: &[MountPlan], root: BorrowedFd<'_>) -> Result<Mounts> {
-    let mut mounts = Mounts {
-        prepared: Vec::with_capacity(plans.len()),
-        owned: Vec::new(),
-    };
+    let mut mounts = Mounts { prepared: Vec::with_capacity(plans.len()), owned: Vec::new() };
     for plan in plans {
         let (mount, directory) = match plan {
             MountPlan::New { .. } => {
                 mounts.prepared.push(None);
                 continue;
             }
-            MountPlan::Bind {
-                source,
-                target,
-                options,
-                mappings,
-                ..
-            } => {
-                let source = bind::open(
-                    source,
-                    &target.to_string_lossy(),
-                    options,
-                    mappings.as_ref(),
-                )?;
+            MountPlan::Bind { source, target, options, mappings, .. } => {
+                let source = bind::open(source, &target.to_string_lossy(), options, mappings.as_ref())?;
                 (source.mount, source.directory)
             }
-            MountPlan::CopyUp {
-                target,
-                data,
-                attributes,
-                ..
-            } => (copy_up::tmpfs(root, target, data, *attributes)?, true),
+            MountPlan::CopyUp { target, data, attributes, .. } => {
+                (copy_up::tmpfs(root, target, data, *attributes)?, true)
+            }
         };
-        mounts.prepared.push(Some(Prepared {
-            fd: mount.as_raw_fd(),
-            directory,
-        }));
+        mounts.prepared.push(Some(Prepared { fd: mount.as_raw_fd(), directory }));
         mounts.owned.push(mount);
     }
     Ok(mounts)
@@ -70,8 +50,7 @@ pub(super) fn devices(devices: &[DevicePlan]) -> Result<Vec<OwnedFd>> {
         .iter()
         .map(|device| {
             let path = PathBuf::from(device.path.to_string_lossy().into_owned());
-            bind::open(&path, "", &crate::plan::mount::Options::default(), None)
-                .map(|source| source.mount)
+            bind::open(&path, "", &crate::plan::mount::Options::default(), None).map(|source| source.mount)
         })
         .collect()
 }
@@ -81,36 +60,22 @@ pub(super) fn namespaces(plan: &NamespacePlan) -> Result<Vec<OwnedFd>> {
     plan.join
         .iter()
         .map(|(_, path)| {
-            std::fs::File::open(path)
-                .map(OwnedFd::from)
-                .map_err(|error| Error::io("open namespace", path, &error))
+            std::fs::File::open(path).map(OwnedFd::from).map_err(|error| Error::io("open namespace", path, &error))
         })
         .collect()
 }
 
 /// The command's user: resolved by name, or the specification's numbers.
-pub(super) fn credentials(
-    root: BorrowedFd<'_>,
-    process: &Process,
-    user: Option<&UserRequest>,
-) -> Result<Credentials> {
+pub(super) fn credentials(root: BorrowedFd<'_>, process: &Process, user: Option<&UserRequest>) -> Result<Credentials> {
     if let Some(request) = user {
         return users::resolve_in(root, request);
     }
-    let has_home = process
-        .env()
-        .iter()
-        .flatten()
-        .any(|entry| entry.starts_with("HOME="));
+    let has_home = process.env().iter().flatten().any(|entry| entry.starts_with("HOME="));
     Ok(Credentials {
         uid: process.user().uid(),
         gid: process.user().gid(),
         groups: process.user().additional_gids().clone().unwrap_or_default(),
-        home: if has_home {
-            None
-        } else {
-            Some(users::home_of(root, process.user().uid())?)
-        },
+        home: if has_home { None } else { Some(users::home_of(root, process.user().uid())?) },
     })
 }
 
@@ -137,21 +102,14 @@ pub(super) fn cgroup_view(
     namespaces: &NamespacePlan,
     cgroup: Option<&crate::cgroup::Cgroup>,
 ) -> CgroupView {
-    let asks = spec
-        .mounts()
-        .iter()
-        .flatten()
-        .any(|mount| mount.typ().as_deref() == Some("cgroup"));
+    let asks = spec.mounts().iter().flatten().any(|mount| mount.typ().as_deref() == Some("cgroup"));
     match cgroup {
         Some(cgroup) if asks => CgroupView {
             unified: cgroup.is_unified(),
             namespaced: namespaces.has(crate::plan::namespace::NEWCGROUP),
             hierarchies: cgroup.mount_view(),
         },
-        _ => CgroupView {
-            unified: true,
-            ..CgroupView::default()
-        },
+        _ => CgroupView { unified: true, ..CgroupView::default() },
     }
 }
 
@@ -170,11 +128,7 @@ pub(super) fn label_file(process: &Process) -> Option<&'static str> {
 }
 
 /// Sends a seccomp listener to who the specification says (runtime-spec, "Linux seccomp", listenerPath).
-pub(super) fn forward_listener(
-    path: Option<&Path>,
-    listener: BorrowedFd<'_>,
-    state: &[u8],
-) -> Result<()> {
+pub(super) fn forward_listener(path: Option<&Path>, listener: BorrowedFd<'_>, state: &[u8]) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let fail = |errno| Error::kernel("send the seccomp listener to", path, errno);
     let socket = rustix::net::socket_with(
@@ -190,21 +144,11 @@ pub(super) fn forward_listener(
     let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
     let fds = [listener];
     if !control.push(rustix::net::SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(Error::new(
-            Kind::State,
-            "send the seccomp listener to",
-            path,
-            "no room",
-        ));
+        return Err(Error::new(Kind::State, "send the seccomp listener to", path, "no room"));
     }
-    rustix::net::sendmsg(
-        &socket,
-        &[std::io::IoSlice::new(state)],
-        &mut control,
-        rustix::net::SendFlags::NOSIGNAL,
-    )
-    .map(drop)
-    .map_err(fail)
+    rustix::net::sendmsg(&socket, &[std::io::IoSlice::new(state)], &mut control, rustix::net::SendFlags::NOSIGNAL)
+        .map(drop)
+        .map_err(fail)
 }
 
 /// The plain number of each descriptor.

@@ -28,27 +28,15 @@ pub fn open(
     mappings: Option<&(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)>,
 ) -> Result<Source> {
     let text = super::c_path(source)?;
-    let mount =
-        own(sys::clone_mount(sys::AT_FDCWD, &text, options.recursive)).map_err(|errno| {
-            let error = Error::kernel("open bind source", source, errno);
-            if errno == Errno::NOENT {
-                error.with_kind(Kind::NotFound)
-            } else {
-                error
-            }
-        })?;
+    let mount = own(sys::clone_mount(sys::AT_FDCWD, &text, options.recursive)).map_err(|errno| {
+        let error = Error::kernel("open bind source", source, errno);
+        if errno == Errno::NOENT { error.with_kind(Kind::NotFound) } else { error }
+    })?;
     let raw = mount.as_fd().as_raw_fd();
-    let directory = sys::fstat(raw)
-        .map_err(|errno| Error::kernel("stat", source, errno_of(errno)))?
-        .mode
-        & sys::S_IFMT
+    let directory = sys::fstat(raw).map_err(|errno| Error::kernel("stat", source, errno_of(errno)))?.mode & sys::S_IFMT
         == sys::S_IFDIR;
     if target == "/proc" && sys::filesystem_type(raw) != Ok(sys::magic::PROC) {
-        return Err(Error::invalid(
-            "bind mount on",
-            "/proc",
-            format!("{} is not procfs", source.display()),
-        ));
+        return Err(Error::invalid("bind mount on", "/proc", format!("{} is not procfs", source.display())));
     }
     let fail = |errno| Error::kernel("set mount attributes of", source, errno);
     if let Some((uids, gids)) = mappings {
@@ -59,7 +47,6 @@ pub fn open(
             .map_err(|errno| Error::kernel("map ids of", source, errno_of(errno)))?;
     }
     super::set_attributes(&mount, false, options.set, options.clear).map_err(fail)?;
-    super::set_attributes(&mount, true, options.recursive_set, options.recursive_clear)
-        .map_err(fail)?;
+    super::set_attributes(&mount, true, options.recursive_set, options.recursive_clear).map_err(fail)?;
     Ok(Source { mount, directory })
 }

@@ -15,12 +15,7 @@ use crate::{Error, Result};
 const MAX_DEPTH: usize = 256;
 
 /// Makes a detached tmpfs holding a copy of `target` as the root file system has it.
-pub fn tmpfs(
-    root: BorrowedFd<'_>,
-    target: &CStr,
-    data: &[String],
-    attributes: u64,
-) -> Result<OwnedFd> {
+pub fn tmpfs(root: BorrowedFd<'_>, target: &CStr, data: &[String], attributes: u64) -> Result<OwnedFd> {
     let object = target.to_string_lossy().into_owned();
     let fail = |errno| Error::kernel("copy up to a tmpfs on", &object, errno);
     let fs = own(sys::fsopen(c"tmpfs")).map_err(fail)?;
@@ -29,24 +24,11 @@ pub fn tmpfs(
     }
     sys::fsconfig_create(fs.as_raw_fd()).map_err(|errno| fail(crate::sys::errno_of(errno)))?;
     // Read-only is for the container, not for us: set after the copy.
-    let mount = own(sys::fsmount(
-        fs.as_raw_fd(),
-        attributes & !sys::attr::RDONLY,
-    ))
-    .map_err(fail)?;
-    match super::open_in_root(
-        root,
-        Path::new(&object),
-        sys::open::RDONLY | sys::open::DIRECTORY,
-    ) {
+    let mount = own(sys::fsmount(fs.as_raw_fd(), attributes & !sys::attr::RDONLY)).map_err(fail)?;
+    match super::open_in_root(root, Path::new(&object), sys::open::RDONLY | sys::open::DIRECTORY) {
         Ok(source) => {
-            let copy = rustix::fs::openat(
-                &mount,
-                c".",
-                OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-            .map_err(fail)?;
+            let copy =
+                rustix::fs::openat(&mount, c".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
             copy_attributes(&source, &copy).map_err(fail)?;
             copy_directory(&source, &copy, 0).map_err(fail)?;
         }
@@ -69,11 +51,7 @@ fn configure(fs: &OwnedFd, option: &str) -> rustix::io::Result<()> {
 
 fn copy_attributes(source: &OwnedFd, copy: &OwnedFd) -> rustix::io::Result<()> {
     let stat = rustix::fs::fstat(source)?;
-    rustix::fs::fchown(
-        copy,
-        Some(Uid::from_raw(stat.st_uid)),
-        Some(Gid::from_raw(stat.st_gid)),
-    )?;
+    rustix::fs::fchown(copy, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     rustix::fs::fchmod(copy, Mode::from_raw_mode(stat.st_mode & 0o7777))
 }
 
@@ -92,12 +70,7 @@ fn copy_directory(source: &OwnedFd, copy: &OwnedFd, depth: usize) -> rustix::io:
     Ok(())
 }
 
-fn copy_entry(
-    source: BorrowedFd<'_>,
-    copy: BorrowedFd<'_>,
-    name: &CStr,
-    depth: usize,
-) -> rustix::io::Result<()> {
+fn copy_entry(source: BorrowedFd<'_>, copy: BorrowedFd<'_>, name: &CStr, depth: usize) -> rustix::io::Result<()> {
     let stat = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -111,12 +84,8 @@ fn copy_entry(
         }
         FileType::RegularFile => {
             let from = rustix::fs::openat(source, name, flags, Mode::empty())?;
-            let to = rustix::fs::openat(
-                copy,
-                name,
-                flags | OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY,
-                Mode::RUSR,
-            )?;
+            let to =
+                rustix::fs::openat(copy, name, flags | OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY, Mode::RUSR)?;
             while rustix::fs::sendfile(&to, &from, None, 1 << 20)? > 0 {}
             copy_attributes(&from, &to)
         }

@@ -30,19 +30,13 @@ fn c_path(path: &Path) -> Result<CString> {
 
 /// Opens a path inside a root without ever leaving it; magic links are refused.
 pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32) -> rustix::io::Result<OwnedFd> {
-    let path =
-        CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| rustix::io::Errno::INVAL)?;
+    let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| rustix::io::Errno::INVAL)?;
     let resolve = sys::open::RESOLVE_IN_ROOT | sys::open::RESOLVE_NO_MAGICLINKS;
     own(sys::openat2(root.as_raw_fd(), &path, flags, 0, resolve))
 }
 
 /// Sets attributes on a detached mount.
-pub(crate) fn set_attributes(
-    mount: &OwnedFd,
-    recursive: bool,
-    set: u64,
-    clear: u64,
-) -> rustix::io::Result<()> {
+pub(crate) fn set_attributes(mount: &OwnedFd, recursive: bool, set: u64, clear: u64) -> rustix::io::Result<()> {
     if set == 0 && clear == 0 {
         return Ok(());
     }

@@ -25,22 +25,14 @@ impl Context {
     }
 
     fn path(&mut self, key: &CStr, path: &Path) -> Result<()> {
-        let text = if path.as_os_str().len() < STRING_MAX {
-            super::c_path(path)?
-        } else {
-            self.descriptor_path(path)?
-        };
-        self.string(key, &text)
-            .map_err(|errno| Error::kernel("use as overlay layer", path, errno))
+        let text = if path.as_os_str().len() < STRING_MAX { super::c_path(path)? } else { self.descriptor_path(path)? };
+        self.string(key, &text).map_err(|errno| Error::kernel("use as overlay layer", path, errno))
     }
 
     fn descriptor_path(&mut self, path: &Path) -> Result<CString> {
-        let directory = rustix::fs::open(
-            path,
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .map_err(|errno| Error::kernel("open layer", path, errno))?;
+        let directory =
+            rustix::fs::open(path, rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+                .map_err(|errno| Error::kernel("open layer", path, errno))?;
         let text = format!("/proc/self/fd/{}", directory.as_raw_fd());
         self.opened.push(directory);
         crate::plan::c_string("path", text.as_bytes())
@@ -53,20 +45,15 @@ impl Context {
 pub fn mount(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Result<OwnedFd> {
     let fail = |errno| Error::kernel("mount overlay of", upper, errno);
     let fs = own(sys::fsopen(c"overlay")).map_err(fail)?;
-    let mut context = Context {
-        fs,
-        opened: Vec::new(),
-    };
+    let mut context = Context { fs, opened: Vec::new() };
     context.string(c"source", c"overlay").map_err(fail)?;
     add_lower(&mut context, lower)?;
     context.path(c"upperdir", upper)?;
     context.path(c"workdir", work)?;
     if volatile {
-        sys::fsconfig_flag(context.fs.as_raw_fd(), c"volatile")
-            .map_err(|errno| fail(errno_of(errno)))?;
+        sys::fsconfig_flag(context.fs.as_raw_fd(), c"volatile").map_err(|errno| fail(errno_of(errno)))?;
     }
-    sys::fsconfig_create(context.fs.as_raw_fd())
-        .map_err(|errno| diagnose(lower, upper, work, errno_of(errno)))?;
+    sys::fsconfig_create(context.fs.as_raw_fd()).map_err(|errno| diagnose(lower, upper, work, errno_of(errno)))?;
     own(sys::fsmount(context.fs.as_raw_fd(), 0)).map_err(fail)
 }
 
@@ -78,17 +65,13 @@ fn add_lower(context: &mut Context, lower: &[PathBuf]) -> Result<()> {
     if text.as_bytes_with_nul().len() <= STRING_MAX {
         match context.string(c"lowerdir+", &text) {
             Ok(()) => {
-                return rest
-                    .iter()
-                    .try_for_each(|layer| context.path(c"lowerdir+", layer));
+                return rest.iter().try_for_each(|layer| context.path(c"lowerdir+", layer));
             }
             Err(Errno::INVAL) => {} // before Linux 6.5 there is no way to add one by one
             Err(errno) => return Err(Error::kernel("use as overlay layer", first, errno)),
         }
     } else if context.path(c"lowerdir+", first).is_ok() {
-        return rest
-            .iter()
-            .try_for_each(|layer| context.path(c"lowerdir+", layer));
+        return rest.iter().try_for_each(|layer| context.path(c"lowerdir+", layer));
     }
     add_lower_at_once(context, lower)
 }
@@ -102,33 +85,22 @@ fn add_lower_at_once(context: &mut Context, lower: &[PathBuf]) -> Result<()> {
     let joined = paths.join(&b':');
     if joined.len() < STRING_MAX {
         let text = crate::plan::c_string("path", &joined)?;
-        return context
-            .string(c"lowerdir", &text)
-            .map_err(|errno| Error::kernel("mount overlay of", &lower[0], errno));
+        return context.string(c"lowerdir", &text).map_err(|errno| Error::kernel("mount overlay of", &lower[0], errno));
     }
     Err(Error::new(
         Kind::InvalidArgument,
         "mount overlay",
         "",
-        format!(
-            "{} layers are more than this kernel's mount interface takes",
-            lower.len()
-        ),
+        format!("{} layers are more than this kernel's mount interface takes", lower.len()),
     )
     .with_hint("Linux 6.5 and later take 500"))
 }
 
 /// The kernel says ENOENT without saying what; the user should hear which directory is missing.
 fn diagnose(lower: &[PathBuf], upper: &Path, work: &Path, errno: Errno) -> Error {
-    let missing = lower
-        .iter()
-        .map(PathBuf::as_path)
-        .chain([upper, work])
-        .find(|path| !path.is_dir());
+    let missing = lower.iter().map(PathBuf::as_path).chain([upper, work]).find(|path| !path.is_dir());
     match missing {
-        Some(path) => {
-            Error::kernel("mount overlay: open layer", path, errno).with_kind(Kind::NotFound)
-        }
+        Some(path) => Error::kernel("mount overlay: open layer", path, errno).with_kind(Kind::NotFound),
         None => Error::kernel("mount overlay of", upper, errno),
     }
 }
@@ -149,17 +121,8 @@ mod tests {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let missing = dir.path().join("gone");
-        let error = mount(
-            &[missing.clone()],
-            &dir.path().join("upper"),
-            &dir.path().join("work"),
-            false,
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains(&missing.display().to_string()),
-            "{error}"
-        );
+        let error = mount(&[missing.clone()], &dir.path().join("upper"), &dir.path().join("work"), false).unwrap_err();
+        assert!(error.to_string().contains(&missing.display().to_string()), "{error}");
     }
 
     #[test]
@@ -176,20 +139,9 @@ mod tests {
         std::fs::write(dir.path().join("a/one"), "1").unwrap();
         std::fs::write(dir.path().join(&long).join("two"), "2").unwrap();
         let lower = [dir.path().join(&long), dir.path().join("a")];
-        let root = mount(
-            &lower,
-            &dir.path().join("upper"),
-            &dir.path().join("work"),
-            true,
-        )
-        .unwrap();
+        let root = mount(&lower, &dir.path().join("upper"), &dir.path().join("work"), true).unwrap();
         for name in ["one", "two"] {
-            crate::rootfs::open_in_root(
-                std::os::fd::AsFd::as_fd(&root),
-                Path::new(name),
-                sys::open::RDONLY,
-            )
-            .unwrap();
+            crate::rootfs::open_in_root(std::os::fd::AsFd::as_fd(&root), Path::new(name), sys::open::RDONLY).unwrap();
         }
         let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!table.contains(&dir.path().display().to_string()));

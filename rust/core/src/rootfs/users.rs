@@ -35,12 +35,9 @@ fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
     passwd.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         match fields[..] {
-            [name, _, uid, gid, _, home, ..] if !name.is_empty() => Some(User {
-                name,
-                uid: number(uid)?,
-                gid: number(gid)?,
-                home,
-            }),
+            [name, _, uid, gid, _, home, ..] if !name.is_empty() => {
+                Some(User { name, uid: number(uid)?, gid: number(gid)?, home })
+            }
             _ => None,
         }
     })
@@ -86,101 +83,64 @@ pub fn resolve(request: &UserRequest, passwd: &str, group: &str) -> Result<Crede
         users(passwd).find(|user| user.uid == uid)
     });
     let mut credentials = match (&listed, number(wanted)) {
-        (Some(user), _) => Credentials {
-            uid: user.uid,
-            gid: user.gid,
-            groups: Vec::new(),
-            home: Some(user.home.to_owned()),
-        },
-        (None, Some(uid)) => Credentials {
-            uid,
-            gid: 0,
-            groups: Vec::new(),
-            home: None,
-        },
+        (Some(user), _) => {
+            Credentials { uid: user.uid, gid: user.gid, groups: Vec::new(), home: Some(user.home.to_owned()) }
+        }
+        (None, Some(uid)) => Credentials { uid, gid: 0, groups: Vec::new(), home: None },
         (None, None) => return Err(fail("no matching entries in passwd file")),
     };
     match group_part {
         Some(part) => {
-            credentials.gid =
-                group_id(part, group).ok_or_else(|| fail("no matching entries in group file"))?
+            credentials.gid = group_id(part, group).ok_or_else(|| fail("no matching entries in group file"))?
         }
         None => {
             if let Some(user) = &listed {
-                credentials.groups = groups(group)
-                    .filter(|group| group.members.contains(&user.name))
-                    .map(|group| group.gid)
-                    .collect();
+                credentials.groups =
+                    groups(group).filter(|group| group.members.contains(&user.name)).map(|group| group.gid).collect();
             }
         }
     }
     for name in &request.additional_groups {
-        let gid = group_id(name, group).ok_or_else(|| {
-            Error::invalid("find group", name, "no matching entries in group file")
-        })?;
+        let gid = group_id(name, group)
+            .ok_or_else(|| Error::invalid("find group", name, "no matching entries in group file"))?;
         if !credentials.groups.contains(&gid) {
             credentials.groups.push(gid);
         }
     }
-    credentials.home = credentials
-        .home
-        .filter(|home| !home.is_empty())
-        .or_else(|| Some("/".to_owned()));
+    credentials.home = credentials.home.filter(|home| !home.is_empty()).or_else(|| Some("/".to_owned()));
     Ok(credentials)
 }
 
 fn group_id(wanted: &str, group: &str) -> Option<u32> {
-    groups(group)
-        .find(|group| group.name == wanted)
-        .map(|group| group.gid)
-        .or_else(|| number(wanted))
+    groups(group).find(|group| group.name == wanted).map(|group| group.gid).or_else(|| number(wanted))
 }
 
 /// Resolves a request inside a root file system.
 pub fn resolve_in(root: BorrowedFd<'_>, request: &UserRequest) -> Result<Credentials> {
-    resolve(
-        request,
-        &read(root, "/etc/passwd")?,
-        &read(root, "/etc/group")?,
-    )
+    resolve(request, &read(root, "/etc/passwd")?, &read(root, "/etc/group")?)
 }
 
 /// HOME for a numeric user, as runc sets it: from the container's passwd file, else `/`.
 pub fn home_of(root: BorrowedFd<'_>, uid: u32) -> Result<String> {
     let passwd = read(root, "/etc/passwd")?;
-    Ok(users(&passwd)
-        .find(|user| user.uid == uid)
-        .map_or("/", |user| user.home)
-        .to_owned())
+    Ok(users(&passwd).find(|user| user.uid == uid).map_or("/", |user| user.home).to_owned())
 }
 
 /// The file as text, undecodable bytes replaced; empty if it is missing, an error if it is no regular file (a FIFO would hang us).
 fn read(root: BorrowedFd<'_>, path: &str) -> Result<String> {
     const NONBLOCK: i32 = 0o4000;
     let fail = |errno| Error::kernel("read the container's", path, errno);
-    let file = match super::open_in_root(
-        root,
-        Path::new(path),
-        sys::open::RDONLY | NONBLOCK | sys::open::NOCTTY,
-    ) {
+    let file = match super::open_in_root(root, Path::new(path), sys::open::RDONLY | NONBLOCK | sys::open::NOCTTY) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(String::new()),
         other => other.map_err(fail)?,
     };
     let stat = rustix::fs::fstat(&file).map_err(fail)?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
-        return Err(Error::invalid(
-            "read the container's",
-            path,
-            "not a regular file",
-        ));
+        return Err(Error::invalid("read the container's", path, "not a regular file"));
     }
     let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
     if size > FILE_MAX_BYTES {
-        return Err(Error::invalid(
-            "read the container's",
-            path,
-            format!("larger than {FILE_MAX_BYTES} bytes"),
-        ));
+        return Err(Error::invalid("read the container's", path, format!("larger than {FILE_MAX_BYTES} bytes")));
     }
     let mut bytes = vec![0; size];
     let mut filled = 0;
@@ -191,8 +151,7 @@ fn read(root: BorrowedFd<'_>, path: &str) -> Result<String> {
         }
     }
     bytes.truncate(filled);
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 #[cfg(test)]
@@ -206,34 +165,20 @@ mod tests {
     fn request(user: &str, additional_groups: &[&str]) -> UserRequest {
         UserRequest {
             user: user.to_owned(),
-            additional_groups: additional_groups
-                .iter()
-                .map(|&name| name.to_owned())
-                .collect(),
+            additional_groups: additional_groups.iter().map(|&name| name.to_owned()).collect(),
         }
     }
 
     #[test]
     fn listed_user_gets_its_groups_and_home() {
         let credentials = resolve(&request("web", &[]), PASSWD, GROUP).unwrap();
-        assert_eq!(
-            credentials,
-            Credentials {
-                uid: 33,
-                gid: 44,
-                groups: vec![6, 29],
-                home: Some("/srv".to_owned())
-            }
-        );
+        assert_eq!(credentials, Credentials { uid: 33, gid: 44, groups: vec![6, 29], home: Some("/srv".to_owned()) });
     }
 
     #[test]
     fn empty_user_is_root_with_roots_groups() {
         let credentials = resolve(&request("", &[]), PASSWD, GROUP).unwrap();
-        assert_eq!(
-            (credentials.uid, credentials.gid, credentials.groups),
-            (0, 0, vec![6])
-        );
+        assert_eq!((credentials.uid, credentials.gid, credentials.groups), (0, 0, vec![6]));
     }
 
     #[test]
@@ -250,32 +195,15 @@ mod tests {
     #[test]
     fn unlisted_number_is_taken_as_it_is() {
         let credentials = resolve(&request("1000:1000", &["disk", "77"]), PASSWD, GROUP).unwrap();
-        assert_eq!(
-            (credentials.uid, credentials.gid, credentials.groups),
-            (1000, 1000, vec![6, 77])
-        );
+        assert_eq!((credentials.uid, credentials.gid, credentials.groups), (1000, 1000, vec![6, 77]));
     }
 
     #[test]
     fn what_is_no_user_is_an_error_never_root() {
-        for user in [
-            "nobody",
-            "-1",
-            "+0",
-            " 0",
-            "0 ",
-            "0x0",
-            "neg",
-            "web:",
-            "web:x:y",
-            "4294967296",
-            "2147483648",
-            "root\n",
-        ] {
-            assert!(
-                resolve(&request(user, &[]), PASSWD, GROUP).is_err(),
-                "{user:?}"
-            );
+        for user in
+            ["nobody", "-1", "+0", " 0", "0 ", "0x0", "neg", "web:", "web:x:y", "4294967296", "2147483648", "root\n"]
+        {
+            assert!(resolve(&request(user, &[]), PASSWD, GROUP).is_err(), "{user:?}");
         }
         assert!(resolve(&request("web:nogroup", &[]), PASSWD, GROUP).is_err());
         assert!(resolve(&request("web", &["nogroup"]), PASSWD, GROUP).is_err());
@@ -286,12 +214,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("etc")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("etc/passwd")).unwrap();
-        let root = rustix::fs::open(
-            dir.path(),
-            rustix::fs::OFlags::PATH,
-            rustix::fs::Mode::empty(),
-        )
-        .unwrap();
+        let root = rustix::fs::open(dir.path(), rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
         // in the root the link leads to itself
         assert!(resolve_in(std::os::fd::AsFd::as_fd(&root), &request("root", &[])).is_err());
         std::fs::remove_file(dir.path().join("etc/passwd")).unwrap();

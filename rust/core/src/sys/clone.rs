@@ -85,11 +85,7 @@ struct ChildArgs {
 pub fn clone_init(request: &InitClone<'_>) -> Result<Cloned, Errno> {
     let _blocked = super::signals::Blocked::all();
     let strings: Vec<CString> = request.args.iter().map(|&text| text.to_owned()).collect();
-    let argv = strings
-        .iter()
-        .map(|text| text.as_ptr() as usize)
-        .chain([0])
-        .collect();
+    let argv = strings.iter().map(|text| text.as_ptr() as usize).chain([0]).collect();
     let child = Box::new(ChildArgs {
         executable: request.executable.as_raw_fd(),
         wait: request.wait.map_or(-1, |fd| fd.as_raw_fd()),
@@ -131,14 +127,7 @@ pub fn clone_init(request: &InitClone<'_>) -> Result<Cloned, Errno> {
     let pid = Pid::from_raw(pid).ok_or(Errno::INVAL)?;
     // SAFETY: the kernel stored a fresh descriptor there (CLONE_PIDFD).
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Cloned {
-        pid,
-        pidfd,
-        keep: Keep {
-            _stack: stack,
-            _child: child,
-        },
-    })
+    Ok(Cloned { pid, pidfd, keep: Keep { _stack: stack, _child: child } })
 }
 
 /// Issues clone3; the child calls `child_main` on its new stack.
@@ -206,10 +195,7 @@ extern "C" fn child_main(child: *const ChildArgs) -> ! {
     let child = unsafe { &*child };
     if child.wait >= 0 {
         let mut go = [0u8; 1];
-        if sys::receive(child.wait, &mut go) != Ok(1)
-            || sys::set_gid(0).is_err()
-            || sys::set_uid(0).is_err()
-        {
+        if sys::receive(child.wait, &mut go) != Ok(1) || sys::set_gid(0).is_err() || sys::set_uid(0).is_err() {
             sys::exit(SETUP_FAILED);
         }
     }

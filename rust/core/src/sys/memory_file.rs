@@ -9,11 +9,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 pub fn sealed(name: &CStr, content: &[u8], executable: bool) -> rustix::io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Linux 6.3 wants to be told; older kernels do not know the flags, and their memory files are executable.
-    let wanted = if executable {
-        MemfdFlags::EXEC
-    } else {
-        MemfdFlags::NOEXEC_SEAL
-    };
+    let wanted = if executable { MemfdFlags::EXEC } else { MemfdFlags::NOEXEC_SEAL };
     let file = match memfd_create(name, flags | wanted) {
         Err(rustix::io::Errno::INVAL) => memfd_create(name, flags)?,
         other => other?,
@@ -23,9 +19,6 @@ pub fn sealed(name: &CStr, content: &[u8], executable: bool) -> rustix::io::Resu
         let written = rustix::io::write(&file, rest)?;
         rest = &rest[written..];
     }
-    fcntl_add_seals(
-        &file,
-        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
-    )?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
     Ok(file)
 }

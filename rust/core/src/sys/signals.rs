@@ -9,9 +9,7 @@ pub struct Blocked {
 impl Blocked {
     /// Blocks all signals.
     pub fn all() -> Self {
-        Self {
-            previous: change(u64::MAX),
-        }
+        Self { previous: change(u64::MAX) }
     }
 }
 
@@ -25,14 +23,6 @@ impl Drop for Blocked {
 fn change(mask: u64) -> u64 {
     let mut previous = 0u64;
     // SAFETY: both masks are eight bytes, as the last argument says; SIG_SETMASK is 2.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            2,
-            &raw const mask,
-            &raw mut previous,
-            8,
-        )
-    };
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, 2, &raw const mask, &raw mut previous, 8) };
     previous
 }

@@ -19,23 +19,14 @@ pub fn enter(offsets: Option<&HashMap<String, LinuxTimeOffset>>) -> Result<ForCh
     // The thread's own directory: /proc/self is the main thread's, and namespaces belong to threads.
     let own = format!("/proc/{}", rustix::thread::gettid().as_raw_nonzero());
     let namespace = format!("{own}/ns/time_for_children");
-    let previous =
-        std::fs::File::open(&namespace).map_err(|error| Error::io("open", &namespace, &error))?;
+    let previous = std::fs::File::open(&namespace).map_err(|error| Error::io("open", &namespace, &error))?;
     pyctr_init::sys::unshare(NEWTIME)
         .map_err(|errno| Error::kernel("make", "a time namespace", super::errno_of(errno)))?;
-    let guard = ForChildren {
-        previous: previous.into(),
-    };
+    let guard = ForChildren { previous: previous.into() };
     let text: String = offsets
         .iter()
         .flat_map(|offsets| offsets.iter())
-        .map(|(clock, offset)| {
-            format!(
-                "{clock} {} {}\n",
-                offset.secs().unwrap_or(0),
-                offset.nanosecs().unwrap_or(0)
-            )
-        })
+        .map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0)))
         .collect();
     if !text.is_empty() {
         let path = format!("{own}/timens_offsets");

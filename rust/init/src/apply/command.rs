@@ -9,12 +9,7 @@ use crate::codec::Strings;
 use crate::sys::{self, Errno, Result};
 
 impl Context {
-    pub(super) fn execute(
-        &mut self,
-        args: Strings<'_>,
-        env: Strings<'_>,
-        with_reaper: bool,
-    ) -> Result<()> {
+    pub(super) fn execute(&mut self, args: Strings<'_>, env: Strings<'_>, with_reaper: bool) -> Result<()> {
         if with_reaper {
             reaper::split_off(self.channel)?;
         }
@@ -39,16 +34,10 @@ pub(super) fn execute_as(command: &CStr, args: Strings<'_>, env: Strings<'_>) ->
     if command.to_bytes().contains(&b'/') {
         return refine(sys::execve(command, argv, envp));
     }
-    let path = env
-        .iter()
-        .find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="))
-        .unwrap_or(b"");
+    let path = env.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH=")).unwrap_or(b"");
     let mut refused = None;
     let mut buffer = PathBuffer::new();
-    for directory in path
-        .split(|&byte| byte == b':')
-        .filter(|directory| directory.first() == Some(&b'/'))
-    {
+    for directory in path.split(|&byte| byte == b':').filter(|directory| directory.first() == Some(&b'/')) {
         let Ok(candidate) = buffer.join(directory, command.to_bytes()) else {
             continue;
         };
@@ -63,11 +52,7 @@ pub(super) fn execute_as(command: &CStr, args: Strings<'_>, env: Strings<'_>) ->
 
 /// A path component that is not a directory means the command does not exist.
 fn refine(errno: Errno) -> Errno {
-    if errno == Errno::NOTDIR {
-        Errno::NOENT
-    } else {
-        errno
-    }
+    if errno == Errno::NOTDIR { Errno::NOENT } else { errno }
 }
 
 /// A NULL-terminated pointer array as execve(2) takes it; the strings stay where they are.

@@ -84,12 +84,7 @@ pub(super) fn set_no_new_privileges() -> Result<()> {
     sys::prctl(PR_SET_NO_NEW_PRIVS, [1, 0, 0, 0]).map(drop)
 }
 
-pub(super) fn set_capabilities(
-    effective: u64,
-    permitted: u64,
-    inheritable: u64,
-    ambient: u64,
-) -> Result<()> {
+pub(super) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Result<()> {
     sys::capset(effective, permitted, inheritable)?;
     match sys::prctl(PR_CAP_AMBIENT, [PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0]) {
         Ok(_) | Err(Errno::INVAL) => {}

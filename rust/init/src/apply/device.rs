@@ -7,15 +7,7 @@ use super::resolve::{self, PathBuffer};
 use crate::sys::{self, Errno, Result};
 
 impl Context {
-    pub(super) fn device(
-        &self,
-        path: &CStr,
-        mode: u32,
-        device: u64,
-        uid: u32,
-        gid: u32,
-        bind_fd: i32,
-    ) -> Result<()> {
+    pub(super) fn device(&self, path: &CStr, mode: u32, device: u64, uid: u32, gid: u32, bind_fd: i32) -> Result<()> {
         if bind_fd >= 0 {
             return self.attach(bind_fd, path, false, 0, false);
         }

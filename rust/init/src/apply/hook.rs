@@ -9,13 +9,7 @@ use crate::sys::{self, Errno, Result};
 const SIGKILL: u32 = 9;
 
 /// Runs a hook with `state` on its standard input; a failure, a time-out or a signal is an error (runtime-spec, "Hooks").
-pub(super) fn run(
-    path: &CStr,
-    args: Strings<'_>,
-    env: Strings<'_>,
-    timeout_s: u32,
-    state: &[u8],
-) -> Result<()> {
+pub(super) fn run(path: &CStr, args: Strings<'_>, env: Strings<'_>, timeout_s: u32, state: &[u8]) -> Result<()> {
     let (input, output) = sys::pipe()?;
     let (pid, pidfd) = sys::fork_with_pidfd()?;
     if pid == 0 {

@@ -92,11 +92,7 @@ impl Context {
             SetupOp::Domainname { name } => sys::setdomainname(name.to_bytes()),
             SetupOp::LoopbackUp {} => loopback_up(),
             SetupOp::Keyring { name } => join_keyring(name),
-            SetupOp::Rlimit {
-                resource,
-                soft,
-                hard,
-            } => sys::set_rlimit(resource, soft, hard),
+            SetupOp::Rlimit { resource, soft, hard } => sys::set_rlimit(resource, soft, hard),
             SetupOp::Umask { mask } => {
                 sys::umask(mask);
                 Ok(())
@@ -110,81 +106,39 @@ impl Context {
             }
             SetupOp::Gate { fd } => self.gate(fd),
             SetupOp::CloseFrom { first } => sys::close_on_exec_from(first),
-            SetupOp::Hook {
-                path,
-                args,
-                env,
-                timeout_s,
-            } => hook::run(path, args, env, timeout_s, self.state),
-            SetupOp::Terminal {
-                rows,
-                columns,
-                console,
-                uid,
-            } => self.terminal(rows, columns, console, uid),
-            SetupOp::Stdio {
-                stdin,
-                stdout,
-                stderr,
-            } => terminal::set_standard_descriptors([stdin, stdout, stderr]),
+            SetupOp::Hook { path, args, env, timeout_s } => hook::run(path, args, env, timeout_s, self.state),
+            SetupOp::Terminal { rows, columns, console, uid } => self.terminal(rows, columns, console, uid),
+            SetupOp::Stdio { stdin, stdout, stderr } => terminal::set_standard_descriptors([stdin, stdout, stderr]),
             SetupOp::WorkingDirectory { path } => self.enter_working_directory(path),
             SetupOp::VerifyWorkingDirectory { path } => self.verify_working_directory(path),
             SetupOp::Exec { args, env, reaper } => self.execute(args, env, reaper),
-            op => self
-                .apply_to_root(op)
-                .unwrap_or_else(|| self.apply_to_credentials(op)),
+            op => self.apply_to_root(op).unwrap_or_else(|| self.apply_to_credentials(op)),
         }
     }
 
     /// Operations on the root file system; None for any other.
     fn apply_to_root(&mut self, op: SetupOp<'static>) -> Option<Result<()>> {
         Some(match op {
-            SetupOp::Root {
-                fd,
-                target,
-                propagation,
-            } => self.attach_root(fd, target, propagation),
+            SetupOp::Root { fd, target, propagation } => self.attach_root(fd, target, propagation),
             SetupOp::RootHere {} => self.open_root_here(),
-            SetupOp::Mount {
-                fstype,
-                source,
-                target,
-                options,
-                attributes,
-                propagation,
-                strict,
-            } => self
-                .mount(fstype, source, options, attributes)
-                .and_then(|mount| {
+            SetupOp::Mount { fstype, source, target, options, attributes, propagation, strict } => {
+                self.mount(fstype, source, options, attributes).and_then(|mount| {
                     let result = self.place(mount, target, strict, propagation);
                     sys::close(mount);
                     result
-                }),
-            SetupOp::Attach {
-                fd,
-                target,
-                directory,
-                propagation,
-                on_proc,
-            } => self.attach(fd, target, directory, propagation, on_proc),
-            SetupOp::SetAttributes {
-                target,
-                set,
-                clear,
-                recursive,
-            } => self.set_attributes(target, set, clear, recursive),
-            SetupOp::Device {
-                path,
-                mode,
-                device,
-                uid,
-                gid,
-                bind_fd,
-            } => self.device(path, mode, device, uid, gid, bind_fd),
-            SetupOp::Symlink { path, target } => self.symlink(path, target),
-            SetupOp::Directory { path, mode } => {
-                resolve::make_directory(self.root, path, mode).map(sys::close)
+                })
             }
+            SetupOp::Attach { fd, target, directory, propagation, on_proc } => {
+                self.attach(fd, target, directory, propagation, on_proc)
+            }
+            SetupOp::SetAttributes { target, set, clear, recursive } => {
+                self.set_attributes(target, set, clear, recursive)
+            }
+            SetupOp::Device { path, mode, device, uid, gid, bind_fd } => {
+                self.device(path, mode, device, uid, gid, bind_fd)
+            }
+            SetupOp::Symlink { path, target } => self.symlink(path, target),
+            SetupOp::Directory { path, mode } => resolve::make_directory(self.root, path, mode).map(sys::close),
             SetupOp::Mask { path } => self.mask(path),
             SetupOp::Readonly { path } => self.make_readonly(path),
             SetupOp::OpenProc {} => self.open_proc(),
@@ -199,24 +153,12 @@ impl Context {
         match op {
             SetupOp::BecomeRoot {} => credentials::become_root(),
             SetupOp::BoundingSet { keep } => credentials::limit_bounding_set(keep),
-            SetupOp::User {
-                uid,
-                gid,
-                groups,
-                set_groups,
-            } => credentials::change_user(uid, gid, groups, set_groups),
+            SetupOp::User { uid, gid, groups, set_groups } => credentials::change_user(uid, gid, groups, set_groups),
             SetupOp::NoNewPrivileges {} => credentials::set_no_new_privileges(),
-            SetupOp::Capabilities {
-                effective,
-                permitted,
-                inheritable,
-                ambient,
-            } => credentials::set_capabilities(effective, permitted, inheritable, ambient),
-            SetupOp::Seccomp {
-                program,
-                flags,
-                notify,
-            } => self.load_seccomp(program, flags, notify),
+            SetupOp::Capabilities { effective, permitted, inheritable, ambient } => {
+                credentials::set_capabilities(effective, permitted, inheritable, ambient)
+            }
+            SetupOp::Seccomp { program, flags, notify } => self.load_seccomp(program, flags, notify),
             _ => Err(Errno::PROTO),
         }
     }
@@ -224,11 +166,7 @@ impl Context {
     fn fail(&self, index: u32, errno: Errno) -> ! {
         match self.report {
             Report::Parent(channel) => {
-                let message = Message::Failed {
-                    index,
-                    errno: errno.0,
-                    step: 0,
-                };
+                let message = Message::Failed { index, errno: errno.0, step: 0 };
                 let _ = sys::send(channel, &message.to_bytes(), -1);
             }
             Report::Starter(connection) => {
@@ -265,14 +203,7 @@ impl Context {
     }
 
     fn gate(&mut self, listener: i32) -> Result<()> {
-        sys::send(
-            self.channel,
-            &Message::Reached {
-                stage: crate::op::stage::READY,
-            }
-            .to_bytes(),
-            -1,
-        )?;
+        sys::send(self.channel, &Message::Reached { stage: crate::op::stage::READY }.to_bytes(), -1)?;
         let connection = sys::accept(listener)?;
         sys::close(listener);
         sys::close(self.channel);
@@ -310,11 +241,7 @@ impl Context {
 
 /// A directory outside the root has no path: getcwd then begins with `(unreachable)` (CVE-2024-21626).
 fn verify_current_directory() -> Result<()> {
-    if sys::current_directory_starts_with()? == b'/' {
-        Ok(())
-    } else {
-        Err(Errno::NOENT)
-    }
+    if sys::current_directory_starts_with()? == b'/' { Ok(()) } else { Err(Errno::NOENT) }
 }
 
 /// A kernel without keyrings, or a filter around us, is no reason to refuse the container.
@@ -337,11 +264,7 @@ fn loopback_up() -> Result<()> {
     const SIOCSIFFLAGS: u32 = 0x8914;
     const IFF_UP_RUNNING: u16 = 0x41;
     let socket = sys::socket(AF_INET, SOCK_DGRAM)?;
-    let mut request = InterfaceRequest {
-        name: [0; 16],
-        flags: IFF_UP_RUNNING,
-        padding: [0; 22],
-    };
+    let mut request = InterfaceRequest { name: [0; 16], flags: IFF_UP_RUNNING, padding: [0; 22] };
     request.name[..2].copy_from_slice(b"lo");
     let result = sys::ioctl(socket, SIOCSIFFLAGS, &mut request);
     sys::close(socket);

@@ -28,36 +28,18 @@ impl Context {
     }
 
     /// Makes a file system instance, attached nowhere yet.
-    pub(super) fn mount(
-        &self,
-        fstype: &CStr,
-        source: &CStr,
-        options: Strings<'_>,
-        attributes: u64,
-    ) -> Result<i32> {
+    pub(super) fn mount(&self, fstype: &CStr, source: &CStr, options: Strings<'_>, attributes: u64) -> Result<i32> {
         let context = sys::fsopen(fstype)?;
-        let result =
-            configure(context, source, options).and_then(|()| sys::fsmount(context, attributes));
+        let result = configure(context, source, options).and_then(|()| sys::fsmount(context, attributes));
         sys::close(context);
         result
     }
 
     /// Attaches a new instance at its target.
-    pub(super) fn place(
-        &self,
-        mount: i32,
-        target: &CStr,
-        strict: bool,
-        propagation: u64,
-    ) -> Result<()> {
+    pub(super) fn place(&self, mount: i32, target: &CStr, strict: bool, propagation: u64) -> Result<()> {
         let directory = resolve::make_directory(self.root, target, 0o755)?;
-        let directory = if strict {
-            verify_no_links(self.root, target, directory)?
-        } else {
-            directory
-        };
-        let result =
-            refuse_procfs(directory, strict).and_then(|()| sys::move_mount(mount, directory, c""));
+        let directory = if strict { verify_no_links(self.root, target, directory)? } else { directory };
+        let result = refuse_procfs(directory, strict).and_then(|()| sys::move_mount(mount, directory, c""));
         sys::close(directory);
         result?;
         set_propagation(mount, propagation)
@@ -84,13 +66,7 @@ impl Context {
         Ok(())
     }
 
-    pub(super) fn set_attributes(
-        &self,
-        target: &CStr,
-        set: u64,
-        clear: u64,
-        recursive: bool,
-    ) -> Result<()> {
+    pub(super) fn set_attributes(&self, target: &CStr, set: u64, clear: u64, recursive: bool) -> Result<()> {
         let mount = resolve::open_path(self.root, target, false)?;
         let result = sys::mount_setattr(mount, recursive, set, clear, 0, 0);
         sys::close(mount);
@@ -103,11 +79,7 @@ impl Context {
             other => other?,
         };
         let is_directory = sys::fstat(place)?.mode & sys::S_IFMT == sys::S_IFDIR;
-        let cover = if is_directory {
-            self.empty_directory()
-        } else {
-            self.null_device()
-        }?;
+        let cover = if is_directory { self.empty_directory() } else { self.null_device() }?;
         let copy = sys::clone_mount(cover, c"", false)?;
         let result = sys::move_mount(copy, place, c"");
         sys::close(copy);
@@ -142,8 +114,8 @@ impl Context {
             other => other?,
         };
         let copy = sys::clone_mount(place, c"", true)?;
-        let result = sys::mount_setattr(copy, true, attr::RDONLY, 0, 0, 0)
-            .and_then(|()| sys::move_mount(copy, place, c""));
+        let result =
+            sys::mount_setattr(copy, true, attr::RDONLY, 0, 0, 0).and_then(|()| sys::move_mount(copy, place, c""));
         sys::close(copy);
         sys::close(place);
         result
@@ -180,8 +152,8 @@ fn configure(context: i32, source: &CStr, options: Strings<'_>) -> Result<()> {
             None => sys::fsconfig_flag(context, option)?,
             Some(equals) => {
                 let mut key = PathBuffer::new();
-                let value = CStr::from_bytes_with_nul(&option.to_bytes_with_nul()[equals + 1..])
-                    .map_err(|_| Errno::INVAL)?;
+                let value =
+                    CStr::from_bytes_with_nul(&option.to_bytes_with_nul()[equals + 1..]).map_err(|_| Errno::INVAL)?;
                 sys::fsconfig_string(context, key.set(&bytes[..equals])?, value)?;
             }
         }
@@ -197,23 +169,12 @@ fn verify_no_links(root: i32, target: &CStr, followed: i32) -> Result<i32> {
 
 /// Nothing is mounted over /proc but what the plan allows (CVE-2019-16884, CVE-2023-28642); a link in the image that leads there is seen here.
 fn refuse_procfs(place: i32, allowed: bool) -> Result<()> {
-    if !allowed && sys::filesystem_type(place)? == magic::PROC {
-        Err(Errno::PERM)
-    } else {
-        Ok(())
-    }
+    if !allowed && sys::filesystem_type(place)? == magic::PROC { Err(Errno::PERM) } else { Ok(()) }
 }
 
 fn set_propagation(mount: i32, propagation: u64) -> Result<()> {
     if propagation == 0 {
         return Ok(());
     }
-    sys::mount_setattr(
-        mount,
-        propagation & MS_REC != 0,
-        0,
-        0,
-        propagation & !MS_REC,
-        0,
-    )
+    sys::mount_setattr(mount, propagation & MS_REC != 0, 0, 0, propagation & !MS_REC, 0)
 }

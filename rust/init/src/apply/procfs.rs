@@ -8,17 +8,9 @@ use crate::sys::{self, Errno, Result, magic, open};
 
 /// Writes the host's view of this process; nothing of the container is mounted yet.
 pub(super) fn write_oom_score_adj(text: &CStr) -> Result<()> {
-    let file = sys::openat(
-        sys::AT_FDCWD,
-        c"/proc/self/oom_score_adj",
-        open::WRONLY | open::NOFOLLOW,
-        0,
-    )?;
-    let result = if sys::filesystem_type(file)? == magic::PROC {
-        sys::write(file, text.to_bytes())
-    } else {
-        Err(Errno::NOENT)
-    };
+    let file = sys::openat(sys::AT_FDCWD, c"/proc/self/oom_score_adj", open::WRONLY | open::NOFOLLOW, 0)?;
+    let result =
+        if sys::filesystem_type(file)? == magic::PROC { sys::write(file, text.to_bytes()) } else { Err(Errno::NOENT) };
     sys::close(file);
     result
 }
@@ -33,11 +25,8 @@ impl Context {
     fn write_below_proc(&self, path: &CStr, value: &[u8]) -> Result<()> {
         let resolve = open::RESOLVE_BENEATH | open::RESOLVE_NO_XDEV | open::RESOLVE_NO_MAGICLINKS;
         let file = sys::openat2(self.proc, path, open::WRONLY, 0, resolve)?;
-        let result = if sys::filesystem_type(file)? == magic::PROC {
-            sys::write(file, value)
-        } else {
-            Err(Errno::XDEV)
-        };
+        let result =
+            if sys::filesystem_type(file)? == magic::PROC { sys::write(file, value) } else { Err(Errno::XDEV) };
         sys::close(file);
         result
     }

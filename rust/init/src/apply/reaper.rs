@@ -57,9 +57,5 @@ fn reap(child: i32) {
 /// The code a shell would show: the command's own, or 128 plus the signal.
 fn exit_code(status: i32) -> i32 {
     let signal = status & 0x7f;
-    if signal == 0 {
-        (status >> 8) & 0xff
-    } else {
-        128 + signal
-    }
+    if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }
 }

@@ -16,17 +16,12 @@ pub(super) struct PathBuffer {
 
 impl PathBuffer {
     pub(super) fn new() -> Self {
-        Self {
-            bytes: [0; PATH_MAX],
-        }
+        Self { bytes: [0; PATH_MAX] }
     }
 
     /// Copies `path`; ENAMETOOLONG when it does not fit.
     pub(super) fn set(&mut self, path: &[u8]) -> Result<&CStr> {
-        self.bytes
-            .get_mut(..path.len())
-            .ok_or(Errno::NAMETOOLONG)?
-            .copy_from_slice(path);
+        self.bytes.get_mut(..path.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(path);
         *self.bytes.get_mut(path.len()).ok_or(Errno::NAMETOOLONG)? = 0;
         CStr::from_bytes_with_nul(&self.bytes[..=path.len()]).map_err(|_| Errno::INVAL)
     }
@@ -78,16 +73,8 @@ pub(super) fn make_directory(root: i32, path: &CStr, mode: u32) -> Result<i32> {
     let mut parent = sys::openat2(root, c"/", flags, 0, IN_ROOT)?;
     let mut end = 0;
     while end < bytes.len() {
-        let start = end
-            + bytes[end..]
-                .iter()
-                .take_while(|&&byte| byte == b'/')
-                .count();
-        end = start
-            + bytes[start..]
-                .iter()
-                .take_while(|&&byte| byte != b'/')
-                .count();
+        let start = end + bytes[end..].iter().take_while(|&&byte| byte == b'/').count();
+        end = start + bytes[start..].iter().take_while(|&&byte| byte != b'/').count();
         if start == end {
             break;
         }
@@ -107,12 +94,7 @@ fn make_one(parent: i32, name: &CStr, mode: u32) -> Result<i32> {
         Err(errno) => return Err(errno),
     }
     // O_NOFOLLOW: what was just made is a directory; a dangling link of this name is an error, not a way out.
-    sys::openat(
-        parent,
-        name,
-        open::PATH | open::DIRECTORY | open::NOFOLLOW,
-        0,
-    )
+    sys::openat(parent, name, open::PATH | open::DIRECTORY | open::NOFOLLOW, 0)
 }
 
 /// Opens a file as O_PATH, making an empty one where nothing is.
@@ -124,12 +106,7 @@ pub(super) fn make_file(root: i32, path: &CStr) -> Result<i32> {
     let (directory, name) = split(path);
     let mut buffer = PathBuffer::new();
     let parent = make_directory(root, buffer.set(directory)?, 0o755)?;
-    let result = sys::openat(
-        parent,
-        buffer.set(name)?,
-        open::CREAT | open::EXCL | open::NOFOLLOW,
-        0o644,
-    );
+    let result = sys::openat(parent, buffer.set(name)?, open::CREAT | open::EXCL | open::NOFOLLOW, 0o644);
     sys::close(parent);
     result
 }

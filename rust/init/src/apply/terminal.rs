@@ -19,10 +19,7 @@ impl Context {
     pub(super) fn terminal(&self, rows: u16, columns: u16, console: bool, uid: u32) -> Result<()> {
         let master = resolve::open_file(self.root, c"/dev/pts/ptmx", open::RDWR | open::NOCTTY)?;
         let stat = sys::fstat(master)?;
-        if sys::filesystem_type(master)? != magic::DEVPTS
-            || stat.rdev != PTMX_DEVICE
-            || stat.ino != PTMX_INODE
-        {
+        if sys::filesystem_type(master)? != magic::DEVPTS || stat.rdev != PTMX_DEVICE || stat.ino != PTMX_INODE {
             return Err(Errno::NOTTY);
         }
         let mut unlock = 0i32;

@@ -43,11 +43,7 @@ pub const AT_FDCWD: i32 = -100;
 
 #[allow(clippy::cast_possible_truncation)] // -4095..0 by the kernel's calling convention
 fn check(result: isize) -> Result<usize> {
-    if (-4095..0).contains(&result) {
-        Err(Errno(-result as i32))
-    } else {
-        Ok(result.cast_unsigned())
-    }
+    if (-4095..0).contains(&result) { Err(Errno(-result as i32)) } else { Ok(result.cast_unsigned()) }
 }
 
 fn descriptor(result: isize) -> Result<i32> {
@@ -78,31 +74,13 @@ fn cstr(text: &CStr) -> usize {
 
 /// read(2), retried on EINTR.
 pub fn read(file: i32, buffer: &mut [u8]) -> Result<usize> {
-    retry(|| {
-        check(call!(
-            READ,
-            fd(file),
-            buffer.as_mut_ptr() as usize,
-            buffer.len()
-        ))
-    })
+    retry(|| check(call!(READ, fd(file), buffer.as_mut_ptr() as usize, buffer.len())))
 }
 
 /// write(2) of the whole buffer in one call, retried on EINTR; a short write is EPROTO (procfs and cgroupfs take all or nothing).
 pub fn write(file: i32, buffer: &[u8]) -> Result<()> {
-    let written = retry(|| {
-        check(call!(
-            WRITE,
-            fd(file),
-            buffer.as_ptr() as usize,
-            buffer.len()
-        ))
-    })?;
-    if written == buffer.len() {
-        Ok(())
-    } else {
-        Err(Errno::PROTO)
-    }
+    let written = retry(|| check(call!(WRITE, fd(file), buffer.as_ptr() as usize, buffer.len())))?;
+    if written == buffer.len() { Ok(()) } else { Err(Errno::PROTO) }
 }
 
 fn retry<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
@@ -162,13 +140,7 @@ pub fn openat2(dir: i32, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Re
     };
     let mut attempts = 128;
     loop {
-        match descriptor(call!(
-            OPENAT2,
-            fd(dir),
-            cstr(path),
-            &raw const how as usize,
-            size_of::<OpenHow>()
-        )) {
+        match descriptor(call!(OPENAT2, fd(dir), cstr(path), &raw const how as usize, size_of::<OpenHow>())) {
             Err(Errno::AGAIN | Errno::INTR) if attempts > 0 => attempts -= 1,
             other => return other,
         }
@@ -177,13 +149,7 @@ pub fn openat2(dir: i32, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Re
 
 /// openat(2) with O_CLOEXEC.
 pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<i32> {
-    descriptor(call!(
-        OPENAT,
-        fd(dir),
-        cstr(path),
-        fd(flags | open::CLOEXEC),
-        mode as usize
-    ))
+    descriptor(call!(OPENAT, fd(dir), cstr(path), fd(flags | open::CLOEXEC), mode as usize))
 }
 
 /// The part of `struct stat` that is looked at.
@@ -213,13 +179,7 @@ pub const S_IFREG: u32 = 0o100_000;
 /// fstatat(2) with AT_EMPTY_PATH: the descriptor itself.
 pub fn fstat(file: i32) -> Result<Stat> {
     let mut raw = [0u64; 18];
-    check(call!(
-        NEWFSTATAT,
-        fd(file),
-        cstr(c""),
-        raw.as_mut_ptr() as usize,
-        0x1000
-    ))?;
+    check(call!(NEWFSTATAT, fd(file), cstr(c""), raw.as_mut_ptr() as usize, 0x1000))?;
     // struct stat: dev, ino, then nlink and mode in an order that differs between the two architectures
     #[cfg(target_arch = "x86_64")]
     #[allow(clippy::cast_possible_truncation)] // mode is the low half of its word
@@ -227,12 +187,7 @@ pub fn fstat(file: i32) -> Result<Stat> {
     #[cfg(target_arch = "aarch64")]
     #[allow(clippy::cast_possible_truncation)]
     let (mode, rdev) = (raw[2] as u32, raw[4]);
-    Ok(Stat {
-        mode,
-        rdev,
-        ino: raw[1],
-        dev: raw[0],
-    })
+    Ok(Stat { mode, rdev, ino: raw[1], dev: raw[0] })
 }
 
 /// Magic numbers of statfs(2).
@@ -258,27 +213,12 @@ pub fn mkdirat(dir: i32, name: &CStr, mode: u32) -> Result<()> {
 /// mknodat(2).
 pub fn mknodat(dir: i32, name: &CStr, mode: u32, device: u64) -> Result<()> {
     #[allow(clippy::cast_possible_truncation)] // x86_64 and aarch64 are 64 bit
-    check(call!(
-        MKNODAT,
-        fd(dir),
-        cstr(name),
-        mode as usize,
-        device as usize
-    ))
-    .map(drop)
+    check(call!(MKNODAT, fd(dir), cstr(name), mode as usize, device as usize)).map(drop)
 }
 
 /// fchownat(2) without following.
 pub fn chown(dir: i32, name: &CStr, uid: u32, gid: u32) -> Result<()> {
-    check(call!(
-        FCHOWNAT,
-        fd(dir),
-        cstr(name),
-        uid as usize,
-        gid as usize,
-        0x100
-    ))
-    .map(drop)
+    check(call!(FCHOWNAT, fd(dir), cstr(name), uid as usize, gid as usize, 0x100)).map(drop)
 }
 
 /// fchown(2).
@@ -298,13 +238,7 @@ pub fn symlinkat(target: &CStr, dir: i32, name: &CStr) -> Result<()> {
 
 /// readlinkat(2): bytes written to the buffer.
 pub fn readlinkat(dir: i32, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
-    check(call!(
-        READLINKAT,
-        fd(dir),
-        cstr(name),
-        buffer.as_mut_ptr() as usize,
-        buffer.len()
-    ))
+    check(call!(READLINKAT, fd(dir), cstr(name), buffer.as_mut_ptr() as usize, buffer.len()))
 }
 
 /// faccessat2(2) with the effective ids.
@@ -314,26 +248,13 @@ pub fn may_execute(path: &CStr) -> Result<()> {
 
 /// getdents64(2).
 pub fn getdents(dir: i32, buffer: &mut [u8]) -> Result<usize> {
-    check(call!(
-        GETDENTS64,
-        fd(dir),
-        buffer.as_mut_ptr() as usize,
-        buffer.len()
-    ))
+    check(call!(GETDENTS64, fd(dir), buffer.as_mut_ptr() as usize, buffer.len()))
 }
 
 /// mount(2).
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: u64) -> Result<()> {
     #[allow(clippy::cast_possible_truncation)]
-    check(call!(
-        MOUNT,
-        cstr(source),
-        cstr(target),
-        cstr(fstype),
-        flags as usize,
-        0
-    ))
-    .map(drop)
+    check(call!(MOUNT, cstr(source), cstr(target), cstr(fstype), flags as usize, 0)).map(drop)
 }
 
 /// umount2(2) with MNT_DETACH.
@@ -376,15 +297,7 @@ pub fn clone_mount(dir: i32, path: &CStr, recursive: bool) -> Result<i32> {
 /// move_mount(2) of a detached mount onto a descriptor or, with a path, onto that path.
 pub fn move_mount(mount: i32, dir: i32, path: &CStr) -> Result<()> {
     let flags = 0x4 | if path.is_empty() { 0x40 } else { 0 };
-    check(call!(
-        MOVE_MOUNT,
-        fd(mount),
-        cstr(c""),
-        fd(dir),
-        cstr(path),
-        flags
-    ))
-    .map(drop)
+    check(call!(MOVE_MOUNT, fd(mount), cstr(c""), fd(dir), cstr(path), flags)).map(drop)
 }
 
 /// `struct mount_attr` of mount_setattr(2).
@@ -412,30 +325,11 @@ pub mod attr {
 }
 
 /// mount_setattr(2) on the mount a descriptor stands for.
-pub fn mount_setattr(
-    mount: i32,
-    recursive: bool,
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    userns: u64,
-) -> Result<()> {
-    let attributes = MountAttr {
-        set,
-        clear,
-        propagation,
-        userns_fd: userns,
-    };
+pub fn mount_setattr(mount: i32, recursive: bool, set: u64, clear: u64, propagation: u64, userns: u64) -> Result<()> {
+    let attributes = MountAttr { set, clear, propagation, userns_fd: userns };
     let flags = 0x1000 | if recursive { 0x8000 } else { 0 };
-    check(call!(
-        MOUNT_SETATTR,
-        fd(mount),
-        cstr(c""),
-        flags,
-        &raw const attributes as usize,
-        size_of::<MountAttr>()
-    ))
-    .map(drop)
+    check(call!(MOUNT_SETATTR, fd(mount), cstr(c""), flags, &raw const attributes as usize, size_of::<MountAttr>()))
+        .map(drop)
 }
 
 /// pivot_root(".", ".").
@@ -489,12 +383,7 @@ pub fn exit(status: i32) -> ! {
 
 /// execve(2): returns only on failure. Pointers are NUL-terminated arrays of C strings.
 pub fn execve(path: &CStr, args: &[usize], env: &[usize]) -> Errno {
-    match check(call!(
-        EXECVE,
-        cstr(path),
-        args.as_ptr() as usize,
-        env.as_ptr() as usize
-    )) {
+    match check(call!(EXECVE, cstr(path), args.as_ptr() as usize, env.as_ptr() as usize)) {
         Err(errno) => errno,
         Ok(_) => Errno::INVAL,
     }
@@ -502,14 +391,7 @@ pub fn execve(path: &CStr, args: &[usize], env: &[usize]) -> Errno {
 
 /// execveat(2) of a descriptor itself: returns only on failure.
 pub fn execve_descriptor(file: i32, args: &[usize], env: &[usize]) -> Errno {
-    let result = call!(
-        EXECVEAT,
-        fd(file),
-        cstr(c""),
-        args.as_ptr() as usize,
-        env.as_ptr() as usize,
-        0x1000
-    );
+    let result = call!(EXECVEAT, fd(file), cstr(c""), args.as_ptr() as usize, env.as_ptr() as usize, 0x1000);
     match check(result) {
         Err(errno) => errno,
         Ok(_) => Errno::INVAL,
@@ -519,15 +401,7 @@ pub fn execve_descriptor(file: i32, args: &[usize], env: &[usize]) -> Errno {
 /// wait4(2): pid and raw status; pid 0 when nothing is ready with WNOHANG.
 pub fn wait(pid: i32, options: i32) -> Result<(i32, i32)> {
     let mut status = 0i32;
-    let pid = retry(|| {
-        descriptor(call!(
-            WAIT4,
-            fd(pid),
-            &raw mut status as usize,
-            fd(options),
-            0
-        ))
-    })?;
+    let pid = retry(|| descriptor(call!(WAIT4, fd(pid), &raw mut status as usize, fd(options), 0)))?;
     Ok((pid, status))
 }
 
@@ -585,12 +459,7 @@ pub fn ioctl_value(file: i32, request: u32, value: usize) -> Result<usize> {
 
 /// ioctl(2) with a pointer to its argument.
 pub fn ioctl<T>(file: i32, request: u32, argument: &mut T) -> Result<usize> {
-    check(call!(
-        IOCTL,
-        fd(file),
-        request as usize,
-        core::ptr::from_mut(argument) as usize
-    ))
+    check(call!(IOCTL, fd(file), request as usize, core::ptr::from_mut(argument) as usize))
 }
 
 /// socket(2) with SOCK_CLOEXEC.
@@ -605,17 +474,7 @@ pub fn accept(listener: i32) -> Result<i32> {
 
 /// recvfrom(2) of one packet; its length, or 0 when the peer is gone.
 pub fn receive(socket: i32, buffer: &mut [u8]) -> Result<usize> {
-    retry(|| {
-        check(call!(
-            RECVFROM,
-            fd(socket),
-            buffer.as_mut_ptr() as usize,
-            buffer.len(),
-            0,
-            0,
-            0
-        ))
-    })
+    retry(|| check(call!(RECVFROM, fd(socket), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0)))
 }
 
 /// sendmsg(2) of one packet, with a descriptor when `attached` is not negative.
@@ -638,13 +497,7 @@ pub fn send(socket: i32, packet: &[u8], attached: i32) -> Result<()> {
         control_length: usize,
         flags: i32,
     }
-    let control = Control {
-        length: 20,
-        level: 1,
-        kind: 1,
-        fd: attached,
-        padding: 0,
-    };
+    let control = Control { length: 20, level: 1, kind: 1, fd: attached, padding: 0 };
     let iov = [packet.as_ptr() as usize, packet.len()];
     let with_control = attached >= 0;
     let header = Header {
@@ -652,43 +505,18 @@ pub fn send(socket: i32, packet: &[u8], attached: i32) -> Result<()> {
         name_length: 0,
         iov: iov.as_ptr() as usize,
         iov_count: 1,
-        control: if with_control {
-            &raw const control as usize
-        } else {
-            0
-        },
-        control_length: if with_control {
-            size_of::<Control>()
-        } else {
-            0
-        },
+        control: if with_control { &raw const control as usize } else { 0 },
+        control_length: if with_control { size_of::<Control>() } else { 0 },
         flags: 0,
     };
-    retry(|| {
-        check(call!(
-            SENDMSG,
-            fd(socket),
-            &raw const header as usize,
-            0x4000
-        ))
-    })
-    .map(drop)
+    retry(|| check(call!(SENDMSG, fd(socket), &raw const header as usize, 0x4000))).map(drop)
 }
 
 /// ppoll(2) of one descriptor for reading; false on time-out.
 pub fn readable_within(file: i32, seconds: i64) -> Result<bool> {
     let mut entry = [file, 1];
     let timeout = [seconds, 0];
-    let count = retry(|| {
-        check(call!(
-            PPOLL,
-            entry.as_mut_ptr() as usize,
-            1,
-            timeout.as_ptr() as usize,
-            0,
-            8
-        ))
-    })?;
+    let count = retry(|| check(call!(PPOLL, entry.as_mut_ptr() as usize, 1, timeout.as_ptr() as usize, 0, 8)))?;
     Ok(count > 0)
 }
 
@@ -701,14 +529,7 @@ pub fn pipe() -> Result<(i32, i32)> {
 
 /// prctl(2).
 pub fn prctl(option: u32, args: [usize; 4]) -> Result<usize> {
-    check(call!(
-        PRCTL,
-        option as usize,
-        args[0],
-        args[1],
-        args[2],
-        args[3]
-    ))
+    check(call!(PRCTL, option as usize, args[0], args[1], args[2], args[3]))
 }
 
 /// setgroups(2).
@@ -738,12 +559,7 @@ pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
         (permitted >> 32) as u32,
         (inheritable >> 32) as u32,
     ];
-    check(call!(
-        CAPSET,
-        header.as_ptr() as usize,
-        data.as_ptr() as usize
-    ))
-    .map(drop)
+    check(call!(CAPSET, header.as_ptr() as usize, data.as_ptr() as usize)).map(drop)
 }
 
 /// seccomp(2) SECCOMP_SET_MODE_FILTER: the listener's descriptor where one was asked for, else 0.
@@ -754,29 +570,14 @@ pub fn seccomp(program: &[u8], flags: u32) -> Result<i32> {
         length: u16,
         filter: usize,
     }
-    let program = Program {
-        length: count,
-        filter: program.as_ptr() as usize,
-    };
-    descriptor(call!(
-        SECCOMP,
-        1,
-        flags as usize,
-        &raw const program as usize
-    ))
+    let program = Program { length: count, filter: program.as_ptr() as usize };
+    descriptor(call!(SECCOMP, 1, flags as usize, &raw const program as usize))
 }
 
 /// prlimit64(2) of this process.
 pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limits = [soft, hard];
-    check(call!(
-        PRLIMIT64,
-        0,
-        resource as usize,
-        limits.as_ptr() as usize,
-        0
-    ))
-    .map(drop)
+    check(call!(PRLIMIT64, 0, resource as usize, limits.as_ptr() as usize, 0)).map(drop)
 }
 
 /// umask(2).
@@ -821,13 +622,7 @@ pub fn sched_setattr(attributes: &[u8]) -> Result<()> {
 
 /// sched_setaffinity(2).
 pub fn sched_setaffinity(mask: &[u8]) -> Result<()> {
-    check(call!(
-        SCHED_SETAFFINITY,
-        0,
-        mask.len(),
-        mask.as_ptr() as usize
-    ))
-    .map(drop)
+    check(call!(SCHED_SETAFFINITY, 0, mask.len(), mask.as_ptr() as usize)).map(drop)
 }
 
 /// ioprio_set(2) of this process.
@@ -850,15 +645,7 @@ pub fn map_memory(length: usize) -> Result<&'static mut [u8]> {
 
 /// A zeroed array of `count` words, kept until exec.
 pub fn map_words(count: usize) -> Result<&'static mut [usize]> {
-    let address = check(call!(
-        MMAP,
-        0,
-        count.max(1) * size_of::<usize>(),
-        3,
-        0x22,
-        usize::MAX,
-        0
-    ))?;
+    let address = check(call!(MMAP, 0, count.max(1) * size_of::<usize>(), 3, 0x22, usize::MAX, 0))?;
     // SAFETY: as in `map_memory`; a mapping is page-aligned.
     Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut usize, count) })
 }
@@ -882,24 +669,13 @@ pub unsafe fn string_at(address: usize) -> &'static CStr {
 /// The size of a regular file.
 pub fn file_size(file: i32) -> Result<usize> {
     let mut raw = [0u64; 18];
-    check(call!(
-        NEWFSTATAT,
-        fd(file),
-        cstr(c""),
-        raw.as_mut_ptr() as usize,
-        0x1000
-    ))?;
+    check(call!(NEWFSTATAT, fd(file), cstr(c""), raw.as_mut_ptr() as usize, 0x1000))?;
     usize::try_from(raw[6]).map_err(|_| Errno::INVAL)
 }
 
 /// setgroups(2) of ids packed two a word.
 pub fn setgroups_words(words: &[usize], count: usize) -> Result<()> {
-    check(call!(
-        SETGROUPS,
-        count.min(words.len() * 2),
-        words.as_ptr() as usize
-    ))
-    .map(drop)
+    check(call!(SETGROUPS, count.min(words.len() * 2), words.as_ptr() as usize)).map(drop)
 }
 
 /// clone(2) with CLONE_PIDFD and SIGCHLD, memory not shared: pid (0 in the child) and pidfd.
