@@ -40,6 +40,7 @@ pub struct Options {
     pub idmap: Option<bool>,
 }
 
+#[derive(Clone, Copy)]
 enum Effect {
     Set(u64),
     Clear(u64),

@@ -40,7 +40,7 @@ fn position(names: &[String], name: &str) -> usize {
 }
 
 fn filter(notify: bool) -> Filter {
-    Filter { program: vec![0u8; 8].into(), flags: 0, notify, ..Filter::default() }
+    Filter { program: vec![0u8; 8].into(), flags: 0, notify }
 }
 
 fn start_list(process: Process, filter: Option<&Filter>, gate: Option<i32>) -> SetupList {

@@ -37,7 +37,9 @@ fn only_own(mappings: &[LinuxIdMapping], own: u32) -> bool {
 }
 
 fn render(mappings: &[LinuxIdMapping]) -> String {
-    mappings.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect()
+    let lines: Vec<String> =
+        mappings.iter().map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size())).collect();
+    lines.concat()
 }
 
 fn write_file(pid: i32, name: &str, content: &str) -> Result<()> {

@@ -99,11 +99,13 @@ fn clone(request: &Launch<'_>, process: &Process, namespaces: &NamespacePlan, ro
     if let Stdio::Descriptors(fds) = &request.stdio {
         inherit.extend(fds.iter().map(AsRawFd::as_raw_fd));
     }
-    let _time = if namespaces.time {
-        Some(time_namespace::enter(linux.and_then(|linux| linux.time_offsets().as_ref()))?)
-    } else {
-        None
-    };
+    let offsets: Vec<_> = linux
+        .and_then(|linux| linux.time_offsets().as_ref())
+        .into_iter()
+        .flatten()
+        .map(|(clock, offset)| (clock.as_str(), offset.clone()))
+        .collect();
+    let _time = if namespaces.time { Some(time_namespace::enter(&offsets)?) } else { None };
     let setup = Setup::start(
         list,
         How {

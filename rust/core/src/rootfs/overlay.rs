@@ -121,7 +121,8 @@ mod tests {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let missing = dir.path().join("gone");
-        let error = mount(&[missing.clone()], &dir.path().join("upper"), &dir.path().join("work"), false).unwrap_err();
+        let error = mount(std::slice::from_ref(&missing), &dir.path().join("upper"), &dir.path().join("work"), false)
+            .unwrap_err();
         assert!(error.to_string().contains(&missing.display().to_string()), "{error}");
     }
 

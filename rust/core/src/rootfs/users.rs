@@ -91,7 +91,7 @@ pub fn resolve(request: &UserRequest, passwd: &str, group: &str) -> Result<Crede
     };
     match group_part {
         Some(part) => {
-            credentials.gid = group_id(part, group).ok_or_else(|| fail("no matching entries in group file"))?
+            credentials.gid = group_id(part, group).ok_or_else(|| fail("no matching entries in group file"))?;
         }
         None => {
             if let Some(user) = &listed {

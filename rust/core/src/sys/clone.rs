@@ -14,6 +14,8 @@ const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_VFORK: u64 = 0x4000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 const SIGCHLD: u64 = 17;
+#[allow(clippy::cast_possible_truncation)] // a system call number
+const CLONE3: isize = libc::SYS_clone3 as isize;
 const STACK_BYTES: usize = 32 * 1024;
 
 /// `struct clone_args` of clone3(2).
@@ -148,7 +150,7 @@ unsafe fn clone3(args: &CloneArgs, child: *const ChildArgs) -> isize {
             "call r13",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone3 as isize => result,
+            inlateout("rax") CLONE3 => result,
             in("rdi") std::ptr::from_ref(args),
             in("rsi") size_of::<CloneArgs>(),
             in("r12") child,
@@ -177,7 +179,7 @@ unsafe fn clone3(args: &CloneArgs, child: *const ChildArgs) -> isize {
             "blr x21",
             "brk #1",
             "2:",
-            in("x8") libc::SYS_clone3,
+            in("x8") CLONE3,
             inlateout("x0") std::ptr::from_ref(args) as isize => result,
             in("x1") size_of::<CloneArgs>(),
             in("x20") child,

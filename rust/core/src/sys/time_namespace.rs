@@ -1,6 +1,6 @@
 //! A time namespace for the next child (time_namespaces(7)).
 
-use std::collections::HashMap;
+use std::fmt::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use oci_spec::runtime::LinuxTimeOffset;
@@ -15,7 +15,7 @@ pub struct ForChildren {
 }
 
 /// Makes a time namespace with these clock offsets for the children to come; they must be written before the first is born.
-pub fn enter(offsets: Option<&HashMap<String, LinuxTimeOffset>>) -> Result<ForChildren> {
+pub fn enter(offsets: &[(&str, LinuxTimeOffset)]) -> Result<ForChildren> {
     // The thread's own directory: /proc/self is the main thread's, and namespaces belong to threads.
     let own = format!("/proc/{}", rustix::thread::gettid().as_raw_nonzero());
     let namespace = format!("{own}/ns/time_for_children");
@@ -23,11 +23,10 @@ pub fn enter(offsets: Option<&HashMap<String, LinuxTimeOffset>>) -> Result<ForCh
     pyctr_init::sys::unshare(NEWTIME)
         .map_err(|errno| Error::kernel("make", "a time namespace", super::errno_of(errno)))?;
     let guard = ForChildren { previous: previous.into() };
-    let text: String = offsets
-        .iter()
-        .flat_map(|offsets| offsets.iter())
-        .map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0)))
-        .collect();
+    let mut text = String::new();
+    for (clock, offset) in offsets {
+        let _ = writeln!(text, "{clock} {} {}", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+    }
     if !text.is_empty() {
         let path = format!("{own}/timens_offsets");
         std::fs::write(&path, text).map_err(|error| Error::io("write", path, &error))?;

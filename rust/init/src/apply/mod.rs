@@ -122,7 +122,7 @@ impl Context {
             SetupOp::Root { fd, target, propagation } => self.attach_root(fd, target, propagation),
             SetupOp::RootHere {} => self.open_root_here(),
             SetupOp::Mount { fstype, source, target, options, attributes, propagation, strict } => {
-                self.mount(fstype, source, options, attributes).and_then(|mount| {
+                Self::mount(fstype, source, options, attributes).and_then(|mount| {
                     let result = self.place(mount, target, strict, propagation);
                     sys::close(mount);
                     result

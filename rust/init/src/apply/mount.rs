@@ -28,7 +28,7 @@ impl Context {
     }
 
     /// Makes a file system instance, attached nowhere yet.
-    pub(super) fn mount(&self, fstype: &CStr, source: &CStr, options: Strings<'_>, attributes: u64) -> Result<i32> {
+    pub(super) fn mount(fstype: &CStr, source: &CStr, options: Strings<'_>, attributes: u64) -> Result<i32> {
         let context = sys::fsopen(fstype)?;
         let result = configure(context, source, options).and_then(|()| sys::fsmount(context, attributes));
         sys::close(context);
@@ -89,7 +89,7 @@ impl Context {
 
     fn empty_directory(&mut self) -> Result<i32> {
         if self.empty < 0 {
-            self.empty = self.mount(c"tmpfs", c"tmpfs", Strings::new(&[]), attr::RDONLY)?;
+            self.empty = Self::mount(c"tmpfs", c"tmpfs", Strings::new(&[]), attr::RDONLY)?;
         }
         Ok(self.empty)
     }

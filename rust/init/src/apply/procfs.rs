@@ -18,7 +18,7 @@ pub(super) fn write_oom_score_adj(text: &CStr) -> Result<()> {
 impl Context {
     /// A procfs that no image and no mount can cover (CVE-2025-52881).
     pub(super) fn open_proc(&mut self) -> Result<()> {
-        self.proc = self.mount(c"proc", c"proc", Strings::new(&[]), 0)?;
+        self.proc = Self::mount(c"proc", c"proc", Strings::new(&[]), 0)?;
         Ok(())
     }
 

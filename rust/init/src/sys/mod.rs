@@ -51,7 +51,7 @@ fn descriptor(result: isize) -> Result<i32> {
 }
 
 const fn fd(number: i32) -> usize {
-    number as isize as usize
+    (number as isize).cast_unsigned()
 }
 
 macro_rules! call {
@@ -680,8 +680,10 @@ pub fn setgroups_words(words: &[usize], count: usize) -> Result<()> {
 
 /// clone(2) with CLONE_PIDFD and SIGCHLD, memory not shared: pid (0 in the child) and pidfd.
 pub fn fork_with_pidfd() -> Result<(i32, i32)> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const SIGCHLD: usize = 0x11;
     let mut pidfd = -1i32;
-    let pid = descriptor(call!(CLONE, 0x1000 | 17, 0, &raw mut pidfd as usize, 0, 0))?;
+    let pid = descriptor(call!(CLONE, CLONE_PIDFD | SIGCHLD, 0, &raw mut pidfd as usize, 0, 0))?;
     Ok((pid, pidfd))
 }
 
