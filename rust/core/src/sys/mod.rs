@@ -5,6 +5,7 @@
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
+pub mod bpf;
 pub mod clone;
 pub mod memory_file;
 pub mod signals;
