@@ -34,6 +34,7 @@ class Engine:
         self.runtime = runtime or os.path.join(os.path.dirname(os.path.dirname(__file__)), "_bin", "pyctr-runtime")
         self._containers: Containers | None = None
         self._images: Any = None
+        self._image_store: Any = None
 
     @property
     def containers(self) -> Containers:
@@ -52,3 +53,12 @@ class Engine:
 
             self._images = Images(self)
         return self._images
+
+    @property
+    def image_store(self) -> Any:
+        """Names and layers, all that a start needs of the images (`images` brings their management along)."""
+        if self._image_store is None:
+            from pyctr.image.store import Store
+
+            self._image_store = Store(self.root)
+        return self._image_store

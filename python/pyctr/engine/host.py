@@ -58,9 +58,12 @@ class Device:
 
     __slots__ = ("gid", "major", "minor", "mode", "path", "type", "uid")
 
-    def __init__(self, path: str, type: str, major: int, minor: int, mode: int, uid: int, gid: int) -> None:  # noqa: A002
-        self.path, self.type, self.major, self.minor = path, type, major, minor
-        self.mode, self.uid, self.gid = mode, uid, gid
+    def __init__(
+        self, path: str, type: str, number: tuple[int, int], mode: int = 0o600, owner: tuple[int, int] = (0, 0)
+    ) -> None:
+        self.path, self.type, self.mode = path, type, mode
+        self.major, self.minor = number
+        self.uid, self.gid = owner
 
 
 class HostFacts:
@@ -140,11 +143,28 @@ def wants_limits(host_config: dict[str, Any]) -> bool:
     return any(host_config[field] for field in LIMIT_FIELDS) or host_config["MemorySwappiness"] is not None
 
 
-LIMIT_FIELDS = (
-    "Memory MemorySwap MemoryReservation KernelMemory OomKillDisable NanoCpus CpuShares CpuPeriod CpuQuota CpuRealtimePeriod "
-    "CpuRealtimeRuntime CpusetCpus CpusetMems PidsLimit BlkioWeight BlkioWeightDevice BlkioDeviceReadBps "
-    "BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps"
-).split()
+LIMIT_FIELDS = [
+    "Memory",
+    "MemorySwap",
+    "MemoryReservation",
+    "KernelMemory",
+    "OomKillDisable",
+    "NanoCpus",
+    "CpuShares",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpusetCpus",
+    "CpusetMems",
+    "PidsLimit",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+]
 RATE_FIELDS = ("BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps")
 
 
@@ -253,7 +273,7 @@ def make_device(path: str, status: os.stat_result) -> Device | None:
         return None
     number = status.st_rdev
     mode = stat.S_IMODE(status.st_mode)
-    return Device(path, kind, os.major(number), os.minor(number), mode, status.st_uid, status.st_gid)
+    return Device(path, kind, (os.major(number), os.minor(number)), mode, (status.st_uid, status.st_gid))
 
 
 def list_devices(directory: str, *, skip: frozenset[str]) -> list[Device]:

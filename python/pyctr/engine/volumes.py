@@ -1,7 +1,7 @@
 """Volumes, as far as containers need them: named and anonymous ones of the local driver.
 
-A volume is ``volumes/<name>/`` with ``_data`` and ``volume.json``; it is made as ``.<name>.<random>.tmp`` and renamed into
-place, so two who make one name at once share the first.
+A volume is ``volumes/<name>/`` with ``_data`` and ``volume.json``; it is made as ``.<name>.<random>.tmp`` and renamed
+into place, so two who make one name at once share the first.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ def anonymous_name() -> str:
     return os.urandom(32).hex()
 
 
-def plan_mount_points(config: dict[str, Any], host_config: dict[str, Any], taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The record's Mounts: --volumes-from (`taken`), then -v, then --mount, then the image's and --volume's anonymous ones.
+def plan_mount_points(
+    config: dict[str, Any], host_config: dict[str, Any], taken: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The record's Mounts: --volumes-from (`taken`), -v, --mount, then the anonymous ones of -v and of the image.
 
     Pure: a volume's Source is filled in when it is made; an anonymous one has no Name yet.
     """

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.listing import Summary
     from pyctr.engine.containers.session import Attach, Session
 
+    #: Inside the class `list` is the method.
+    Strings = list[str]
+
 
 class Containers:
     """The containers of an engine. A reference is a name, an id or a unique prefix of one."""
@@ -31,7 +34,7 @@ class Containers:
         self.store = Store(engine.root, engine.run_root)
 
     def create(self, image: str, command: list[str], options: dict[str, Any]) -> Created:
-        """Make a container from an image; its `id` and `warnings`. Raises what Docker refuses, leaving nothing behind."""
+        """Make a container from an image; its `id` and `warnings`. Raises what Docker refuses; leaves nothing then."""
         created = self._create(image, command, options)
         os.close(created.lock)
         return created
@@ -48,18 +51,16 @@ class Containers:
             raise
         return created
 
-    def run(
-        self, image: str, command: list[str], options: dict[str, Any], streams: Attach | None = None
-    ) -> int | str:
+    def run(self, image: str, command: list[str], options: dict[str, Any], streams: Attach | None = None) -> int | str:
         """Create and start. With ``detach`` the id; else wait in the foreground and give the exit code.
 
-        `streams` lends stdio (this process' own by default); of it only what `options` attach is used. A container whose
-        start failed stays, as in Docker, unless it is ``rm``.
+        `streams` lends stdio (this process' own by default); of it only what `options` attach is used. A container
+        whose start failed stays, as in Docker, unless it is ``rm``.
         """
         return self.run_created(self._create(image, command, options), options, streams)
 
     def prepare_run(self, image: str, command: list[str], options: dict[str, Any]) -> Created:
-        """The first half of `run`, for who shows `warnings` before the container has the terminal. See `run_created`."""
+        """The first half of `run`, for who shows `warnings` before the container gets the terminal."""
         return self._create(image, command, options)
 
     def run_created(self, created: Created, options: dict[str, Any], streams: Attach | None = None) -> int | str:
@@ -78,7 +79,7 @@ class Containers:
         return 0 if code is None else code
 
     def start(self, ref: str, attach: Attach | None = None) -> int | None:
-        """Start a container; None, or with `attach` its exit code. One that runs already is left running (or attached to)."""
+        """Start a container; None, or with `attach` its exit code. One that runs is left running (or attached to)."""
         from pyctr.engine.containers.start import prepare
         from pyctr.engine.containers.state import repair_locked
         from pyctr.engine.host import gather
@@ -101,7 +102,7 @@ class Containers:
         return self._foreground(prepared.session, record, attach, {}, spawn=prepared.spawn)
 
     def attach(self, ref: str, attach: Attach) -> int | None:
-        """Attach to a running container; its exit code, or 0 after the detach keys. Raises StateError where none runs."""
+        """Attach to a running container; its exit code, or 0 after the detach keys. Raises StateError."""
         from pyctr.engine.containers.session import connect
 
         container_id = self.resolve(ref)
@@ -163,7 +164,7 @@ class Containers:
 
     def list(
         self,
-        all: bool = False,  # noqa: A002
+        all: bool = False,
         limit: int | None = None,
         filters: dict[str, list[str]] | None = None,
         size: bool = False,
@@ -184,7 +185,7 @@ class Containers:
         return self.store.resolve(ref)
 
     def remove(self, ref: str, force: bool = False, volumes: bool = False) -> str:
-        """Remove a container, with `volumes` its anonymous ones too; a running one only with `force`. Returns the id."""
+        """Remove a container, with `volumes` its anonymous ones too; a running one only with `force`. The id."""
         from pyctr.engine.containers.remove import remove_container
 
         return remove_container(self.store, ref, force=force, volumes=volumes)
@@ -246,8 +247,8 @@ class Containers:
             is_running=lambda: os.path.exists(self.store.path(container_id)) and is_running(self.store, container_id),
         )
 
-    def prune(self, filters: dict[str, list[str]] | None = None) -> tuple[list[str], int]:
-        """Remove every container that does not run; their ids and the bytes they had written. `filters`: label, until."""
+    def prune(self, filters: dict[str, list[str]] | None = None) -> tuple[Strings, int]:
+        """Remove all that do not run; their ids and the bytes they had written. `filters`: label, label!, until."""
         from pyctr.engine.containers.prune import prune_containers
 
         return prune_containers(self.store, filters or {})

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RECORD_VERSION = 1
 _NAME_ATTEMPTS = 16
+#: What the package itself carries, so that a machine with no network runs something.
+BUILTIN_IMAGES = frozenset(("hello", "hello:latest"))
 
 
 class Created:
@@ -33,7 +35,7 @@ class Created:
 
     __slots__ = ("facts", "id", "lock", "lower", "record", "warnings")
 
-    def __init__(self, id: str, warnings: list[str], record: dict[str, Any], facts: HostFacts, lock: int) -> None:  # noqa: A002
+    def __init__(self, id: str, warnings: list[str], record: dict[str, Any], facts: HostFacts, lock: int) -> None:
         self.id = id
         self.warnings = warnings
         self.record = record
@@ -97,9 +99,7 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
     try:
         record["Id"] = container_id
         config = record["Config"]
-        if not config["Hostname"]:
-            # With the host's UTS namespace the name is the host's own (moby daemon/create.go).
-            config["Hostname"] = os.uname().nodename if record["HostConfig"]["UTSMode"] == "host" else container_id[:12]
+        config["Hostname"] = config["Hostname"] or default_hostname(record["HostConfig"], container_id)
         made = record["Pyctr"]["anonymous_volumes"] = make_volumes(store, record["Mounts"])
         for part in ("upper", "work", "merged"):
             os.mkdir(f"{directory}/{part}", 0o755 if part == "upper" else 0o700)
@@ -121,6 +121,11 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
             remove_volume(store, volume)
         raise
     return container_id, lock
+
+
+def default_hostname(host_config: dict[str, Any], container_id: str) -> str:
+    """The short id; with the host's network the host's own name (moby daemon/create.go)."""
+    return os.uname().nodename if host_config["NetworkMode"] == "host" else container_id[:12]
 
 
 def take_any_name(store: Store, wanted: str, container_id: str) -> str:
@@ -145,16 +150,17 @@ def find_image(engine: Engine, image: str, request: Request) -> Any:
     if request.pull == "always":
         raise PyctrError(f"pull {image}: pulling from a registry is not supported yet")
     try:
-        found = engine.images.resolve(image)
+        found = engine.image_store.resolve(image)
     except NotFound:
         if request.pull == "never":
             raise NotFound(f"No such image: {with_tag(image)}") from None
-        found = engine.images.load_builtin(image)
-        if found is None:
+        if image not in BUILTIN_IMAGES:
             raise NotFound(
                 f"Unable to find image '{with_tag(image)}' locally",
-                hint="pulling from a registry is not supported yet: `pyctr load` an archive, or `pyctr image bootstrap`",
+                hint="pulling from a registry is not supported yet: `pyctr load` an archive or `pyctr image bootstrap`",
             ) from None
+        engine.images.load_builtin(image)
+        found = engine.image_store.resolve(image)
     check_platform(image, request.platform, found.config)
     return found
 
@@ -179,7 +185,8 @@ def check_platform(image: str, wanted: str, config: dict[str, Any]) -> None:
     if asked != mine[: len(asked)]:
         have = "/".join(part for part in mine if part)
         raise NotFound(
-            f"image with reference {image} was found but its platform ({have}) does not match the specified platform ({wanted})"
+            f"image with reference {image} was found but its platform ({have}) does not match the specified "
+            f"platform ({wanted})"
         )
 
 
@@ -198,7 +205,8 @@ def resolve_joined(store: Store, host_config: dict[str, Any]) -> None:
             host_config[field] = "container:" + other
             if field == "IpcMode" and store.record(other)["HostConfig"]["IpcMode"] not in ("shareable", "host"):
                 raise InvalidArgument(
-                    f'cannot join IPC of a non-shareable container {name} (hint: use IpcMode "shareable" for the donor container)'
+                    f"cannot join IPC of a non-shareable container {name} "
+                    '(hint: use IpcMode "shareable" for the donor container)'
                 )
 
 
@@ -207,9 +215,11 @@ def volumes_from(store: Store, host_config: dict[str, Any]) -> list[dict[str, An
     points: list[dict[str, Any]] = []
     for text in host_config["VolumesFrom"] or ():
         name, _, mode = text.partition(":")
-        for point in store.record(store.resolve(name))["Mounts"]:
-            if point["Type"] != "tmpfs":
-                points.append({**point, "RW": point["RW"] and mode != "ro", "Mode": mode or point["Mode"]})
+        points += [
+            {**point, "RW": point["RW"] and mode != "ro", "Mode": mode or point["Mode"]}
+            for point in store.record(store.resolve(name))["Mounts"]
+            if point["Type"] != "tmpfs"
+        ]
     return points
 
 
@@ -230,7 +240,9 @@ def open_cidfile(path: str) -> int | None:
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
-        raise Conflict(f"container ID file found, make sure the other container isn't running or delete {path}") from None
+        raise Conflict(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from None
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise InvalidArgument(f"failed to create the container ID file: open {path}: {reason}") from None

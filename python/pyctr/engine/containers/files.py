@@ -16,7 +16,7 @@ _HOSTS = (
 
 def plan_hosts(host_config: dict[str, Any], *, host_file: str = "") -> str:
     """/etc/hosts. With the host's network it is the host's file, as in Docker; --add-host lines follow."""
-    text = host_file if host_config["NetworkMode"] == "host" and host_file else _HOSTS
+    text: str = host_file if host_config["NetworkMode"] == "host" and host_file else _HOSTS
     lines = [extra.partition(":") for extra in host_config["ExtraHosts"] or ()]
     text += "".join(f"{address}\t{name}\n" for name, _, address in lines)
     return text

@@ -1,4 +1,4 @@
-"""``--filter`` of `ps`: several values of one name are alternatives, several names must all hold; labels must all hold."""
+"""``--filter`` of `ps`: values of one name are alternatives, names must all hold, labels too."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def has_ancestor(summary: Summary, value: str) -> bool:
 
 def has_volume(summary: Summary, value: str) -> bool:
     """A volume's name or a mount's target."""
-    return any(value in (point.get("Name"), point["Source"], point["Destination"]) for point in summary.record["Mounts"])
+    return any(
+        value in (point.get("Name"), point["Source"], point["Destination"]) for point in summary.record["Mounts"]
+    )
 
 
 def exposes(summary: Summary, value: str) -> bool:

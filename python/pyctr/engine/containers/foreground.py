@@ -1,8 +1,8 @@
-"""A command in the foreground: raw terminal, window size, signals passed on, until the container ends or is detached from."""
+"""A command in the foreground: raw terminal, window size, signals passed on, until it ends or is detached from."""
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # signal itself would import enum
 import os
 
 from pyctr.engine.signals import SIGWINCH
@@ -10,16 +10,16 @@ from pyctr.engine.signals import SIGWINCH
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Self
 
     from pyctr.engine.containers.session import Attach, Session
 
-#: What is passed on: all that a user sends. Not CHLD, PIPE, URG, WINCH, nor what the CPU raises in our own code.
+#: What is passed on: all that a user sends; not CHLD, PIPE, URG, WINCH, nor what the CPU raises in our own code.
 _PROXIED = [1, 2, 3, 10, 12, 14, 15, 16, 18, 20, 21, 22, 24, 25, 26, 27, 29, 30, *range(34, 65)]
 
 
 class Foreground:
-    """The terminal and the signals of this process, lent to a container: a context manager that gives all of it back."""
+    """The terminal and the signals of this process, lent to a container and given back at the end."""
 
     __slots__ = ("_handlers", "_modes", "attach", "session", "terminal")
 
@@ -43,7 +43,7 @@ class Foreground:
         columns, rows = os.get_terminal_size(self.terminal)
         return rows, columns
 
-    def __enter__(self) -> Foreground:
+    def __enter__(self) -> Self:
         if self.terminal is not None and self.terminal == self.attach.stdin:
             import termios
 

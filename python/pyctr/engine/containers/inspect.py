@@ -61,7 +61,7 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
         "GraphDriver": {"Data": inspect_layers(store, record), "Name": "overlay2"},
         "Mounts": record["Mounts"],
         "Config": record["Config"],
-        "NetworkSettings": inspect_network(store, record),
+        "NetworkSettings": inspect_network(record),
     }
 
 
@@ -94,7 +94,7 @@ def inspect_layers(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def inspect_network(store: Store, record: dict[str, Any]) -> dict[str, Any]:
+def inspect_network(record: dict[str, Any]) -> dict[str, Any]:
     """NetworkSettings; a joined network shows none of its own, as Docker does."""
     mode = record["HostConfig"]["NetworkMode"]
     networks = {} if mode.startswith("container:") else {mode: dict(_EMPTY_NETWORK)}

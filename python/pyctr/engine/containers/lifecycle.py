@@ -30,7 +30,7 @@ def kill_container(store: Store, container_id: str, signal: int) -> None:
 
 
 def stop_container(store: Store, container_id: str, timeout_s: float | None, signal: str | None) -> None:
-    """The stop signal, a grace period, SIGKILL. A container that does not run is left alone. Negative: wait for ever."""
+    """The stop signal, a grace period, SIGKILL. What does not run is left alone. Negative: no SIGKILL."""
     if current_state(store, container_id).get("status") not in ACTIVE:
         return
     config = store.record(container_id)["Config"]
@@ -45,7 +45,9 @@ def stop_container(store: Store, container_id: str, timeout_s: float | None, sig
                 return
             session.send({"op": "kill", "signal": SIGKILL})
             if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
-                raise StateError(f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL")
+                raise StateError(
+                    f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
+                )
     except StateError:
         if current_state(store, container_id).get("status") in ACTIVE:
             raise

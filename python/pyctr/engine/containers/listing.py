@@ -116,7 +116,9 @@ def active_ids(store: Store) -> list[str]:
 def measure(store: Store, record: dict[str, Any]) -> tuple[int, int]:
     """Bytes written by the container, and those together with its image's."""
     written = tree_size(store.path(record["Id"]) + "/upper", set())
-    return written, written + sum(tree_size(f"{store.root}/layers/{layer}", set()) for layer in record["Pyctr"]["layers"])
+    return written, written + sum(
+        tree_size(f"{store.root}/layers/{layer}", set()) for layer in record["Pyctr"]["layers"]
+    )
 
 
 def tree_size(directory: str, seen: set[tuple[int, int]]) -> int:

@@ -1,4 +1,4 @@
-"""Reading the json-file log: one ``{"log","stream","time"}`` a line, rotated to ``.1``, ``.2``… and perhaps compressed."""
+"""Reading the json-file log: one ``{"log","stream","time"}`` a line, rotated to ``.1``, ``.2``…, perhaps compressed."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def tail_lines(path: str, count: int) -> list[bytes]:
 def follow_log(
     path: str, count: int | None, window: Window, is_running: Callable[[], bool]
 ) -> Iterator[tuple[str, bytes]]:
-    """What is there, then what comes. The open file is read to its end before the next one after a rotation is opened."""
+    """What is there, then what comes. After a rotation the open file is read to its end first."""
     fd = open_log(path)
     position = os.fstat(fd).st_size if fd is not None else 0
     position = whole_lines_end(fd, position) if fd is not None else 0
@@ -258,4 +258,3 @@ def next_file(path: str, fd: int) -> int | None:
         if (status.st_dev, status.st_ino) == (identity.st_dev, identity.st_ino):
             return open_log(files[index + 1]) if index + 1 < len(files) else None
     return open_log(files[0]) if os.path.exists(path) and identity.st_nlink == 0 else open_log(path)
-

@@ -51,8 +51,8 @@ def kill_and_lock(store: Store, container_id: str) -> int | None:
     while time.monotonic() < deadline:
         try:
             kill_container(store, container_id, SIGKILL)
-        except StateError:
-            pass  # ended meanwhile
+        except StateError:  # ended meanwhile, or its monitor died: what the lock says next decides
+            time.sleep(0.01)
         try:
             lock = store.lock(container_id)
         except NotFound:

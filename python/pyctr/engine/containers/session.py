@@ -11,7 +11,7 @@ from pyctr.errors import CommandNotExecutable, CommandNotFound, KernelError, Pyc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 PROTOCOL_VERSION = 1
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
@@ -49,7 +49,7 @@ def check_detach_keys(text: str) -> None:
     """``ctrl-p,ctrl-q``: single characters or ctrl- with a letter or one of ``@[\\]^_``."""
     for key in text.split(","):
         control = key.removeprefix("ctrl-")
-        known = len(control) == 1 and (control.isascii() and control.isalpha() or control in "@[\\]^_")
+        known = len(control) == 1 and ((control.isascii() and control.isalpha()) or control in "@[\\]^_")
         if not (len(key) == 1 or (key.startswith("ctrl-") and known)):
             raise PyctrError(f"invalid detach keys ({text}): Unknown character: '{key}'")
 
@@ -63,14 +63,14 @@ class Session:
         self.channel = channel
         self.container_id = container_id
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.channel.close()
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-        """Send one packet, with descriptors; a monitor that is gone is an EOF at the next receive, not an error here."""
+        """Send one packet, with descriptors; a monitor that is gone shows at the next receive, not here."""
         try:
             self.channel.send(json_dumps(message), fds)
         except (BrokenPipeError, ConnectionResetError):

@@ -68,7 +68,7 @@ def prepare(
 
 
 def resolve_joined(store: Store, record: dict[str, Any]) -> Joined:
-    """The processes whose namespaces are joined, and the shared /dev/shm; raises StateError where one is not running."""
+    """The processes whose namespaces are joined, and the shared /dev/shm; raises StateError where none runs."""
     host = record["HostConfig"]
     joined = Joined()
     for kind, field in (("network", "NetworkMode"), ("pid", "PidMode"), ("ipc", "IpcMode")):
@@ -81,7 +81,7 @@ def resolve_joined(store: Store, record: dict[str, Any]) -> Joined:
         joined.shm_path = store.run_path(record["Id"]) + "/shm"
         try:
             os.mkdir(joined.shm_path)
-            os.chmod(joined.shm_path, 0o1777)
+            os.chmod(joined.shm_path, 0o1777)  # noqa: S103 (what /dev/shm is)
         except FileExistsError:
             pass
     return joined
@@ -116,7 +116,7 @@ def make_sources(record: dict[str, Any]) -> None:
 
 
 def join_files(store: Store, record: dict[str, Any]) -> None:
-    """A joined network brings its owner's names along (moby daemon: HostsPath, HostnamePath and ResolvConfPath shared)."""
+    """A joined network brings its owner's names along (moby shares HostsPath, HostnamePath, ResolvConfPath)."""
     mode, _, other = record["HostConfig"]["NetworkMode"].partition(":")
     if mode != "container":
         return

@@ -1,11 +1,11 @@
 """What a container is doing, asked of the kernel: a held lock means it lives, state.json says the rest.
 
-A monitor that was killed cannot write its last word; whoever looks next kills what it left behind and writes it instead.
+A monitor that was killed cannot write its last word; whoever looks next kills what it left and writes it instead.
 """
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # signal itself would import enum
 import os
 import select
 import time
@@ -14,6 +14,7 @@ from pyctr._core import process_start_time, remove_tree
 from pyctr.engine import times
 from pyctr.engine.containers.store import read_state, try_lock
 from pyctr.engine.signals import SIGKILL
+from pyctr.errors import CorruptData, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def bury(store: Store, container_id: str) -> None:
     """Processes of the container's control groups, the groups themselves, the run-time directory."""
     try:
         path = store.read(container_id, "spec.json")["linux"]["cgroupsPath"]
-    except (LookupError, ValueError):
+    except (NotFound, CorruptData, LookupError):  # never started, or half written by a machine that lost power
         path = ""
     if path.startswith("/") and path.endswith(container_id):
         for directory in control_groups(path):

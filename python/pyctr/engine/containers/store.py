@@ -175,7 +175,7 @@ class Store:
             os.close(lock)
 
     def resolve(self, reference: str) -> str:
-        """The id of a name, an id or a unique prefix of one; raises NotFound, or InvalidArgument where several match."""
+        """The id of a name, an id or a unique prefix; raises NotFound, InvalidArgument where several match."""
         bare = reference.removeprefix("/")
         if len(bare) == 64 and set(bare) <= _HEX and os.path.exists(self.path(bare)):
             return bare
@@ -263,8 +263,8 @@ class Store:
 def name_conflict(name: str, owner: str) -> Conflict:
     """Docker's words."""
     return Conflict(
-        f'Conflict. The container name "/{name}" is already in use by container "{owner}". You have to remove (or rename) '
-        "that container to be able to reuse that name."
+        f'Conflict. The container name "/{name}" is already in use by container "{owner}". You have to remove (or '
+        "rename) that container to be able to reuse that name."
     )
 
 

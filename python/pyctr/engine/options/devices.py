@@ -87,8 +87,8 @@ def parse_rate(text: str, flag: str) -> dict[str, Any]:
             raise bad_flag(
                 text,
                 flag,
-                f"invalid rate for device: {text}. The correct format is <device-path>:<number>[<unit>]. Number must be "
-                "a positive integer. Unit is optional and can be kb, mb, or gb",
+                f"invalid rate for device: {text}. The correct format is <device-path>:<number>[<unit>]. Number must "
+                "be a positive integer. Unit is optional and can be kb, mb, or gb",
             ) from None
     elif value.isascii() and value.isdigit():
         rate = int(value)

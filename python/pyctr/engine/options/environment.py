@@ -68,8 +68,8 @@ def read_file(path: str, kind: str, *, inherit: bool) -> list[str]:
     except OSError as error:
         raise InvalidArgument(f"open {path}: {os.strerror(error.errno or 0).lower()}") from None
     lines: list[str] = []
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        raw = raw.removesuffix(b"\r")
+    for number, ended in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        raw = ended.removesuffix(b"\r")
         try:
             line = raw.decode().lstrip(_SPACES)
         except UnicodeDecodeError:

@@ -22,6 +22,20 @@ _MILLISECOND_NS = 1_000_000
 
 def parse(request: Request, options: dict[str, Any]) -> None:
     """Fill Config.Healthcheck; durations are nanoseconds, as Docker records them."""
+    check = parse_check(options)
+    if options.get("no_healthcheck"):
+        if check:
+            raise InvalidArgument("--no-healthcheck conflicts with --health-* options")
+        check = {"Test": ["NONE"]}
+    for field in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
+        if 0 < check.get(field, _MILLISECOND_NS) < _MILLISECOND_NS:
+            raise InvalidArgument(f"{field} in Healthcheck cannot be less than 1ms")
+    if check:
+        request.config["Healthcheck"] = check
+
+
+def parse_check(options: dict[str, Any]) -> dict[str, Any]:
+    """The fields that were given and are not zero."""
     check: dict[str, Any] = {}
     if options.get("health_cmd"):
         check["Test"] = ["CMD-SHELL", options["health_cmd"]]
@@ -39,12 +53,4 @@ def parse(request: Request, options: dict[str, Any]) -> None:
             raise InvalidArgument("--health-retries cannot be negative")
         if retries:
             check["Retries"] = retries
-    if options.get("no_healthcheck"):
-        if check:
-            raise InvalidArgument("--no-healthcheck conflicts with --health-* options")
-        check = {"Test": ["NONE"]}
-    for field in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
-        if 0 < check.get(field, _MILLISECOND_NS) < _MILLISECOND_NS:
-            raise InvalidArgument(f"{field} in Healthcheck cannot be less than 1ms")
-    if check:
-        request.config["Healthcheck"] = check
+    return check

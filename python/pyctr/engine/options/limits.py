@@ -1,4 +1,4 @@
-"""HostConfig held against the host, as Docker's daemon does (moby daemon/daemon_unix.go verifyPlatformContainerResources).
+"""HostConfig held against the host, as Docker's daemon does (moby daemon/daemon_unix.go, verifyPlatform…).
 
 Changes HostConfig where Docker discards a limit with a warning; refuses where Docker refuses.
 """
@@ -37,6 +37,9 @@ def verify(host: dict[str, Any], facts: HostFacts) -> list[str]:
         )
     verify_ulimits(host, facts)
     verify_security(host, facts)
+    if host["Privileged"] or host["PidMode"] == "host" or host["IpcMode"] == "host":
+        options = host["SecurityOpt"] or []  # what Docker records of such a container
+        host["SecurityOpt"] = options if "label=disable" in options else [*options, "label=disable"]
     if not host["CgroupnsMode"]:
         host["CgroupnsMode"] = "private" if facts.cgroup_v2 else "host"
     return warnings
@@ -48,11 +51,16 @@ def verify_memory(host: dict[str, Any], facts: HostFacts, warnings: list[str]) -
     if 0 < limit < _MINIMUM_MEMORY:
         raise InvalidArgument("Minimum memory limit allowed is 6MB")
     if limit and "memory" not in facts.features:
-        discard(host, "Memory", warnings, "memory limit capabilities or the cgroup is not mounted. Limitation discarded")
+        discard(
+            host, "Memory", warnings, "memory limit capabilities or the cgroup is not mounted. Limitation discarded"
+        )
         discard(host, "MemorySwap", warnings, "")
     elif limit and swap != -1 and "memory.swap" not in facts.features:
         discard(
-            host, "MemorySwap", warnings, "swap limit capabilities or the cgroup is not mounted. Memory limited without swap"
+            host,
+            "MemorySwap",
+            warnings,
+            "swap limit capabilities or the cgroup is not mounted. Memory limited without swap",
         )
         host["MemorySwap"] = -1
     elif limit and 0 < swap < limit:
@@ -87,14 +95,16 @@ def verify_kernel_memory_and_oom(host: dict[str, Any], facts: HostFacts, warning
         raise InvalidArgument("Minimum kernel memory limit allowed is 6MB")
     if host["KernelMemory"]:
         host["KernelMemory"] = 0
-        warnings.append("Specifying a kernel memory limit is deprecated: the kernel has no such limit. Limitation discarded.")
+        warnings.append(
+            "Specifying a kernel memory limit is deprecated: the kernel has no such limit. Limitation discarded."
+        )
     if host["OomKillDisable"] and "memory.oom" not in facts.features:
         host["OomKillDisable"] = False
         warnings.append("Your kernel does not support OomKillDisable. OomKillDisable discarded.")
     if host["OomKillDisable"] and not host["Memory"]:
         warnings.append(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running "
-            "out of resources."
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system "
+            "running out of resources."
         )
 
 
@@ -107,7 +117,8 @@ def verify_cpu(host: dict[str, Any], facts: HostFacts, warnings: list[str]) -> N
                 raise InvalidArgument(f"Conflicting options: Nano CPUs and CPU {words} cannot both be set")
         if "cpu.cfs" not in facts.features:
             raise InvalidArgument(
-                "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted"
+                "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not "
+                "mounted"
             )
         if not 10_000_000 <= nano <= facts.cpus * _NANO:
             raise InvalidArgument(
@@ -174,7 +185,10 @@ def verify_blkio(host: dict[str, Any], facts: HostFacts, warnings: list[str]) ->
         raise InvalidArgument("Range of blkio weight is from 10 to 1000")
     if host["BlkioWeightDevice"] and "blkio.weight_device" not in facts.features:
         host["BlkioWeightDevice"] = []
-        warnings.append("Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.")
+        warnings.append(
+            "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. "
+            "Weight-device discarded."
+        )
     for field, words in (
         ("BlkioDeviceReadBps", "BPS Block I/O read limit"),
         ("BlkioDeviceWriteBps", "BPS Block I/O write limit"),

@@ -64,7 +64,9 @@ def parse_network(options: dict[str, Any]) -> str:
             raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
         return mode
     if mode not in ("none", "host"):
-        raise InvalidArgument(f"network {mode}: bridge and user-defined networks are not supported yet (none and host are)")
+        raise InvalidArgument(
+            f"network {mode}: bridge and user-defined networks are not supported yet (none and host are)"
+        )
     return mode
 
 

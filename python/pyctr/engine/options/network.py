@@ -30,7 +30,7 @@ def parse(request: Request, options: dict[str, Any]) -> None:
         raise InvalidArgument("--dns-option: invalid character")
     ports: dict[str, dict[str, Any]] = {}
     for text in options.get("expose", ()):
-        ports |= dict.fromkeys(parse_expose(text), {})
+        ports |= {port: {} for port in parse_expose(text)}
     if ports:
         config["ExposedPorts"] = ports
     publishing = bool(options.get("publish") or options.get("publish_all"))
@@ -57,7 +57,7 @@ def refuse_in_joined_network(host: dict[str, Any], ports: dict[str, Any], *, pub
 
 def parse_host(text: str) -> str:
     """``name:address`` or ``name=address``, recorded with a colon."""
-    name, separator, address = text.partition("=") if "=" in text.split(":")[0] else text.partition(":")
+    name, separator, address = text.partition("=") if "=" in text.split(":", maxsplit=1)[0] else text.partition(":")
     if not separator or not name or any(character.isspace() or character == "\0" for character in name):
         raise bad_flag(text, "--add-host", f"bad format for add-host: {quote(text)}")
     if address == "host-gateway":

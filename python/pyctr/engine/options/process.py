@@ -113,9 +113,7 @@ def parse_restart(text: str) -> dict[str, Any]:
                 raise ValueError
             count = int(count_text)
         except ValueError:
-            raise InvalidArgument(
-                "invalid restart policy format: maximum retry count must be an integer"
-            ) from None
+            raise InvalidArgument("invalid restart policy format: maximum retry count must be an integer") from None
     if name not in _POLICIES:
         raise InvalidArgument(f"invalid restart policy '{name}'")
     if count and name != "on-failure":

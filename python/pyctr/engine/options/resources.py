@@ -24,9 +24,23 @@ _NUMBERS = (
     ("cpu_rt_runtime", "CpuRealtimeRuntime", "--cpu-rt-runtime"),
 )
 #: go-units ulimit.go
-ULIMITS = (
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
-)
+ULIMITS = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+]
 _WINDOWS_ONLY = ("cpu_count", "cpu_percent", "io_maxbandwidth", "io_maxiops")
 
 
@@ -87,9 +101,7 @@ def parse_ulimit(text: str) -> dict[str, Any]:
         raise bad_flag(text, flag, f"invalid ulimit type: {name}")
     parts = value.split(":")
     if len(parts) > 2:
-        raise bad_flag(
-            text, flag, f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`"
-        )
+        raise bad_flag(text, flag, f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`")
     numbers: list[int] = []
     for part in parts:
         digits = part.removeprefix("-").removeprefix("+")
@@ -101,7 +113,9 @@ def parse_ulimit(text: str) -> dict[str, Any]:
     soft, hard = numbers[0], numbers[-1]
     if hard != -1 and soft == -1:
         raise bad_flag(
-            text, flag, f"ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: {hard}"
+            text,
+            flag,
+            f"ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: {hard}",
         )
     if hard != -1 and soft > hard:
         raise bad_flag(text, flag, f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from pyctr.engine.options import Request
 
 #: Sysctls that belong to a namespace (moby opts.ValidateSysctl); every other one would change the host.
-_SYSCTLS = frozenset(
-    ("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax")
-    + ("kernel.shmmni", "kernel.shm_rmid_forced")
-)
+_IPC_SYSCTLS = ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
+_SYSCTLS = frozenset("kernel." + name for name in _IPC_SYSCTLS)
 _SYSCTL_PREFIXES = ("net.", "fs.mqueue.")
 
 

@@ -190,10 +190,10 @@ def parse_mount(text: str) -> dict[str, Any]:
             raise bad_flag(text, "--mount", str(error)) from None
     if not mount["Target"]:
         raise bad_flag(text, "--mount", "target is required")
-    for group in groups:
+    for group, settings in groups.items():
         if group != mount["Type"]:
             raise bad_flag(text, "--mount", f"cannot mix '{group}-*' options with mount type '{mount['Type']}'")
-        mount[_OPTION_GROUPS[group]] = groups[group]
+        mount[_OPTION_GROUPS[group]] = settings
     finish_recursion(text, mount)
     check_mount(mount)
     return {name: value for name, value in mount.items() if value != "" or name == "Target"}
@@ -233,7 +233,16 @@ def parse_mount_field(
             mount["Type"] = str(value).lower()
         return
     group, _, name = key.partition("-")
-    settings = groups.setdefault(group, {}) if group in _OPTION_GROUPS else {}
+    if group not in _OPTION_GROUPS:
+        raise ValueError(f"unexpected key '{key}' in '{field}'")
+    if key in ("volume-driver", "volume-opt", "volume-subpath"):
+        raise ValueError(f"{name} of {group} mounts is not supported yet")
+    if not parse_group_field(groups.setdefault(group, {}), key, value):
+        raise ValueError(f"unexpected key '{key}' in '{field}'")
+
+
+def parse_group_field(settings: dict[str, Any], key: str, value: str | None) -> bool:
+    """A field of one type of mount only; False when there is none of that name."""
     text = value or ""
     if key == "bind-propagation":
         settings["Propagation"] = text.lower()
@@ -242,7 +251,9 @@ def parse_mount_field(
         settings[names[key]] = parse_mount_bool(key, value)
     elif key == "bind-recursive":
         if text not in ("enabled", "disabled", "writable", "readonly"):
-            raise ValueError(f'invalid value for {key}: {text} (must be "enabled", "disabled", "writable", or "readonly")')
+            raise ValueError(
+                f'invalid value for {key}: {text} (must be "enabled", "disabled", "writable", or "readonly")'
+            )
         settings["Recursive"] = text
     elif key == "volume-label":
         label, _, content = text.partition("=")
@@ -256,10 +267,9 @@ def parse_mount_field(
         if not text or set(text) - set("01234567") or int(text, 8) > 0o7777:
             raise ValueError(f"invalid value for {key}: {text}")
         settings["Mode"] = int(text, 8)
-    elif key in ("volume-driver", "volume-opt", "volume-subpath", "image-subpath"):
-        raise ValueError(f"{name or key} of {group} mounts is not supported yet")
     else:
-        raise ValueError(f"unexpected key '{key}' in '{field}'")
+        return False
+    return True
 
 
 def parse_mount_bool(key: str, value: str | None) -> bool:

@@ -36,7 +36,7 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
     """The runtime-spec of a container; `container_dir` holds its overlay and its hosts, hostname, resolv.conf files."""
     config, host_config = record["Config"], record["HostConfig"]
     linux: dict[str, Any] = {
-        "sysctl": plan_sysctls(config, host_config),
+        "sysctl": plan_sysctls(host_config),
         "resources": plan_resources(host_config, host),
         "cgroupsPath": plan_cgroups_path(record["Id"], host_config["CgroupParent"]),
         "namespaces": plan_namespaces(host_config, joined),
@@ -48,14 +48,15 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
     for field, key in (("maskedPaths", "MaskedPaths"), ("readonlyPaths", "ReadonlyPaths")):
         if host_config[key]:
             linux[field] = host_config[key]
+    process = plan_process(record, host)
     seccomp = seccomp_profile(host_config)
     if seccomp[:1] == "{":
         from pyctr.engine.spec.seccomp import plan_seccomp
 
-        linux["seccomp"] = plan_seccomp(seccomp, plan_process(record, host)["capabilities"], host)
+        linux["seccomp"] = plan_seccomp(seccomp, process["capabilities"], host)
     spec: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
-        "process": plan_process(record, host),
+        "process": process,
         "root": {"path": container_dir + "/merged", "readonly": host_config["ReadonlyRootfs"]},
         "mounts": plan_mounts(record, joined, container_dir),
         "linux": linux,
@@ -81,9 +82,8 @@ def seccomp_profile(host_config: dict[str, Any]) -> str:
     """``builtin``, ``unconfined`` or a profile's JSON; --privileged means unconfined unless a profile was named."""
     profile = "unconfined" if host_config["Privileged"] else "builtin"
     for option in host_config["SecurityOpt"] or ():
-        name, _, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
-        if name == "seccomp":
-            profile = value
+        if option.startswith("seccomp="):
+            profile = option.removeprefix("seccomp=")
     return profile
 
 

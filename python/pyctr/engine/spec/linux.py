@@ -38,7 +38,7 @@ def plan_namespaces(host_config: dict[str, Any], joined: Joined) -> list[dict[st
     return namespaces
 
 
-def plan_sysctls(config: dict[str, Any], host_config: dict[str, Any]) -> dict[str, str]:
+def plan_sysctls(host_config: dict[str, Any]) -> dict[str, str]:
     """Docker lets every user of an own network namespace ping and bind low ports; an explicit --sysctl wins."""
     sysctls: dict[str, str] = {}
     if host_config["NetworkMode"] == "none":
@@ -51,11 +51,9 @@ def plan_sysctls(config: dict[str, Any], host_config: dict[str, Any]) -> dict[st
 def plan_devices(host_config: dict[str, Any], host: HostFacts) -> list[dict[str, Any]]:
     """Nodes to make in /dev: all of the host's for --privileged, else those of --device."""
     if host_config["Privileged"]:
-        planned = {device.path: device_node(device, device.path) for device in host.devices["*"]}
-        for asked in host_config["Devices"]:
-            for device, path in resolve_device(asked, host):
-                planned[path] = device_node(device, path)
-        return list(planned.values())
+        everything = [(device, device.path) for device in host.devices["*"]]
+        everything += [found for asked in host_config["Devices"] for found in resolve_device(asked, host)]
+        return list({path: device_node(device, path) for device, path in everything}.values())
     return [device_node(*found) for asked in host_config["Devices"] for found in resolve_device(asked, host)]
 
 
@@ -108,17 +106,14 @@ def rule(kind: str, major: int, minor: int, access: str) -> dict[str, Any]:
 
 def plan_resources(host_config: dict[str, Any], host: HostFacts) -> dict[str, Any]:
     """Only what was asked for: a controller nothing is asked of is not written to."""
-    resources: dict[str, Any] = {"devices": plan_device_rules(host_config, host)}
-    for name, values in (
-        ("memory", plan_memory(host_config)),
-        ("cpu", plan_cpu(host_config)),
-        ("blockIO", plan_block_io(host_config, host)),
-    ):
-        if values:
-            resources[name] = values
-    if host_config["PidsLimit"]:
-        resources["pids"] = {"limit": host_config["PidsLimit"]}
-    return resources
+    resources: dict[str, Any] = {
+        "memory": plan_memory(host_config),
+        "cpu": plan_cpu(host_config),
+        "blockIO": plan_block_io(host_config, host),
+        "pids": {"limit": host_config["PidsLimit"]} if host_config["PidsLimit"] else {},
+        "devices": plan_device_rules(host_config, host),
+    }
+    return {name: values for name, values in resources.items() if values}
 
 
 def plan_memory(host_config: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +158,8 @@ def plan_block_io(host_config: dict[str, Any], host: HostFacts) -> dict[str, Any
         block["weight"] = host_config["BlkioWeight"]
     if host_config["BlkioWeightDevice"]:
         block["weightDevice"] = [
-            {**device_number(entry["Path"], host), "weight": entry["Weight"]} for entry in host_config["BlkioWeightDevice"]
+            {**device_number(entry["Path"], host), "weight": entry["Weight"]}
+            for entry in host_config["BlkioWeightDevice"]
         ]
     for name, field in (
         ("throttleReadBpsDevice", "BlkioDeviceReadBps"),

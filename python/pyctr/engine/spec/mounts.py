@@ -1,4 +1,4 @@
-"""The mounts: Docker's defaults, the container's own files in /etc, volumes, binds and tmpfs, in the order they are made."""
+"""The mounts: Docker's defaults, the container's own files in /etc, volumes, binds, tmpfs, in their order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _DEFAULTS = (
     ("/sys", "sysfs", "sysfs", ("nosuid", "noexec", "nodev", "ro")),
     ("/sys/fs/cgroup", "cgroup", "cgroup", ("ro", "nosuid", "noexec", "nodev")),
     ("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev")),
-    ("/dev/shm", "tmpfs", "shm", ("nosuid", "noexec", "nodev", "mode=1777")),
 )
+_SHM = "/dev/shm"  # noqa: S108 (a mount point inside the container)
 #: Left writable by --read-only (moby daemon/oci_linux.go).
-_STAY_WRITABLE = frozenset(("/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"))
+_STAY_WRITABLE = frozenset(("/proc", "/dev", "/dev/pts", _SHM, "/dev/mqueue"))
+_PRIVILEGED_WRITABLE = frozenset(("/sys", "/sys/fs/cgroup"))
 _OPPOSITES = {
     "noexec": "exec",
     "exec": "noexec",
@@ -36,7 +37,7 @@ ETC_FILES = ("resolv.conf", "hostname", "hosts")
 def plan_mounts(record: dict[str, Any], joined: Joined, container_dir: str) -> list[dict[str, Any]]:
     """Defaults first, then by depth of target, so that nothing is hidden by a mount above it."""
     host_config = record["HostConfig"]
-    asked = [*plan_volumes(record["Mounts"]), *plan_tmpfs(host_config)]
+    asked = [*plan_volumes(record), *plan_tmpfs(host_config)]
     targets = {mount["destination"] for mount in asked}
     mounts = [mount for mount in plan_defaults(host_config, joined) if not hidden(mount["destination"], targets)]
     own = [
@@ -45,8 +46,9 @@ def plan_mounts(record: dict[str, Any], joined: Joined, container_dir: str) -> l
         if f"/etc/{name}" not in targets
     ]
     if host_config["ReadonlyRootfs"]:
+        writable = _STAY_WRITABLE | (_PRIVILEGED_WRITABLE if host_config["Privileged"] else frozenset())
         for mount in mounts + own:
-            if mount["destination"] not in _STAY_WRITABLE and "ro" not in mount["options"]:
+            if mount["destination"] not in writable and "ro" not in mount["options"]:
                 mount["options"].append("ro")
     return mounts + sorted(own + asked, key=lambda mount: mount["destination"].count("/"))
 
@@ -61,31 +63,33 @@ def plan_defaults(host_config: dict[str, Any], joined: Joined) -> list[dict[str,
     mounts: list[dict[str, Any]] = []
     for destination, kind, source, options in _DEFAULTS:
         words = list(options)
-        if host_config["Privileged"] and destination in ("/sys", "/sys/fs/cgroup"):
+        if host_config["Privileged"] and destination in _PRIVILEGED_WRITABLE:
             words.remove("ro")
-        mount = {"destination": destination, "type": kind, "source": source, "options": words}
-        if destination == "/dev/shm":
-            mode = host_config["IpcMode"]
-            if mode == "none":
-                continue
-            if mode == "host" or joined.shm_path:
-                source = "/dev/shm" if mode == "host" else joined.shm_path
-                mount = bind(source, destination, ["rbind", "rprivate"])
-                if mode != "host":
-                    mount["options"] += ["nosuid", "noexec", "nodev"]
-            else:
-                words.append(f"size={host_config['ShmSize']}")
-        mounts.append(mount)
-    return mounts
+        mounts.append({"destination": destination, "type": kind, "source": source, "options": words})
+    return mounts + plan_shm(host_config, joined)
 
 
-def plan_volumes(mounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Binds and volumes of the record. Read-only means recursively so (Docker 25), else a mount below stays writable."""
+def plan_shm(host_config: dict[str, Any], joined: Joined) -> list[dict[str, Any]]:
+    """The shared memory: own, the host's, a directory shared with other containers, or none."""
+    mode = host_config["IpcMode"]
+    if mode == "none":
+        return []
+    if mode == "host":
+        return [bind(_SHM, _SHM, ["rbind", "rprivate"])]
+    if joined.shm_path:
+        return [bind(joined.shm_path, _SHM, ["rbind", "rprivate", "nosuid", "noexec", "nodev"])]
+    options = ["nosuid", "noexec", "nodev", "mode=1777", f"size={host_config['ShmSize']}"]
+    return [{"destination": _SHM, "type": "tmpfs", "source": "shm", "options": options}]
+
+
+def plan_volumes(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Binds and volumes. Read-only means recursively so (Docker 25): else what is mounted below stays writable."""
+    extras = {mount["Target"]: mount.get("BindOptions", {}) for mount in record["HostConfig"].get("Mounts") or ()}
     planned: list[dict[str, Any]] = []
-    for mount in mounts:
+    for mount in record["Mounts"]:
         if mount["Type"] == "tmpfs":
             continue
-        extra = mount.get("BindOptions", {})
+        extra = extras.get(mount["Destination"], {})
         options = ["bind" if extra.get("NonRecursive") else "rbind"]
         if not mount["RW"]:
             plain = extra.get("NonRecursive") or extra.get("ReadOnlyNonRecursive")
@@ -102,7 +106,9 @@ def bind(source: str, destination: str, options: list[str]) -> dict[str, Any]:
 
 def plan_tmpfs(host_config: dict[str, Any]) -> list[dict[str, Any]]:
     """--tmpfs, and --mount type=tmpfs."""
-    planned = [tmpfs(path, flags.split(",") if flags else []) for path, flags in (host_config.get("Tmpfs") or {}).items()]
+    planned = [
+        tmpfs(path, flags.split(",") if flags else []) for path, flags in (host_config.get("Tmpfs") or {}).items()
+    ]
     for mount in host_config.get("Mounts") or ():
         if mount["Type"] == "tmpfs":
             settings = mount.get("TmpfsOptions", {})

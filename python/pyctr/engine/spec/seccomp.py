@@ -1,4 +1,4 @@
-"""Docker's seccomp profile format resolved to the runtime-spec's: includes, excludes and architectures (moby profiles/seccomp)."""
+"""Docker's seccomp profile format resolved to the runtime-spec's: includes, excludes, archMap."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def plan_seccomp(text: str, capabilities: dict[str, list[str]], host: HostFacts)
     if "defaultAction" not in profile:
         raise InvalidArgument("seccomp profile: defaultAction is missing")
     if profile.get("architectures") and profile.get("archMap"):
-        raise InvalidArgument("both 'architectures' and 'archMap' are specified in the seccomp profile, use either of them")
+        raise InvalidArgument(
+            "both 'architectures' and 'archMap' are specified in the seccomp profile, use either of them"
+        )
     goarch, architecture = _MACHINES.get(host.machine, (host.machine, ""))
     planned: dict[str, Any] = {"defaultAction": profile["defaultAction"]}
     planned |= {name: profile[name] for name in _COPIED if name in profile}
