@@ -1,6 +1,6 @@
 //! Rules for the `linux` section and for what depends on its namespaces.
 
-use std::path::{Component, Path};
+use std::path::Component;
 
 use oci_spec::runtime::{
     Linux, LinuxDevice, LinuxDeviceType, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, Spec,
@@ -25,6 +25,16 @@ const PROPAGATIONS: [&str; 8] = [
     "unbindable",
     "runbindable",
 ];
+
+/// Go cannot tell an empty path from none: both mean a new namespace.
+pub fn forget_empty_paths(spec: &mut Spec) {
+    let namespaces = spec.linux_mut().as_mut().and_then(|linux| linux.namespaces_mut().as_mut());
+    for namespace in namespaces.into_iter().flatten() {
+        if namespace.path().as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            namespace.set_path(None);
+        }
+    }
+}
 
 /// Checks the section.
 pub fn validate(spec: &Spec) -> Result<()> {
@@ -90,9 +100,6 @@ fn check_namespaces(namespaces: &[LinuxNamespace]) -> Result<()> {
         let Some(path) = namespace.path() else {
             continue;
         };
-        if path.as_os_str().is_empty() {
-            continue; // runc reads "" as "a new one"
-        }
         if !path.is_absolute() {
             return Err(invalid(
                 "linux.namespaces",
@@ -101,13 +108,11 @@ fn check_namespaces(namespaces: &[LinuxNamespace]) -> Result<()> {
         }
     }
     // Without one the set-up would change the host's own mounts.
-    let mount = find(namespaces, LinuxNamespaceType::Mount);
-    match mount.map(|namespace| namespace.path().as_deref().unwrap_or(Path::new(""))) {
+    match find(namespaces, LinuxNamespaceType::Mount) {
         None => Err(invalid("linux.namespaces", "a mount namespace is required")),
-        Some(path) if !path.as_os_str().is_empty() => Err(invalid(
-            "linux.namespaces",
-            "joining a mount namespace is not supported",
-        )),
+        Some(mount) if mount.path().is_some() => {
+            Err(invalid("linux.namespaces", "joining a mount namespace is not supported"))
+        }
         Some(_) => Ok(()),
     }
 }

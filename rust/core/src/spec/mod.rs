@@ -127,6 +127,7 @@ fn validate(spec: &mut Spec, warnings: &mut Vec<String>) -> Result<()> {
     };
     process::validate(process)?;
     mount::validate(spec, warnings)?;
+    linux::forget_empty_paths(spec);
     linux::validate(spec)?;
     check_hooks(spec)?;
     if spec
