@@ -87,8 +87,8 @@ pub struct Private {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<PathBuf>,
     /// The cgroup in every hierarchy, for cleaning up.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cgroup_paths: Vec<PathBuf>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cgroup_paths: BTreeMap<String, PathBuf>,
     /// Made with `--systemd-cgroup`.
     #[serde(default)]
     pub systemd_cgroup: bool,

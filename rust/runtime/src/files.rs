@@ -8,7 +8,9 @@ use std::path::Path;
 
 use pyctr_core::{Error, Result};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
 
 /// Reads a whole file; what is longer than `limit` bytes is read one byte beyond it, for the caller to refuse.
 pub fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>> {
@@ -99,7 +101,12 @@ mod tests {
         std::fs::write(&path, b"12345").unwrap();
         assert_eq!(read_bounded(&path, 10).unwrap(), b"12345");
         assert_eq!(read_bounded(&path, 3).unwrap(), b"1234");
-        assert!(read_bounded(&directory.path().join("none"), 3).unwrap_err().to_string().ends_with("none: No such file or directory"));
+        assert!(
+            read_bounded(&directory.path().join("none"), 3)
+                .unwrap_err()
+                .to_string()
+                .ends_with("none: No such file or directory")
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod container;
 mod files;
 mod log;
 mod lookup;
+mod monitor;
 mod process;
 mod signals;
 mod sys;

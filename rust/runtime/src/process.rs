@@ -13,7 +13,8 @@ use crate::sys;
 /// Field 22 of /proc/PID/stat, in clock ticks since boot; None if there is no such process or only its zombie is left.
 pub fn start_time(pid: i32) -> Option<u64> {
     let path = format!("/proc/{pid}/stat");
-    let file = rustix::fs::open(path, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty());
+    let file =
+        rustix::fs::open(path, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty());
     let mut buffer = [0; 1024];
     let count = rustix::io::read(file.ok()?, &mut buffer).ok()?;
     parse_stat(&buffer[..count])

@@ -67,7 +67,12 @@ fn offset(rest: &str, sign: char) -> Option<i32> {
         return Some(0);
     }
     let digits = rest.strip_prefix(sign)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten().filter(|offset| *offset <= 30)
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
+        .filter(|offset| *offset <= 30)
 }
 
 #[cfg(test)]
@@ -77,7 +82,17 @@ mod tests {
 
     #[test]
     fn test_parse_every_spelling_is_understood() {
-        for (text, number) in [("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("RTMAX", 64), ("RTMAX-1", 63), ("64", 64)] {
+        for (text, number) in [
+            ("9", 9),
+            ("KILL", 9),
+            ("SIGKILL", 9),
+            ("sigterm", 15),
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("RTMAX", 64),
+            ("RTMAX-1", 63),
+            ("64", 64),
+        ] {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
     }

@@ -152,7 +152,15 @@ pub enum Incoming {
 impl Client {
     /// A client that has only connected.
     pub fn new(socket: OwnedFd) -> Self {
-        Self { socket, stdout: None, stderr: None, stdin: None, always_ready: false, keys: KeyMatcher::default(), waits: false }
+        Self {
+            socket,
+            stdout: None,
+            stderr: None,
+            stdin: None,
+            always_ready: false,
+            keys: KeyMatcher::default(),
+            waits: false,
+        }
     }
 
     /// The next request, without waiting.

@@ -187,8 +187,8 @@ impl EventLoop {
         let flags = rustix::net::SocketFlags::CLOEXEC;
         let Ok(socket) = rustix::net::accept_with(listener, flags) else { return };
         let own = rustix::process::geteuid();
-        let trusted = rustix::net::sockopt::socket_peercred(&socket)
-            .is_ok_and(|peer| peer.uid.is_root() || peer.uid == own);
+        let trusted =
+            rustix::net::sockopt::socket_peercred(&socket).is_ok_and(|peer| peer.uid.is_root() || peer.uid == own);
         if trusted {
             let _ = self.add_client(socket, running);
         }

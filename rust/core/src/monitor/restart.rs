@@ -38,7 +38,8 @@ impl Restarts {
         if !again {
             return None;
         }
-        self.pause = if self.pause.is_zero() || ran >= RAN_WELL { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+        self.pause =
+            if self.pause.is_zero() || ran >= RAN_WELL { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
         self.count += 1;
         Some(self.pause)
     }

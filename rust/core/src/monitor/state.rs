@@ -43,8 +43,7 @@ impl State {
     pub fn write(&self, directory: &OwnedFd, durable: bool) -> Result<()> {
         let fail = |errno| Error::kernel("write", "state.json", errno);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file =
-            rustix::fs::openat(directory, ".state.json", flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+        let file = rustix::fs::openat(directory, ".state.json", flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         rustix::io::write(&file, &bytes).map_err(fail)?;
         if durable {

@@ -41,14 +41,8 @@ fn repair_process(process: &mut Map<String, Value>, warnings: &mut Vec<String>) 
         process.insert("user".to_owned(), Value::Object(Map::new()));
         repaired = true;
     }
-    if let Some(Value::Array(flags)) = process
-        .get_mut("scheduler")
-        .and_then(|scheduler| scheduler.get_mut("flags"))
-    {
-        for flag in flags
-            .iter_mut()
-            .filter(|flag| flag.as_str() == Some("SCHED_FLAG_DL_OVERRUN"))
-        {
+    if let Some(Value::Array(flags)) = process.get_mut("scheduler").and_then(|scheduler| scheduler.get_mut("flags")) {
+        for flag in flags.iter_mut().filter(|flag| flag.as_str() == Some("SCHED_FLAG_DL_OVERRUN")) {
             *flag = Value::String("SCHED_FLAG_D_L_OVERRUN".to_owned());
             repaired = true;
         }
@@ -64,9 +58,7 @@ fn repair_process(process: &mut Map<String, Value>, warnings: &mut Vec<String>) 
             };
             let known = serde_json::from_value::<Capability>(name.clone()).is_ok();
             if !known {
-                warnings.push(format!(
-                    "unknown capability {text:?} in process.capabilities.{set} is ignored"
-                ));
+                warnings.push(format!("unknown capability {text:?} in process.capabilities.{set} is ignored"));
                 repaired = true;
             }
             known

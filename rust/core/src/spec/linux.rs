@@ -15,16 +15,8 @@ const MAX_MAPPINGS: usize = 340;
 const MAX_MAJOR: i64 = (1 << 12) - 1;
 const MAX_MINOR: i64 = (1 << 20) - 1;
 
-const PROPAGATIONS: [&str; 8] = [
-    "private",
-    "rprivate",
-    "slave",
-    "rslave",
-    "shared",
-    "rshared",
-    "unbindable",
-    "runbindable",
-];
+const PROPAGATIONS: [&str; 8] =
+    ["private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
 
 /// Go cannot tell an empty path from none: both mean a new namespace.
 pub fn forget_empty_paths(spec: &mut Spec) {
@@ -55,27 +47,16 @@ pub fn validate(spec: &Spec) -> Result<()> {
         seccomp::validate(profile)?;
     }
     if let Some(rdt) = linux.intel_rdt() {
-        let asks =
-            rdt.clos_id().is_some() || rdt.schemata().is_some() || rdt.l3_cache_schema().is_some();
+        let asks = rdt.clos_id().is_some() || rdt.schemata().is_some() || rdt.l3_cache_schema().is_some();
         if asks || rdt.mem_bw_schema().is_some() || rdt.enable_monitoring().is_some() {
             return Err(invalid("linux.intelRdt", "is not supported"));
         }
     }
-    let flags = linux
-        .personality()
-        .as_ref()
-        .and_then(|personality| personality.flags().as_ref());
+    let flags = linux.personality().as_ref().and_then(|personality| personality.flags().as_ref());
     if flags.is_some_and(|flags| !flags.is_empty()) {
-        return Err(invalid(
-            "linux.personality.flags",
-            "is not supported (the specification defines none)",
-        ));
+        return Err(invalid("linux.personality.flags", "is not supported (the specification defines none)"));
     }
-    if !linux
-        .net_devices()
-        .as_ref()
-        .is_none_or(std::collections::HashMap::is_empty)
-    {
+    if !linux.net_devices().as_ref().is_none_or(std::collections::HashMap::is_empty) {
         find(namespaces, LinuxNamespaceType::Network)
             .ok_or_else(|| invalid("linux.netDevices", "needs a network namespace"))?;
     }
@@ -88,23 +69,14 @@ fn find(namespaces: &[LinuxNamespace], typ: LinuxNamespaceType) -> Option<&Linux
 
 fn check_namespaces(namespaces: &[LinuxNamespace]) -> Result<()> {
     for (index, namespace) in namespaces.iter().enumerate() {
-        if namespaces[..index]
-            .iter()
-            .any(|earlier| earlier.typ() == namespace.typ())
-        {
-            return Err(invalid(
-                "linux.namespaces",
-                format!("{} is given twice", namespace.typ()),
-            ));
+        if namespaces[..index].iter().any(|earlier| earlier.typ() == namespace.typ()) {
+            return Err(invalid("linux.namespaces", format!("{} is given twice", namespace.typ())));
         }
         let Some(path) = namespace.path() else {
             continue;
         };
         if !path.is_absolute() {
-            return Err(invalid(
-                "linux.namespaces",
-                format!("path {} is not absolute", path.display()),
-            ));
+            return Err(invalid("linux.namespaces", format!("path {} is not absolute", path.display())));
         }
     }
     // Without one the set-up would change the host's own mounts.
@@ -118,10 +90,7 @@ fn check_namespaces(namespaces: &[LinuxNamespace]) -> Result<()> {
 }
 
 fn check_names(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
-    for (field, name) in [
-        ("hostname", spec.hostname()),
-        ("domainname", spec.domainname()),
-    ] {
+    for (field, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
         let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else {
             continue;
         };
@@ -143,20 +112,11 @@ fn check_user_namespace(linux: &Linux, namespaces: &[LinuxNamespace]) -> Result<
         if uids.is_empty() && gids.is_empty() {
             return Ok(());
         }
-        return Err(invalid(
-            "linux.uidMappings",
-            "id mappings need a user namespace",
-        ));
+        return Err(invalid("linux.uidMappings", "id mappings need a user namespace"));
     };
-    let joined = user
-        .path()
-        .as_ref()
-        .is_some_and(|path| !path.as_os_str().is_empty());
+    let joined = user.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
     if !joined && (uids.is_empty() || gids.is_empty()) {
-        return Err(invalid(
-            "linux.uidMappings",
-            "a new user namespace needs uidMappings and gidMappings",
-        ));
+        return Err(invalid("linux.uidMappings", "a new user namespace needs uidMappings and gidMappings"));
     }
     check_mappings("linux.uidMappings", uids)?;
     check_mappings("linux.gidMappings", gids)
@@ -165,14 +125,10 @@ fn check_user_namespace(linux: &Linux, namespaces: &[LinuxNamespace]) -> Result<
 /// Checks one list of id mappings as the kernel does when `uid_map` is written.
 pub fn check_mappings(field: &str, mappings: &[LinuxIdMapping]) -> Result<()> {
     if mappings.len() > MAX_MAPPINGS {
-        return Err(invalid(
-            field,
-            format!("has more than {MAX_MAPPINGS} entries"),
-        ));
+        return Err(invalid(field, format!("has more than {MAX_MAPPINGS} entries")));
     }
     let overlaps = |a: u32, a_size: u32, b: u32, b_size: u32| {
-        u64::from(a) < u64::from(b) + u64::from(b_size)
-            && u64::from(b) < u64::from(a) + u64::from(a_size)
+        u64::from(a) < u64::from(b) + u64::from(b_size) && u64::from(b) < u64::from(a) + u64::from(a_size)
     };
     for (index, mapping) in mappings.iter().enumerate() {
         let (container, host, size) = (mapping.container_id(), mapping.host_id(), mapping.size());
@@ -194,37 +150,19 @@ pub fn check_mappings(field: &str, mappings: &[LinuxIdMapping]) -> Result<()> {
 }
 
 fn check_time(linux: &Linux, namespaces: &[LinuxNamespace]) -> Result<()> {
-    let Some(offsets) = linux
-        .time_offsets()
-        .as_ref()
-        .filter(|offsets| !offsets.is_empty())
-    else {
+    let Some(offsets) = linux.time_offsets().as_ref().filter(|offsets| !offsets.is_empty()) else {
         return Ok(());
     };
     let namespace = find(namespaces, LinuxNamespaceType::Time);
-    if namespace.is_none_or(|namespace| {
-        namespace
-            .path()
-            .as_ref()
-            .is_some_and(|path| !path.as_os_str().is_empty())
-    }) {
+    if namespace.is_none_or(|namespace| namespace.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty())) {
         return Err(invalid("linux.timeOffsets", "needs a new time namespace"));
     }
     for (clock, offset) in offsets {
         if clock != "monotonic" && clock != "boottime" {
-            return Err(invalid(
-                "linux.timeOffsets",
-                format!("{clock:?} is not monotonic or boottime"),
-            ));
+            return Err(invalid("linux.timeOffsets", format!("{clock:?} is not monotonic or boottime")));
         }
-        if offset
-            .nanosecs()
-            .is_some_and(|nanosecs| nanosecs >= 1_000_000_000)
-        {
-            return Err(invalid(
-                "linux.timeOffsets",
-                "nanosecs is not below 1000000000",
-            ));
+        if offset.nanosecs().is_some_and(|nanosecs| nanosecs >= 1_000_000_000) {
+            return Err(invalid("linux.timeOffsets", "nanosecs is not below 1000000000"));
         }
     }
     Ok(())
@@ -233,10 +171,7 @@ fn check_time(linux: &Linux, namespaces: &[LinuxNamespace]) -> Result<()> {
 fn check_device(field: &str, device: &LinuxDevice) -> Result<()> {
     let path = device.path();
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
-        return Err(invalid(
-            field,
-            format!("path {} is not absolute or has ..", path.display()),
-        ));
+        return Err(invalid(field, format!("path {} is not absolute or has ..", path.display())));
     }
     if path.file_name().is_none() {
         return Err(invalid(field, "path is /"));
@@ -244,45 +179,28 @@ fn check_device(field: &str, device: &LinuxDevice) -> Result<()> {
     match device.typ() {
         LinuxDeviceType::A => Err(invalid(field, "type a is for cgroup rules only")),
         LinuxDeviceType::P => Ok(()),
-        _ if !(0..=MAX_MAJOR).contains(&device.major())
-            || !(0..=MAX_MINOR).contains(&device.minor()) =>
-        {
-            Err(invalid(
-                field,
-                format!(
-                    "{}:{} is not a device number",
-                    device.major(),
-                    device.minor()
-                ),
-            ))
+        _ if !(0..=MAX_MAJOR).contains(&device.major()) || !(0..=MAX_MINOR).contains(&device.minor()) => {
+            Err(invalid(field, format!("{}:{} is not a device number", device.major(), device.minor())))
         }
         _ => Ok(()),
     }
 }
 
 fn check_paths(linux: &Linux) -> Result<()> {
-    for (field, paths) in [
-        ("linux.maskedPaths", linux.masked_paths()),
-        ("linux.readonlyPaths", linux.readonly_paths()),
-    ] {
+    for (field, paths) in [("linux.maskedPaths", linux.masked_paths()), ("linux.readonlyPaths", linux.readonly_paths())]
+    {
         if let Some(path) = paths.iter().flatten().find(|path| !path.starts_with('/')) {
             return Err(invalid(field, format!("{path:?} is not an absolute path")));
         }
     }
     if let Some(path) = linux.cgroups_path() {
         if path.components().any(|part| part == Component::ParentDir) {
-            return Err(invalid(
-                "linux.cgroupsPath",
-                format!("{} has ..", path.display()),
-            ));
+            return Err(invalid("linux.cgroupsPath", format!("{} has ..", path.display())));
         }
     }
     match linux.rootfs_propagation().as_deref() {
         None | Some("") => Ok(()),
         Some(propagation) if PROPAGATIONS.contains(&propagation) => Ok(()),
-        Some(other) => Err(invalid(
-            "linux.rootfsPropagation",
-            format!("{other:?} is unknown"),
-        )),
+        Some(other) => Err(invalid("linux.rootfsPropagation", format!("{other:?} is unknown"))),
     }
 }

@@ -60,11 +60,7 @@ pub fn load_resources(bytes: &[u8]) -> Result<LinuxResources> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str, warnings: &mut Vec<String>) -> Result<T> {
     if bytes.len() > MAX_BYTES {
-        return Err(Error::invalid(
-            "read",
-            name,
-            format!("larger than {MAX_BYTES} bytes"),
-        ));
+        return Err(Error::invalid("read", name, format!("larger than {MAX_BYTES} bytes")));
     }
     // A derived struct would take a JSON array too, field by field.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
@@ -75,24 +71,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str, warnings: &mut Vec<Strin
     }
     match serde_json::from_slice(bytes) {
         Ok(value) => Ok(value),
-        Err(error) => {
-            lenient::parse(bytes, error, warnings).map_err(|error| describe(name, &error))
-        }
+        Err(error) => lenient::parse(bytes, error, warnings).map_err(|error| describe(name, &error)),
     }
 }
 
 fn describe(name: &str, error: &serde_json::Error) -> Error {
-    let what = if error.is_data() {
-        "not an OCI document"
-    } else {
-        "not valid JSON"
-    };
-    Error::new(
-        Kind::InvalidArgument,
-        "parse",
-        name,
-        format!("{what}: {error}"),
-    )
+    let what = if error.is_data() { "not an OCI document" } else { "not valid JSON" };
+    Error::new(Kind::InvalidArgument, "parse", name, format!("{what}: {error}"))
 }
 
 /// Whether any string holds U+0000, raw (which JSON forbids anyway) or escaped. No path, argument or name may: the
@@ -130,11 +115,7 @@ fn validate(spec: &mut Spec, warnings: &mut Vec<String>) -> Result<()> {
     linux::forget_empty_paths(spec);
     linux::validate(spec)?;
     check_hooks(spec)?;
-    if spec
-        .annotations()
-        .as_ref()
-        .is_some_and(|annotations| annotations.contains_key(""))
-    {
+    if spec.annotations().as_ref().is_some_and(|annotations| annotations.contains_key("")) {
         return Err(invalid("annotations", "has an empty key"));
     }
     for (name, present) in [
@@ -144,9 +125,7 @@ fn validate(spec: &mut Spec, warnings: &mut Vec<String>) -> Result<()> {
         ("zos", spec.zos().is_some()),
     ] {
         if present {
-            warnings.push(format!(
-                "section {name} is for another platform and ignored"
-            ));
+            warnings.push(format!("section {name} is for another platform and ignored"));
         }
     }
     Ok(())
@@ -158,17 +137,12 @@ fn check_version(version: &str) -> Result<()> {
         return reject("is missing; this is not an OCI runtime configuration".to_owned());
     }
     let number = version.split('+').next().unwrap_or_default();
-    let (release, pre) = number
-        .split_once('-')
-        .map_or((number, None), |(release, pre)| (release, Some(pre)));
+    let (release, pre) = number.split_once('-').map_or((number, None), |(release, pre)| (release, Some(pre)));
     let mut parts = [0_u32; 3];
     let mut count = 0;
     for part in release.split('.') {
         let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        match (
-            digits.then(|| part.parse().ok()).flatten(),
-            parts.get_mut(count),
-        ) {
+        match (digits.then(|| part.parse().ok()).flatten(), parts.get_mut(count)) {
             (Some(value), Some(slot)) => *slot = value,
             _ => return reject(format!("{version:?} is not a version")),
         }
@@ -179,9 +153,7 @@ fn check_version(version: &str) -> Result<()> {
     }
     // A pre-release is lower than its release (semver 2.0.0, 11.3).
     if parts[0] != 1 || (parts == [1, 0, 0] && pre.is_some()) {
-        return reject(format!(
-            "{version:?} is not supported, only 1.0.0 and later 1.x"
-        ));
+        return reject(format!("{version:?} is not supported, only 1.0.0 and later 1.x"));
     }
     Ok(())
 }
@@ -207,10 +179,7 @@ fn check_hooks(spec: &Spec) -> Result<()> {
                 ));
             }
             if hook.timeout().is_some_and(|timeout| timeout <= 0) {
-                return Err(invalid(
-                    format!("hooks.{kind}"),
-                    "timeout is not greater than 0",
-                ));
+                return Err(invalid(format!("hooks.{kind}"), "timeout is not greater than 0"));
             }
         }
     }

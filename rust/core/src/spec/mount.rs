@@ -16,18 +16,11 @@ pub fn validate(spec: &mut Spec, warnings: &mut Vec<String>) -> Result<()> {
             return Err(invalid(field, "destination is empty"));
         }
         if !destination.is_absolute() {
-            warnings.push(format!(
-                "mount destination {} is not absolute; taken from /",
-                destination.display()
-            ));
+            warnings.push(format!("mount destination {} is not absolute; taken from /", destination.display()));
             let absolute = Path::new("/").join(destination);
             mount.set_destination(absolute);
         }
-        if mount
-            .destination()
-            .components()
-            .any(|part| part == Component::ParentDir)
-        {
+        if mount.destination().components().any(|part| part == Component::ParentDir) {
             let cleaned = clean(mount.destination());
             mount.set_destination(cleaned);
         }
@@ -52,10 +45,7 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 fn check_mappings(mount: &Mount, field: &str) -> Result<()> {
-    let (uids, gids) = (
-        mount.uid_mappings().as_deref(),
-        mount.gid_mappings().as_deref(),
-    );
+    let (uids, gids) = (mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref());
     let (uids, gids) = (uids.unwrap_or_default(), gids.unwrap_or_default());
     if uids.is_empty() && gids.is_empty() {
         return Ok(());
@@ -64,11 +54,7 @@ fn check_mappings(mount: &Mount, field: &str) -> Result<()> {
         return Err(invalid(field, "uidMappings and gidMappings go together"));
     }
     let bind = mount.typ().as_deref() == Some("bind")
-        || mount
-            .options()
-            .iter()
-            .flatten()
-            .any(|option| option == "bind" || option == "rbind");
+        || mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind");
     if !bind {
         return Err(invalid(field, "id mappings are for bind mounts only"));
     }

@@ -21,21 +21,14 @@ const IPC: [&str; 8] = [
 
 /// Checks the names, the values and the namespaces of `linux.sysctl`.
 pub fn validate(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
-    let sysctls = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.sysctl().as_ref());
+    let sysctls = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
     for (name, value) in sysctls.into_iter().flatten() {
         let fail = |reason: &str| Err(invalid("linux.sysctl", format!("{name:?} {reason}")));
         let dotted = dotted(name);
         if !well_formed(&dotted) {
             return fail("is not a sysctl name");
         }
-        if value
-            .bytes()
-            .any(|byte| byte.is_ascii_control() && byte != b'\t')
-            || value.contains('+')
-        {
+        if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') || value.contains('+') {
             return fail("has a value with a control character or a +");
         }
         if dotted == "kernel.hostname" {
@@ -44,10 +37,7 @@ pub fn validate(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
         let Some((needed, word)) = namespace_of(&dotted) else {
             return fail("is not kept per namespace, so it cannot be set for a container");
         };
-        let Some(namespace) = namespaces
-            .iter()
-            .find(|namespace| namespace.typ() == needed)
-        else {
+        let Some(namespace) = namespaces.iter().find(|namespace| namespace.typ() == needed) else {
             return fail(&format!("needs a private {word} namespace"));
         };
         if namespace.path().as_ref().is_some_and(is_own) {
@@ -59,9 +49,7 @@ pub fn validate(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
 
 /// The paths by which a process calls its own namespaces.
 fn is_own(path: &PathBuf) -> bool {
-    path.starts_with("/proc/self")
-        || path.starts_with("/proc/thread-self")
-        || path.starts_with("/proc/1/ns")
+    path.starts_with("/proc/self") || path.starts_with("/proc/thread-self") || path.starts_with("/proc/1/ns")
 }
 
 /// sysctl(8) takes both separators; whichever comes first is the separator, and the other one is part of a name
@@ -86,12 +74,8 @@ fn dotted(name: &str) -> String {
 
 fn well_formed(name: &str) -> bool {
     name.len() <= 256
-        && name
-            .split('.')
-            .all(|part| !part.is_empty() && part.split('/').all(|piece| !piece.is_empty()))
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-./:@".contains(&byte))
+        && name.split('.').all(|part| !part.is_empty() && part.split('/').all(|piece| !piece.is_empty()))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./:@".contains(&byte))
 }
 
 fn namespace_of(name: &str) -> Option<(LinuxNamespaceType, &'static str)> {

@@ -29,7 +29,8 @@ pub fn render_global() -> String {
 
 /// The text of `COMMAND --help`.
 pub fn render_command(command: &Command) -> String {
-    let mut text = format!("NAME:\n   {NAME} {} - {}\n\nUSAGE:\n   {NAME} {}", command.name, command.summary, command.name);
+    let mut text =
+        format!("NAME:\n   {NAME} {} - {}\n\nUSAGE:\n   {NAME} {}", command.name, command.summary, command.name);
     if !command.options.is_empty() {
         text.push_str(" [command options]");
     }

@@ -48,9 +48,9 @@ impl Parsed {
     /// The option's value as a number.
     pub fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| {
-            Error::invalid("parse", format!("--{name}"), format!("invalid value {text:?}"))
-        })
+        text.parse()
+            .map(Some)
+            .map_err(|_| Error::invalid("parse", format!("--{name}"), format!("invalid value {text:?}")))
     }
 
     /// The argument at `index` as text.
@@ -120,9 +120,9 @@ impl Parsed {
         };
         let value = match option.takes {
             Takes::Nothing => switch_value(option, value)?.into(),
-            Takes::One | Takes::Many => value.or_else(|| rest.next()).ok_or_else(|| {
-                Error::invalid(format!("flag needs an argument: -{}", option.long), "", "")
-            })?,
+            Takes::One | Takes::Many => value
+                .or_else(|| rest.next())
+                .ok_or_else(|| Error::invalid(format!("flag needs an argument: -{}", option.long), "", ""))?,
         };
         self.options.push((option.long, value));
         Ok(())

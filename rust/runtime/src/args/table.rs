@@ -36,21 +36,34 @@ pub static GLOBAL_OPTIONS: [Opt; 9] = [
     defaulted("log-format", None, "set the log format ('text' or 'json')", "text"),
     defaulted("root", None, "root directory for storage of container state", "/run/pyctr-runtime"),
     value("criu", None, "not supported: containers are not checkpointed"),
-    switch("systemd-cgroup", None, "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\""),
+    switch(
+        "systemd-cgroup",
+        None,
+        "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\"",
+    ),
     defaulted("rootless", None, "ignore cgroup permission errors ('true', 'false', or 'auto')", "auto"),
     switch("help", Some('h'), "show help"),
     switch("version", Some('v'), "print the version"),
 ];
 
-const BUNDLE: Opt = value("bundle", Some('b'), "path to the root of the bundle directory, defaults to the current directory");
-const CONSOLE_SOCKET: Opt =
-    value("console-socket", None, "path to an AF_UNIX socket which will receive the master end of the console's pseudoterminal");
+const BUNDLE: Opt =
+    value("bundle", Some('b'), "path to the root of the bundle directory, defaults to the current directory");
+const CONSOLE_SOCKET: Opt = value(
+    "console-socket",
+    None,
+    "path to an AF_UNIX socket which will receive the master end of the console's pseudoterminal",
+);
 const PID_FILE: Opt = value("pid-file", None, "specify the file to write the process id to");
-const PIDFD_SOCKET: Opt = value("pidfd-socket", None, "path to an AF_UNIX socket which will receive a pidfd of the process");
+const PIDFD_SOCKET: Opt =
+    value("pidfd-socket", None, "path to an AF_UNIX socket which will receive a pidfd of the process");
 const NO_PIVOT: Opt = switch("no-pivot", None, "do not use pivot_root; for a rootfs on top of a ramdisk");
 const NO_NEW_KEYRING: Opt = switch("no-new-keyring", None, "do not create a new session keyring for the container");
-const PRESERVE_FDS: Opt =
-    defaulted("preserve-fds", None, "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0");
+const PRESERVE_FDS: Opt = defaulted(
+    "preserve-fds",
+    None,
+    "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)",
+    "0",
+);
 const DETACH: Opt = switch("detach", Some('d'), "detach from the container's process");
 const FORMAT: Opt = defaulted("format", Some('f'), "select one of: table or json", "table");
 
@@ -90,7 +103,11 @@ static EXEC: [Opt; 17] = [
 ];
 
 static UPDATE: [Opt; 17] = [
-    value("resources", Some('r'), "path to the file containing the resources to update or '-' to read from the standard input; other options are then ignored"),
+    value(
+        "resources",
+        Some('r'),
+        "path to the file containing the resources to update or '-' to read from the standard input; other options are then ignored",
+    ),
     value("blkio-weight", None, "relative block IO weight, from 10 to 1000"),
     value("cpu-period", None, "CPU CFS period for hardcapping (in usecs); 0 to use system default"),
     value("cpu-quota", None, "CPU CFS hardcap limit (in usecs)"),
@@ -110,7 +127,8 @@ static UPDATE: [Opt; 17] = [
 ];
 
 static KILL: [Opt; 1] = [switch("all", Some('a'), "send the specified signal to all processes inside the container")];
-static DELETE: [Opt; 1] = [switch("force", Some('f'), "forcibly delete the container if it is still running (uses SIGKILL)")];
+static DELETE: [Opt; 1] =
+    [switch("force", Some('f'), "forcibly delete the container if it is still running (uses SIGKILL)")];
 static LIST: [Opt; 2] = [FORMAT, switch("quiet", Some('q'), "display only container IDs")];
 static PS: [Opt; 1] = [FORMAT];
 static EVENTS: [Opt; 2] = [
@@ -130,7 +148,14 @@ pub static COMMANDS: [Command; 18] = [
     command("checkpoint", Verb::Unsupported, "not supported", ID, Count::AtLeast(0), &[]),
     command("create", Verb::Create, "create a container", ID, ONE, &CREATE),
     command("delete", Verb::Delete, "delete any resources held by the container", ID, ONE, &DELETE),
-    command("events", Verb::Events, "display container events such as OOM notifications, cpu, memory, and IO usage statistics", ID, ONE, &EVENTS),
+    command(
+        "events",
+        Verb::Events,
+        "display container events such as OOM notifications, cpu, memory, and IO usage statistics",
+        ID,
+        ONE,
+        &EVENTS,
+    ),
     Command {
         name: "exec",
         verb: Verb::Exec,
@@ -141,7 +166,14 @@ pub static COMMANDS: [Command; 18] = [
         options_first: true,
     },
     command("features", Verb::Features, "show the enabled features", "", Count::Exactly(0), &[]),
-    command("kill", Verb::Kill, "send the specified signal (default: SIGTERM) to the container's init process", "<container-id> [signal]", Count::Between(1, 2), &KILL),
+    command(
+        "kill",
+        Verb::Kill,
+        "send the specified signal (default: SIGTERM) to the container's init process",
+        "<container-id> [signal]",
+        Count::Between(1, 2),
+        &KILL,
+    ),
     command("list", Verb::List, "list containers started with the given root", "", Count::Exactly(0), &LIST),
     command("monitor", Verb::Monitor, "keep watch over one container of the engine", "<container-directory>", ONE, &[]),
     command("pause", Verb::Pause, "suspend all processes inside the container", ID, ONE, &[]),

@@ -25,14 +25,24 @@ fn test_tables_have_no_name_twice() {
         for (index, option) in options.iter().enumerate() {
             let earlier = &options[..index];
             assert!(earlier.iter().all(|other| other.long != option.long), "{}", option.long);
-            assert!(option.short.is_none() || earlier.iter().all(|other| other.short != option.short), "{}", option.long);
+            assert!(
+                option.short.is_none() || earlier.iter().all(|other| other.short != option.short),
+                "{}",
+                option.long
+            );
         }
     }
 }
 
 #[test]
 fn test_parse_every_spelling_of_an_option_is_the_same() {
-    for arguments in [["--bundle", "/b", "c"], ["-bundle", "/b", "c"], ["-b", "/b", "c"], ["--b", "/b", "c"], ["c", "--bundle", "/b"]] {
+    for arguments in [
+        ["--bundle", "/b", "c"],
+        ["-bundle", "/b", "c"],
+        ["-b", "/b", "c"],
+        ["--b", "/b", "c"],
+        ["c", "--bundle", "/b"],
+    ] {
         let parsed = parse("create", &arguments).unwrap();
         assert_eq!(parsed.path("bundle").unwrap().to_str(), Some("/b"), "{arguments:?}");
         assert_eq!(parsed.argument(0).unwrap(), Some("c"));
@@ -44,7 +54,14 @@ fn test_parse_every_spelling_of_an_option_is_the_same() {
 
 #[test]
 fn test_parse_switch_takes_go_booleans() {
-    for (argument, expected) in [("-f", true), ("--force", true), ("--force=true", true), ("-f=1", true), ("--force=false", false), ("-f=0", false)] {
+    for (argument, expected) in [
+        ("-f", true),
+        ("--force", true),
+        ("--force=true", true),
+        ("-f=1", true),
+        ("--force=false", false),
+        ("-f=0", false),
+    ] {
         assert_eq!(parse("delete", &["c", argument]).unwrap().is_set("force"), expected, "{argument}");
     }
     assert_eq!(fails("delete", &["c", "--force=maybe"]), "parse --force: invalid boolean value \"maybe\"");
@@ -79,7 +96,10 @@ fn test_parse_mistakes_are_named() {
     assert_eq!(fails("exec", &[]), "\"exec\" requires a minimum of 1 argument(s)");
     assert_eq!(fails("kill", &["a", "b", "c"]), "\"kill\" requires between 1 and 2 argument(s)");
     let parsed = parse("run", &["--preserve-fds", "many", "c"]).unwrap();
-    assert_eq!(parsed.number::<u32>("preserve-fds").unwrap_err().to_string(), "parse --preserve-fds: invalid value \"many\"");
+    assert_eq!(
+        parsed.number::<u32>("preserve-fds").unwrap_err().to_string(),
+        "parse --preserve-fds: invalid value \"many\""
+    );
 }
 
 #[test]

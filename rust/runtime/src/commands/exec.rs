@@ -17,10 +17,7 @@ use crate::{cgroups, files, process};
 
 /// Runs a further process in a container.
 pub fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
-    try_run(context, parsed).map_err(|error| Error {
-        operation: format!("exec failed: {}", error.operation),
-        ..error
-    })
+    try_run(context, parsed).map_err(|error| Error { operation: format!("exec failed: {}", error.operation), ..error })
 }
 
 fn try_run(context: &Context, parsed: &Parsed) -> Result<u8> {
@@ -42,7 +39,7 @@ fn try_run(context: &Context, parsed: &Parsed) -> Result<u8> {
     outputs.check(terminal, if detach { Mode::Detached } else { Mode::Foreground })?;
     let cgroup = cgroups::open_for_exec(&state, &sub_cgroups(parsed)?)?;
     let seccomp = match profile(&spec) {
-        Some(profile) => SeccompChoice::Filter(cgroups::compile(profile, &process)?),
+        Some(profile) => SeccompChoice::Filter(cgroups::compile(profile)?),
         None => SeccompChoice::Unconfined,
     };
     let (listen, extra) = preserved_fds(parsed)?;
@@ -51,10 +48,12 @@ fn try_run(context: &Context, parsed: &Parsed) -> Result<u8> {
     let signals = if detach { None } else { Some(Signals::block_all()?) };
     let request = Exec {
         container: container.as_fd(),
+        container_pid: rustix::process::Pid::from_raw(state.pid).ok_or_else(stopped)?,
         process: &process,
         stdio: if terminal { Stdio::Terminal { size: terminal_size(&process) } } else { Stdio::Inherit },
         cgroup: cgroup.as_ref(),
         seccomp,
+        profile: None,
         user: None,
         preserve_fds: listen + extra,
     };
@@ -223,7 +222,11 @@ fn sub_cgroups(parsed: &Parsed) -> Result<Vec<(Option<String>, PathBuf)>> {
         let (controllers, path) = text.split_once(':').map_or((None, text), |(list, path)| (Some(list), path));
         let relative = Path::new(path.trim_start_matches('/'));
         if path.is_empty() || relative.components().any(|part| part == std::path::Component::ParentDir) {
-            return Err(Error::invalid("parse", "--cgroup", format!("{text:?} does not lie below the container's cgroup")));
+            return Err(Error::invalid(
+                "parse",
+                "--cgroup",
+                format!("{text:?} does not lie below the container's cgroup"),
+            ));
         }
         match controllers {
             None => list.push((None, relative.to_owned())),
@@ -249,7 +252,22 @@ mod tests {
     #[test]
     fn test_from_options_changes_only_what_was_given() {
         let own = Process::default();
-        let parsed = options(&["--cwd", "/tmp", "-e", "A=b", "-u", "5:6", "-g", "7", "--cap", "CAP_SYS_TIME", "-t", "c", "ls", "-l"]);
+        let parsed = options(&[
+            "--cwd",
+            "/tmp",
+            "-e",
+            "A=b",
+            "-u",
+            "5:6",
+            "-g",
+            "7",
+            "--cap",
+            "CAP_SYS_TIME",
+            "-t",
+            "c",
+            "ls",
+            "-l",
+        ]);
         let process = from_options(&parsed, own.clone()).unwrap();
         assert_eq!(process.args().as_ref().unwrap(), &["ls", "-l"]);
         assert_eq!(process.cwd(), Path::new("/tmp"));
@@ -280,7 +298,8 @@ mod tests {
     #[test]
     fn test_inherit_fills_only_what_is_missing() {
         let own = Process::default();
-        let (mut process, _) = spec::load_process(br#"{"user":{"uid":1},"args":["x"],"cwd":"/","noNewPrivileges":false}"#).unwrap();
+        let (mut process, _) =
+            spec::load_process(br#"{"user":{"uid":1},"args":["x"],"cwd":"/","noNewPrivileges":false}"#).unwrap();
         inherit(&mut process, &own);
         assert_eq!(process.capabilities(), own.capabilities());
         assert_eq!(process.no_new_privileges(), Some(false));

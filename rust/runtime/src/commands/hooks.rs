@@ -49,10 +49,8 @@ fn run_one(kind: &str, hook: &Hook, state: &State, input: &[u8]) -> Result<()> {
     if state.bundle.is_dir() {
         command.current_dir(&state.bundle);
     }
-    let mut child = command
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(|error| Error::io(operation.as_str(), hook.path(), &error))?;
+    let mut child =
+        command.stdin(Stdio::piped()).spawn().map_err(|error| Error::io(operation.as_str(), hook.path(), &error))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A hook need not read its input; the state fits into a pipe's buffer, so this cannot block.
         let _ = stdin.write_all(input);

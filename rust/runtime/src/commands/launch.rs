@@ -243,6 +243,7 @@ fn spawn(
         preserve_fds: listen + extra,
         no_pivot: parsed.is_set("no-pivot"),
         no_new_keyring: parsed.is_set("no-new-keyring"),
+        parent_death_signal: None,
         reaper: false,
     })
 }
@@ -263,8 +264,13 @@ fn open_gate(directory: &Directory) -> Result<OwnedFd> {
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(fail)?;
     let address = gate_address(directory).map_err(fail)?;
     rustix::net::bind(&socket, &address).map_err(fail)?;
-    rustix::fs::chmodat(directory.fd(), GATE, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, rustix::fs::AtFlags::empty())
-        .map_err(fail)?;
+    rustix::fs::chmodat(
+        directory.fd(),
+        GATE,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        rustix::fs::AtFlags::empty(),
+    )
+    .map_err(fail)?;
     rustix::net::listen(&socket, 1).map_err(fail)?;
     Ok(socket)
 }

@@ -209,6 +209,8 @@ fn print(text: &str) -> Result<u8> {
 }
 
 fn monitor(parsed: &Parsed) -> Result<u8> {
-    let _ = parsed;
-    Err(Error::new(Kind::State, "monitor", "", "not built yet"))
+    match parsed.arguments.first() {
+        Some(directory) => crate::monitor::watch(std::path::Path::new(directory)),
+        None => Err(Error::invalid("a container directory is needed", "", "")),
+    }
 }

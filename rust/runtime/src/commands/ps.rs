@@ -21,10 +21,7 @@ pub fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     if options.is_empty() {
         options.push("-ef".into());
     }
-    let output = Command::new("ps")
-        .args(&options)
-        .output()
-        .map_err(|error| Error::io("run", "ps", &error))?;
+    let output = Command::new("ps").args(&options).output().map_err(|error| Error::io("run", "ps", &error))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(Error::new(Kind::InvalidArgument, "run", "ps", reason));

@@ -119,9 +119,21 @@ mod tests {
     #[test]
     fn test_from_options_every_option_reaches_its_field() {
         let arguments = [
-            "--blkio-weight=100", "--cpu-period=1000", "--cpu-quota=-1", "--cpu-burst=5", "--cpu-share=512", "--cpu-rt-period=10",
-            "--cpu-rt-runtime=9", "--cpu-idle=1", "--cpuset-cpus=0-1", "--cpuset-mems=0", "--memory=1g", "--memory-reservation=512m",
-            "--memory-swap=-1", "--pids-limit=7", "c",
+            "--blkio-weight=100",
+            "--cpu-period=1000",
+            "--cpu-quota=-1",
+            "--cpu-burst=5",
+            "--cpu-share=512",
+            "--cpu-rt-period=10",
+            "--cpu-rt-runtime=9",
+            "--cpu-idle=1",
+            "--cpuset-cpus=0-1",
+            "--cpuset-mems=0",
+            "--memory=1g",
+            "--memory-reservation=512m",
+            "--memory-swap=-1",
+            "--pids-limit=7",
+            "c",
         ];
         let parsed = Parsed::of(args::find("update").unwrap(), arguments.iter().map(std::ffi::OsString::from)).unwrap();
         let resources = from_options(&parsed).unwrap();
@@ -137,7 +149,19 @@ mod tests {
 
     #[test]
     fn test_parse_bytes_reads_what_go_units_reads() {
-        for (text, bytes) in [("0", 0), ("1024", 1024), ("1k", 1024), ("1K", 1024), ("1kb", 1024), ("1KiB", 1024), ("1.5m", 3 << 19), ("2g", 2 << 30), ("5b", 5), ("-1", -1), ("3 mb", 3 << 20)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1024", 1024),
+            ("1k", 1024),
+            ("1K", 1024),
+            ("1kb", 1024),
+            ("1KiB", 1024),
+            ("1.5m", 3 << 19),
+            ("2g", 2 << 30),
+            ("5b", 5),
+            ("-1", -1),
+            ("3 mb", 3 << 20),
+        ] {
             assert_eq!(parse_bytes("memory", text).unwrap(), bytes, "{text}");
         }
         for text in ["", "-2", "x", "1x", "1ib", "1.m", ".5m", "1e3", "9999999999999999999", "9000000p", "1 2", "k"] {

@@ -46,7 +46,16 @@ impl JsonFile {
             return Err(Error::invalid("use log option", "max-file", "max-size is needed with it"));
         }
         let path = path.to_owned();
-        Ok(Self { path, file: None, written: 0, max_size, max_files, partial: [Vec::new(), Vec::new()], out: Vec::new(), lost: 0 })
+        Ok(Self {
+            path,
+            file: None,
+            written: 0,
+            max_size,
+            max_files,
+            partial: [Vec::new(), Vec::new()],
+            out: Vec::new(),
+            lost: 0,
+        })
     }
 
     /// Keeps what was read: whole lines at once, the rest until its end comes.
@@ -187,8 +196,10 @@ mod tests {
         for number in 0..100 {
             log.write(Stream::Stderr, format!("line {number}\n").as_bytes());
         }
-        let mut names: Vec<String> =
-            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["log", "log.1", "log.2"]);
         for name in names {
