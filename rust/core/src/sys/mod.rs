@@ -32,3 +32,8 @@ pub fn inherited(number: i32) -> crate::Result<OwnedFd> {
     // SAFETY: the descriptor is open, as fcntl just said, and the caller's contract with its parent gives it to us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+/// A close-on-exec copy of a descriptor known only by its number.
+pub fn duplicate(number: i32) -> rustix::io::Result<OwnedFd> {
+    own(pyctr_init::sys::duplicate_from(number, 3))
+}
