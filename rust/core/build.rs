@@ -1,58 +1,98 @@
-//! Builds the freestanding `pyctr-init`, which the core embeds and puts into a sealed memory file for every container.
+//! Builds what needs no work at run time: the table of system calls, Docker's default seccomp filter, and pyctr-init.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::{env, fs};
 
-fn main() {
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let target = env::var("TARGET").unwrap_or_default();
-    let workspace = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
-    println!("cargo:rerun-if-changed=../init/src");
-    println!("cargo:rerun-if-changed=../init/Cargo.toml");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(&workspace)
-        .args([
-            "build",
-            "--offline",
-            "--locked",
-            "--quiet",
-            "--profile",
-            "init",
-            "-p",
-            "pyctr-init",
-            "--bin",
-            "pyctr-init",
-        ])
-        .args(["--features", "freestanding", "--target", &target, "--target-dir"])
-        .arg(out.join("init"))
-        // Neither libc nor its start-up code; a fixed address needs no relocation; one page alignment keeps the file small.
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            [
-                "-Crelocation-model=static",
-                "-Clink-arg=-nostartfiles",
-                "-Clink-arg=-nostdlib",
-                "-Clink-arg=-static",
-                "-Clink-arg=-no-pie",
-                "-Clink-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections",
-            ]
-            .join("\u{1f}"),
-        )
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("CARGO_BUILD_TARGET")
-        .status();
-    match status {
-        Ok(status) if status.success() => {}
+#[allow(dead_code)] // the library uses the rest
+#[path = "src/seccomp/abi.rs"]
+mod abi;
+#[path = "src/seccomp/docker.rs"]
+mod docker;
+#[path = "src/seccomp/emit.rs"]
+mod emit;
+#[path = "src/seccomp/graph.rs"]
+mod graph;
+#[path = "build/init.rs"]
+mod init;
+#[allow(dead_code)] // the library uses the rest
+#[path = "src/seccomp/policy.rs"]
+mod policy;
+
+/// The library's module of that name, before there is a generated table.
+mod table {
+    use std::collections::BTreeMap;
+    use std::sync::OnceLock;
+
+    use super::abi::Numbers;
+
+    pub static TABLE: OnceLock<BTreeMap<String, [u16; 5]>> = OnceLock::new();
+
+    pub fn lookup(name: &str) -> Option<Numbers> {
+        TABLE.get()?.get(name).copied().map(Numbers)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=src/seccomp");
+    println!("cargo::rerun-if-changed=build.rs");
+    init::build();
+    let out = env::var("OUT_DIR")?;
+    let out = Path::new(&out);
+    let rows = parse_table(&fs::read_to_string("src/seccomp/syscalls.tbl")?)?;
+    fs::write(out.join("syscall_table.rs"), render_table(&rows)?)?;
+    let _ = table::TABLE.set(rows);
+
+    let host = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
+        "x86_64" => abi::HostArch::X86_64,
+        "aarch64" => abi::HostArch::Aarch64,
         other => {
-            eprintln!("building pyctr-init failed: {other:?}");
-            std::process::exit(1);
+            return Err(format!("compile the seccomp filter for {other}: only x86_64 and aarch64 are known").into());
         }
+    };
+    for (file, capabilities) in [("docker_default.bpf", docker::DEFAULT_CAPABILITIES), ("docker_none.bpf", 0)] {
+        let (graph, root) = graph::Graph::of(&docker::policy(capabilities, host)).map_err(|fault| fault.to_string())?;
+        fs::write(out.join(file), emit::emit(&graph, root).map_err(|fault| fault.to_string())?)?;
     }
-    let built = out.join("init").join(&target).join("init/pyctr-init");
-    if let Err(error) = fs::copy(&built, out.join("pyctr-init")) {
-        eprintln!("copy {}: {error}", built.display());
-        std::process::exit(1);
+    Ok(())
+}
+
+fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>> {
+    let mut rows = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split_whitespace();
+        let name = words.next().ok_or("syscalls.tbl: an empty line")?;
+        let numbers = words.map(parse_number).collect::<Result<Vec<u16>, _>>()?;
+        let row = match numbers[..] {
+            [one] => [one; 5],
+            [a, b, c, d, e] => [a, b, c, d, e],
+            _ => return Err(format!("syscalls.tbl: {name}: one or five numbers").into()),
+        };
+        rows.insert(name.to_owned(), row);
     }
+    Ok(rows)
+}
+
+fn parse_number(word: &str) -> Result<u16, Box<dyn Error>> {
+    if word == "-" {
+        return Ok(abi::Numbers::ABSENT);
+    }
+    let number: u32 = word.parse()?;
+    let packed = if number >= 0xf_0000 { number - 0xf_0000 + u32::from(abi::Numbers::ARM_PRIVATE) } else { number };
+    Ok(u16::try_from(packed)?)
+}
+
+fn render_table(rows: &BTreeMap<String, [u16; 5]>) -> Result<String, Box<dyn Error>> {
+    let names: String = rows.keys().map(String::as_str).collect();
+    let mut offsets = vec![0_u16];
+    for name in rows.keys() {
+        offsets.push(offsets[offsets.len() - 1] + u16::try_from(name.len())?);
+    }
+    let mut text = String::new();
+    writeln!(text, "static NAMES: &str = {names:?};")?;
+    writeln!(text, "static OFFSETS: [u16; {}] = {offsets:?};", offsets.len())?;
+    writeln!(text, "static NUMBERS: [[u16; 5]; {}] = {:?};", rows.len(), rows.values().collect::<Vec<_>>())?;
+    Ok(text)
 }

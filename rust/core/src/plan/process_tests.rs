@@ -40,7 +40,7 @@ fn position(names: &[String], name: &str) -> usize {
 }
 
 fn filter(notify: bool) -> Filter {
-    Filter { program: vec![0u8; 8].into(), flags: 0, notify }
+    Filter { program: vec![0u8; 8].into(), flags: 0, notify, listener_path: None, listener_metadata: None }
 }
 
 fn start_list(process: Process, filter: Option<&Filter>, gate: Option<i32>) -> SetupList {

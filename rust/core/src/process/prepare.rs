@@ -88,7 +88,9 @@ pub(super) fn filter(
     match choice {
         SeccompChoice::Unconfined => Ok(None),
         SeccompChoice::Filter(filter) => Ok(Some(filter.clone())),
-        SeccompChoice::FromSpec => profile.map(seccomp::compile).transpose(),
+        SeccompChoice::FromSpec => {
+            profile.map(|profile| seccomp::compile(profile, &seccomp::HostArch::NATIVE)).transpose()
+        }
         SeccompChoice::DockerDefault => {
             let bounding = capability::Sets::of(process.capabilities().as_ref()).bounding;
             seccomp::docker_default(bounding).map(Some)

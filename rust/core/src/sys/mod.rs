@@ -24,3 +24,16 @@ pub fn own(result: pyctr_init::sys::Result<i32>) -> rustix::io::Result<OwnedFd> 
 pub fn errno_of(errno: pyctr_init::sys::Errno) -> rustix::io::Errno {
     rustix::io::Errno::from_raw_os_error(errno.0)
 }
+
+/// Takes ownership of a descriptor this process was started with, and keeps it from being inherited further.
+pub fn inherited(number: i32) -> crate::Result<OwnedFd> {
+    let fail = |errno| crate::Error::kernel("use inherited descriptor", number.to_string(), errno);
+    pyctr_init::sys::set_close_on_exec(number, true).map_err(|errno| fail(errno_of(errno)))?;
+    // SAFETY: the descriptor is open, as fcntl just said, and the caller's contract with its parent gives it to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A close-on-exec copy of a descriptor known only by its number.
+pub fn duplicate(number: i32) -> rustix::io::Result<OwnedFd> {
+    own(pyctr_init::sys::duplicate_from(number, 3))
+}
