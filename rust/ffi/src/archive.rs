@@ -1,7 +1,7 @@
 //! Archives read member by member, from a stream that need not be seekable.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -16,7 +16,9 @@ use crate::error::IntoPython;
 use crate::files::open_directory;
 use crate::layer::{BlobInfo, expected};
 
-type Reader = TarReader<Box<dyn Read + Send>>;
+const BUFFER_BYTES: usize = 256 * 1024;
+
+type Reader = TarReader<BufReader<Box<dyn Read + Send>>>;
 
 #[pyclass(frozen, get_all, module = "pyctr._core")]
 pub struct Member {
@@ -57,7 +59,7 @@ impl ArchiveReader {
             let copy = pyctr_core::sys::duplicate(fd)
                 .map_err(|errno| Error::kernel("use descriptor", fd.to_string(), errno))?;
             let decoder = codec::decoder(File::from(copy))?;
-            Ok(Self { reader: Mutex::new(TarReader::new(decoder)) })
+            Ok(Self { reader: Mutex::new(TarReader::new(BufReader::with_capacity(BUFFER_BYTES, decoder))) })
         })
         .into_python(py)
     }

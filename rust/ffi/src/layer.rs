@@ -20,6 +20,7 @@ pub struct LayerInfo {
     diff_id: String,
     size: u64,
     entries: u64,
+    skipped_devices: u64,
 }
 
 #[pyclass(frozen, get_all, module = "pyctr._core")]
@@ -77,8 +78,7 @@ pub fn extract_layer(
     let extracted = py
         .detach(|| {
             let root = open_directory(&target)?;
-            let whiteouts = if rustix::process::geteuid().is_root() { Whiteouts::Trusted } else { Whiteouts::User };
-            extract(file, root.as_fd(), expected, diff_id, limits, whiteouts)
+            extract(file, root.as_fd(), expected, diff_id, limits, Whiteouts::of_this_process())
         })
         .into_python(py)?;
     Ok(LayerInfo {
@@ -87,6 +87,7 @@ pub fn extract_layer(
         diff_id: extracted.diff_id.to_string(),
         size: extracted.size,
         entries: extracted.entries,
+        skipped_devices: extracted.skipped_devices,
     })
 }
 
