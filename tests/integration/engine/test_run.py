@@ -1,5 +1,6 @@
 """Containers from create to remove, through the monitor protocol."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -251,4 +252,4 @@ def test_joined_namespaces_need_a_running_container(engine):
 def test_import_of_pyctr_loads_nothing(engine):
     code = "import sys; before = set(sys.modules); import pyctr; print(sorted(set(sys.modules) - before))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
-    assert out.stdout.strip() in ("['pyctr']", "[]")
+    assert set(ast.literal_eval(out.stdout)) <= {"__future__", "pyctr"}

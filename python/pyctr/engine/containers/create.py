@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyctr._core import json_dumps
+from pyctr._core import json_dumps, write_atomic
 from pyctr.engine import times
 from pyctr.engine.containers.files import write_files
 from pyctr.engine.containers.store import check_name
@@ -106,11 +106,7 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
         write_files(directory, record)
         taken = take_any_name(store, wanted, container_id)
         record["Name"] = "/" + taken
-        fd = os.open(directory + "/config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, json_dumps(record))
-        finally:
-            os.close(fd)
+        write_atomic(directory + "/config.json", json_dumps(record), sync=not record["HostConfig"]["AutoRemove"])
         store.publish(container_id)
     except BaseException:
         if taken:

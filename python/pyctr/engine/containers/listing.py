@@ -125,7 +125,8 @@ def tree_size(directory: str, seen: set[tuple[int, int]]) -> int:
     """Bytes of the regular files below a directory, hard links once, links not followed."""
     total = 0
     try:
-        entries = list(os.scandir(directory))
+        with os.scandir(directory) as iterator:
+            entries = list(iterator)
     except FileNotFoundError:
         return 0
     for entry in entries:

@@ -8,6 +8,7 @@ import time
 from pyctr._core import remove_tree
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import bury, repair_locked
+from pyctr.engine.containers.store import read_state
 from pyctr.engine.volumes import remove_volume
 from pyctr.errors import NotFound, StateError
 
@@ -65,7 +66,7 @@ def kill_and_lock(store: Store, container_id: str) -> int | None:
 
 def remove_locked(store: Store, container_id: str, record: dict[str, Any], *, volumes: bool) -> None:
     """Remove a container whose lock is held: out of sight first, then the name, then the files."""
-    bury(store, container_id)
+    bury(store, container_id, read_state(store.path(container_id)))
     temporary = store.temporary_path(container_id)
     os.rename(store.path(container_id), temporary)
     store.release_name(record["Name"].removeprefix("/"), container_id)
