@@ -159,7 +159,7 @@ def test_failed_create_leaves_nothing(engine, tmp_path):
         with pytest.raises((Conflict, InvalidArgument, NotFound)):
             engine.containers.create("img", [], options | {"cidfile": str(tmp_path / "cid2")})
     assert (sorted(os.listdir(engine.root + "/containers")), sorted(os.listdir(engine.root + "/names"))) == before
-    assert os.listdir(engine.root + "/volumes") == []
+    assert not os.path.exists(engine.root + "/volumes") or os.listdir(engine.root + "/volumes") == []
     assert not (tmp_path / "cid2").exists()
 
 

@@ -90,7 +90,7 @@ def list_containers(
             if wide or state.get("status") in ACTIVE:
                 found.append(Summary(store.record(container_id), state, now_ns))
         except NotFound:
-            continue
+            store.finish_removal(container_id)
     found.sort(key=lambda summary: summary.record["Created"], reverse=True)
     if filters:
         from pyctr.engine.containers.filters import apply_filters
