@@ -1,4 +1,4 @@
-//! Builds what the wheel carries beside the extension module: the static `pyctr-runtime`.
+//! Builds what the wheel carries beside the extension module: the static `pyctr-runtime` and the program of the image `hello`.
 //!
 //! Only for release builds, which is how wheels are built; `make dev` places debug builds itself.
 
@@ -10,12 +10,14 @@ fn main() {
     println!("cargo:rerun-if-changed=../core");
     println!("cargo:rerun-if-changed=../init");
     println!("cargo:rerun-if-changed=../runtime");
+    println!("cargo:rerun-if-changed=../hello");
     println!("cargo:rerun-if-changed=../../Cargo.lock");
     if env::var("PROFILE").as_deref() != Ok("release") {
         return;
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     build_static("pyctr-runtime", &out);
+    build_static("pyctr-hello", &out);
 }
 
 /// Builds one binary of the workspace with libc linked in, and puts it into `out`.
