@@ -87,6 +87,11 @@ class Docker:
         self.process.terminate()
         self.process.wait(30)
         self.log.close()
+        with open("/proc/self/mountinfo") as mounts:  # the host's network namespace, which dockerd leaves mounted
+            left = [line.split(" ")[4] for line in mounts if f" {self.directory}/" in line]
+        for path in reversed(left):
+            subprocess.run(["umount", "-l", path], check=True)
+        shutil.rmtree(self.directory)
 
 
 @pytest.fixture(scope="module")
