@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+
 from pyctr.engine import Engine
 from pyctr.errors import NotFound
 

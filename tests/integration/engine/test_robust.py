@@ -11,8 +11,9 @@ import time
 
 import pytest
 from pyctr._core import process_start_time
+
 from pyctr.engine.containers.store import Store
-from pyctr.errors import CorruptData, NotFound, StateError
+from pyctr.errors import CorruptData, NotFound, PyctrError, StateError
 
 HERE = os.path.dirname(__file__)
 CLIENT = """
@@ -67,7 +68,7 @@ def test_client_killed_at_any_moment_leaves_a_name_that_can_be_used(engine, opti
             try:
                 engine.containers.create("img", [], {"name": "one"})
                 break
-            except Exception:
+            except PyctrError:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
 
@@ -186,7 +187,7 @@ def test_corrupt_record_is_named_and_can_be_forced_away(engine):
     engine.containers.create("img", [], {"name": "one"})
     with open(engine.store_path("one") + "/config.json", "w") as file:
         file.write("{")
-    with pytest.raises(CorruptData, match="config.json"):
+    with pytest.raises(CorruptData, match=r"config\.json"):
         engine.containers.inspect("one")
     with pytest.raises(CorruptData):
         engine.containers.remove("one")
@@ -196,7 +197,7 @@ def test_corrupt_record_is_named_and_can_be_forced_away(engine):
 
 def test_runtime_that_is_missing_is_one_error_and_nothing_runs(engine):
     engine.runtime = "/nonexistent/pyctr-runtime"
-    with pytest.raises(Exception, match="spawn /nonexistent/pyctr-runtime: no such file or directory"):
+    with pytest.raises(Exception, match=r"spawn /nonexistent/pyctr.runtime: no such file or directory"):
         engine.containers.run("img", [], {"rm": True, "name": "one"})
     with pytest.raises(NotFound):
         engine.containers.resolve("one")

@@ -20,6 +20,8 @@ DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 _CHANNEL_FD, _LOCK_FD = 3, 4
 #: Every signal a program may have ignored or blocked; the monitor starts with none of that.
 _SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
+#: What ctrl- can be held with (moby term/ascii).
+_CONTROL_KEYS = "abcdefghijklmnopqrstuvwxyz@[\\]^_"
 _spawned: list[int] = []
 
 
@@ -50,7 +52,7 @@ def check_detach_keys(text: str) -> None:
     """``ctrl-p,ctrl-q``: single characters or ctrl- with a letter or one of ``@[\\]^_``."""
     for key in text.split(","):
         control = key.removeprefix("ctrl-")
-        known = len(control) == 1 and ((control.isascii() and control.isalpha()) or control in "@[\\]^_")
+        known = len(control) == 1 and control in _CONTROL_KEYS
         if not (len(key) == 1 or (key.startswith("ctrl-") and known)):
             raise PyctrError(f"invalid detach keys ({text}): Unknown character: '{key}'")
 

@@ -1,7 +1,7 @@
 """Containers on disk: directories, names, locks (docs/design.md, "On disk").
 
 Every step is one atomic system call, so a process killed at any moment leaves nothing, or something the next
-command recognises: a directory ``.<id>.tmp`` or ``.<id>.old`` whose lock nobody holds, a name whose container is not there.
+command recognises: a directory ``.<id>.tmp`` or ``.<id>.old`` whose lock nobody holds, a name without its container.
 """
 
 from __future__ import annotations
