@@ -74,7 +74,10 @@ class Images:
         for value in filters.get("before", []):
             if not row.created < str(self.store.resolve(value).config.get("created") or ""):
                 return False
-        return all(row.created > str(self.store.resolve(value).config.get("created") or "") for value in filters.get("since", []))
+        return all(
+            row.created > str(self.store.resolve(value).config.get("created") or "")
+            for value in filters.get("since", [])
+        )
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """An image as `docker image inspect` shows it."""
@@ -180,6 +183,7 @@ class Images:
             if last:
                 self._refuse_used(image, reference, force=force)
             lines = [f"Untagged: {parse_reference(name).familiar}" for name in names]
+            layers = image.layers  # read while the config is still there
             for name in names:
                 write.untag(self.store, name)
             if not last:
@@ -187,7 +191,7 @@ class Images:
             write.forget(self.store, image.id)
             removed = write.collect(self.store, also_layers_of=self._layers_in_use())
             lines.append(f"Deleted: {image.id}")
-            return lines + [f"Deleted: {layer}" for layer in reversed(image.layers) if layer in removed]
+            return lines + [f"Deleted: {layer}" for layer in reversed(layers) if layer in removed]
 
     @staticmethod
     def _is_name(reference: str, image: Image) -> bool:
@@ -210,7 +214,7 @@ class Images:
                 )
             if not force:
                 raise Conflict(
-                    f"conflict: unable to remove repository reference \"{reference}\" (must force) - "
+                    f'conflict: unable to remove repository reference "{reference}" (must force) - '
                     f"container {short} is using its referenced image {image.id[7:19]}"
                 )
 

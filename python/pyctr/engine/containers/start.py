@@ -59,8 +59,9 @@ def prepare(
         make_sources(record)
         join_files(store, record)
         spec = plan_spec(record, facts, joined, container_dir=directory)
-        write_atomic(directory + "/spec.json", json_dumps(spec))
-        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower)))
+        # Planned anew at every start: nothing that must survive a power cut.
+        write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
+        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower)), sync=False)
         return Prepared(engine, container_id, lock)
     except BaseException:
         os.close(lock)
@@ -125,4 +126,4 @@ def join_files(store: Store, record: dict[str, Any]) -> None:
 
     for name in ETC_FILES:
         content = read_bytes(f"{store.path(other)}/{name}")
-        write_atomic(f"{store.path(record['Id'])}/{name}", content)
+        write_atomic(f"{store.path(record['Id'])}/{name}", content, mode=0o644, sync=False)

@@ -19,6 +19,7 @@ mod config;
 mod container;
 mod event_loop;
 mod exit;
+mod input;
 mod journal;
 mod log;
 mod protocol;
