@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use pyctr_core::sys::signals::Blocked;
 use pyctr_core::{Error, Kind, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -53,11 +54,15 @@ impl Channel {
         let mut buffer = vec![0u8; PACKET_MAX];
         loop {
             let socket = self.socket().into_python(py)?;
-            match py.detach(|| rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty())) {
-                Ok((0, _)) | Err(Errno::CONNRESET) => return Ok(None),
-                Ok((length, _)) => return Ok(Some(PyBytes::new(py, &buffer[..length]))),
-                // A signal: its Python handler runs now, and may raise.
-                Err(Errno::INTR) => py.check_signals()?,
+            // TRUNC: the length the packet had, not the part that fits.
+            match rustix::net::recv(socket, &mut buffer[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+                Ok((_, 0)) | Err(Errno::CONNRESET) => return Ok(None),
+                Ok((_, length)) => {
+                    let too_long = || Error::new(Kind::Corrupt, "hear from", "the monitor", "packet too long");
+                    let packet = buffer.get(..length).ok_or_else(too_long).into_python(py)?;
+                    return Ok(Some(PyBytes::new(py, packet)));
+                }
+                Err(Errno::AGAIN | Errno::INTR) => wait(py, socket)?,
                 Err(errno) => return Err(Error::kernel("hear from", "the monitor", errno)).into_python(py),
             }
         }
@@ -69,6 +74,19 @@ impl Channel {
 
     fn close(&mut self) {
         self.socket = None;
+    }
+}
+
+/// Waits for a packet. A signal's Python handler runs at once, may raise, and is never left waiting for the next packet.
+fn wait(py: Python<'_>, socket: BorrowedFd<'_>) -> PyResult<()> {
+    py.check_signals()?;
+    let blocked = Blocked::all();
+    py.check_signals()?; // one that came before the mask; those after it end the wait
+    let waited = py.detach(|| blocked.wait_readable(socket));
+    drop(blocked);
+    match waited {
+        Ok(()) | Err(Errno::INTR) => py.check_signals(),
+        Err(errno) => Err(Error::kernel("hear from", "the monitor", errno)).into_python(py),
     }
 }
 

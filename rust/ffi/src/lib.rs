@@ -1,4 +1,5 @@
 //! `pyctr._core`: the core seen from Python. Thin: every function here converts, calls the core, converts back.
+#![allow(clippy::needless_pass_by_value)] // arguments from Python arrive by value
 
 use pyo3::prelude::*;
 
@@ -6,6 +7,7 @@ mod archive;
 mod channel;
 mod error;
 mod files;
+mod interrupt;
 mod json;
 mod layer;
 mod process;
