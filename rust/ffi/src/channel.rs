@@ -16,6 +16,8 @@ use rustix::net::{
 
 use crate::error::IntoPython;
 
+/// Descriptors in one packet: a client's three streams.
+const FDS_MAX: usize = 3;
 const PACKET_MAX: usize = 64 * 1024;
 
 #[pyclass(module = "pyctr._core")]
@@ -108,14 +110,18 @@ fn connect(path: &Path) -> Result<OwnedFd> {
 
 fn send(socket: BorrowedFd<'_>, data: &[u8], fds: &[i32]) -> Result<()> {
     let fail = |errno| Error::kernel("talk to", "the monitor", errno);
+    let too_many = || Error::invalid("send", "descriptors", "more than three");
+    if fds.len() > FDS_MAX {
+        return Err(too_many());
+    }
     // Copies of our own: the numbers come from Python, which may close its files at any time.
     let copies: Vec<OwnedFd> =
         fds.iter().map(|fd| pyctr_core::sys::duplicate(*fd).map_err(fail)).collect::<Result<_>>()?;
     let borrowed: Vec<BorrowedFd<'_>> = copies.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !borrowed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(Error::invalid("send", "descriptors", "more than three"));
+        return Err(too_many());
     }
     rustix::net::sendmsg(socket, &[std::io::IoSlice::new(data)], &mut control, SendFlags::NOSIGNAL)
         .map(drop)
