@@ -75,7 +75,7 @@ class Session:
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send one packet, with descriptors; a monitor that is gone shows at the next receive, not here."""
         try:
-            self.channel.send(json_dumps(message), fds)
+            self.channel.send(json_dumps(message), list(fds))
         except KernelError as error:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise

@@ -34,12 +34,12 @@ class Prepared:
     def spawn(self) -> Session:
         """Start the monitor; lock and channel are its own from here on."""
         try:
-            spawn_monitor(self._runtime, self.directory, self._theirs.fileno(), self._lock)
+            spawn_monitor(self._runtime, self.directory, self._theirs, self._lock)
         except BaseException:
             self.session.channel.close()
             raise
         finally:
-            self._theirs.close()
+            os.close(self._theirs)
             os.close(self._lock)
         return self.session
 
