@@ -22,10 +22,9 @@ pub fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     open_gate(&directory, &state)?;
     directory.remove_gate()?;
     directory.unlock()?;
-    hooks::run("poststart", &state.pyctr.poststart, &state, Status::Running).map(|()| 0).or_else(|error| {
+    hooks::run("poststart", &state.pyctr.poststart, &state, Status::Running).map(|()| 0).inspect_err(|error| {
         // runtime-spec 1.1, "Lifecycle" 9: an error of a poststart hook stops the container.
         let _ = process::signal(&state, libc::SIGKILL);
-        Err(error)
     })
 }
 
