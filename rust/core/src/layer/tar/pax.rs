@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn wrong_lengths_are_refused() {
-        for bad in [&b"5 a=\n"[..], b"99 path=a\n", b"path=a\n", b"x path=a\n", b"8 path=a\n", b"0 a=b\n", b"6 ab\nc\n"]
+        for bad in [&b"4 a=\n"[..], b"99 path=a\n", b"path=a\n", b"x path=a\n", b"8 path=a\n", b"0 a=b\n", b"6 ab\nc\n"]
         {
             assert!(Records::default().parse(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
         }
