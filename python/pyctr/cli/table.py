@@ -254,7 +254,7 @@ COMMANDS = {
     ),
     "container prune": (
         "lifecycle", 0, 0, False, "", "Remove stopped containers",
-        (_FILTER, ("force", "f", FLAG, "", "Do not ask")),
+        (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
     ),
 }  # fmt: skip
 

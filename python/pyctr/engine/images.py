@@ -180,6 +180,7 @@ class Images:
             if last:
                 self._refuse_used(image, reference, force=force)
             lines = [f"Untagged: {parse_reference(name).familiar}" for name in names]
+            layers = image.layers  # read while the config is still there
             for name in names:
                 write.untag(self.store, name)
             if not last:
@@ -187,7 +188,7 @@ class Images:
             write.forget(self.store, image.id)
             removed = write.collect(self.store, also_layers_of=self._layers_in_use())
             lines.append(f"Deleted: {image.id}")
-            return lines + [f"Deleted: {layer}" for layer in reversed(image.layers) if layer in removed]
+            return lines + [f"Deleted: {layer}" for layer in reversed(layers) if layer in removed]
 
     @staticmethod
     def _is_name(reference: str, image: Image) -> bool:

@@ -217,13 +217,12 @@ def test_run_host_namespaces_are_the_hosts(cli: Cli) -> None:
 
 def test_run_many_times_and_many_at_once_leave_nothing(cli: Cli) -> None:
     before = system_state()
-    directories = sorted(os.listdir(cli.root / "containers"))
     for _ in range(20):
         cli("run", "--rm", "busybox", "true")
     processes = [subprocess.Popen(cli.command("run", "--rm", "busybox", "true"), env=cli.env) for _ in range(20)]
     assert [process.wait(60) for process in processes] == [0] * 20
     assert not settled(before)
-    assert sorted(os.listdir(cli.root / "containers")) == directories
+    assert os.listdir(cli.root / "containers") == []
     assert os.listdir(cli.run_root) == []
 
 
