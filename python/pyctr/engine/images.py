@@ -74,7 +74,10 @@ class Images:
         for value in filters.get("before", []):
             if not row.created < str(self.store.resolve(value).config.get("created") or ""):
                 return False
-        return all(row.created > str(self.store.resolve(value).config.get("created") or "") for value in filters.get("since", []))
+        return all(
+            row.created > str(self.store.resolve(value).config.get("created") or "")
+            for value in filters.get("since", [])
+        )
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """An image as `docker image inspect` shows it."""
@@ -211,7 +214,7 @@ class Images:
                 )
             if not force:
                 raise Conflict(
-                    f"conflict: unable to remove repository reference \"{reference}\" (must force) - "
+                    f'conflict: unable to remove repository reference "{reference}" (must force) - '
                     f"container {short} is using its referenced image {image.id[7:19]}"
                 )
 
