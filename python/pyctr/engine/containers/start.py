@@ -25,7 +25,7 @@ class Prepared:
     __slots__ = ("_lock", "_runtime", "_theirs", "directory", "session")
 
     def __init__(self, engine: Engine, container_id: str, lock: int) -> None:
-        ours, self._theirs = Channel.pair()
+        ours, self._theirs = Channel.pair()  # theirs is a bare descriptor, for the monitor only
         self.session = Session(ours, container_id)
         self.directory = engine.containers.store.path(container_id)
         self._runtime = engine.runtime
