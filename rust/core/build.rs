@@ -9,6 +9,7 @@ use std::{env, fs};
 #[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/abi.rs"]
 mod abi;
+#[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/docker.rs"]
 mod docker;
 #[path = "src/seccomp/emit.rs"]
@@ -59,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[allow(clippy::many_single_char_names)] // a column each
 fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>> {
     let mut rows = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

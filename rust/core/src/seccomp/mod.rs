@@ -6,7 +6,6 @@
 mod abi;
 mod docker;
 mod emit;
-mod errno;
 mod graph;
 mod oci;
 mod policy;
