@@ -1,5 +1,4 @@
 //! `pyctr._core`: the core seen from Python. Thin: every function here converts, calls the core, converts back.
-#![allow(clippy::needless_pass_by_value)] // arguments from Python arrive by value
 
 #![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over as values
 
