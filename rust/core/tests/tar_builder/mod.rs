@@ -1,5 +1,5 @@
 //! Archives byte by byte, and a place to unpack them in.
-#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::large_types_passed_by_value)]
 
 use std::os::fd::AsFd;
 
@@ -56,7 +56,7 @@ impl Tar {
         self.raw(header(name, b'1', 0, target), b"")
     }
     pub fn pax(self, records: &[(&str, &str)]) -> Self {
-        let data: String = records
+        let data = records
             .iter()
             .map(|(key, value)| {
                 let body = key.len() + value.len() + 3;
@@ -66,7 +66,8 @@ impl Tar {
                 }
                 format!("{length} {key}={value}\n")
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         self.raw(header("pax", b'x', data.len() as u64, ""), data.as_bytes())
     }
     pub fn end(mut self) -> Vec<u8> {
