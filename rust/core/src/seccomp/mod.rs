@@ -6,7 +6,10 @@
 mod abi;
 mod docker;
 mod emit;
+mod errno;
 mod graph;
+mod json;
+mod oci;
 mod policy;
 mod table;
 
@@ -15,6 +18,8 @@ use std::path::PathBuf;
 
 pub use abi::{Abi, HostArch};
 pub use docker::DEFAULT_CAPABILITIES;
+pub use json::resolve_docker_profile;
+pub use oci::compile;
 pub use table::{syscall_names, syscall_number};
 
 use crate::{Error, Result};
@@ -68,30 +73,17 @@ pub fn docker_default(capabilities: u64) -> Result<Filter> {
     Ok(Filter { program, flags: flag::SPEC_ALLOW, notify: false, listener_path: None, listener_metadata: None })
 }
 
+/// Compiles a profile in Docker's JSON form, or the OCI form, for a container whose bounding set has these capabilities (bit n:
+/// capability number n) on this host with a kernel of this version (major, minor).
+///
+/// Strict: unknown fields and names are errors, and the error names the field.
+pub fn compile_docker_profile(json: &[u8], capabilities: u64, kernel: (u32, u32)) -> Result<Filter> {
+    compile(&resolve_docker_profile(json, capabilities, kernel)?, &HostArch::NATIVE)
+}
+
 fn assemble(policy: &Policy) -> Result<Vec<u8>> {
     graph::Graph::of(policy)
         .and_then(|(graph, root)| emit::emit(&graph, root))
         .map_err(|fault| Error::invalid("compile", "seccomp profile", fault.to_string()))
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn test_sizes() {
-        println!("default {} none {}", docker_default(DEFAULT_CAPABILITIES).unwrap().program.len()/8, docker_default(0).unwrap().program.len()/8);
-        for host in [HostArch::X86_64, HostArch::Aarch64] {
-            let mut policy = docker::policy(DEFAULT_CAPABILITIES, host);
-            println!("{host:?} {}", assemble(&policy).unwrap().len()/8);
-            policy.listed = vec![host.native_abi()];
-            println!("{host:?} alone {}", assemble(&policy).unwrap().len()/8);
-            policy.listed.push(host.abis()[1]);
-            println!("{host:?} two {}", assemble(&policy).unwrap().len()/8);
-        }
-        let t = std::time::Instant::now();
-        for i in 0..100 { assert!(docker_default(1<<21 | (i & 1) << 39).is_ok()); }
-        println!("{:?}", t.elapsed()/100);
-    }
-}
