@@ -41,7 +41,8 @@ const NAMES: [&str; 26] = [
     "personality", "waitpid", "mmap2", "set_tls", "execve", "io_setup", "ptrace", "mseal", "rt_sigreturn", "no_such_call",
     "send", "openat2", "renameat",
 ];
-const OPS: [Op; 7] = [
+/// All comparisons.
+pub const OPERATORS: &[Op] = &[
     Op::ScmpCmpNe, Op::ScmpCmpLt, Op::ScmpCmpLe, Op::ScmpCmpEq, Op::ScmpCmpGe, Op::ScmpCmpGt, Op::ScmpCmpMaskedEq,
 ];
 const ACTIONS: [Action; 7] = [
@@ -62,6 +63,8 @@ pub struct Shape {
     pub several_arguments: bool,
     /// Values that do not fit into 32 bits.
     pub wide_values: bool,
+    /// The comparisons to choose from.
+    pub operators: &'static [Op],
 }
 
 pub fn profile(random: &mut Random, shape: Shape) -> LinuxSeccomp {
@@ -99,7 +102,7 @@ fn argument(random: &mut Random, shape: Shape) -> LinuxSeccompArg {
     LinuxSeccompArgBuilder::default()
         // Mostly the first argument, so that rules overlap.
         .index(if shape.several_arguments { random.below(6) } else { random.below(4).saturating_sub(2) })
-        .op(random.of(&OPS))
+        .op(random.of(shape.operators))
         .value(random.of(values))
         .value_two(random.of(values))
         .build()

@@ -1,15 +1,18 @@
 //! The same profiles through libseccomp, where it is installed: both programs decide every call alike.
 #![allow(unsafe_code)] // a C library, loaded at run time
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::io::{Read, Seek};
+use std::sync::{Mutex, PoisonError};
 use std::os::fd::{AsRawFd, FromRawFd};
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSyscall};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator as Op, LinuxSyscall};
 use pyctr_core::seccomp::{Abi, HostArch, compile, syscall_names, syscall_number};
 
 use crate::bpf::Program;
-use crate::generate::{Random, Shape, calls, profile};
+use crate::generate::{OPERATORS, Random, Shape, calls, profile};
 use crate::reference::{abis, stub};
 
 #[repr(C)]
@@ -32,6 +35,8 @@ struct Libseccomp {
     export: unsafe extern "C" fn(Context, c_int) -> c_int,
     attr_set: unsafe extern "C" fn(Context, c_int, u32) -> c_int,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 const NATIVE: u32 = 0;
 const OPTIMIZE: c_int = 8;
@@ -76,19 +81,47 @@ impl Libseccomp {
         unsafe { (self.resolve)(arch, name.as_ptr()) }
     }
 
+    /// The profile without what libseccomp 2.5 does not know or does wrong. With `single`, at most one rule a call and one test an
+    /// argument: where the second argument of a rule does not match, the first is not loaded again for the next rule, and bounds
+    /// beyond 32 bits on both sides get mixed up.
+    fn cut(&self, profile: &LinuxSeccomp, single: bool) -> LinuxSeccomp {
+        let (mut cut, mut rules, mut seen) = (profile.clone(), Vec::new(), RefCell::new(HashSet::new()));
+        for rule in profile.syscalls().iter().flatten() {
+            let is_wanted = |name: &&String| {
+                let call = match name.as_str() {
+                    "socket" | "accept" | "accept4" | "send" => "socketcall",
+                    "shmat" | "semop" => "ipc",
+                    other => other,
+                };
+                self.number(NATIVE, name) != -1 && (seen.borrow_mut().insert(call.to_owned()) || !single)
+            };
+            let mut rule = rule.clone();
+            rule.set_names(rule.names().clone().iter().filter(is_wanted).cloned().collect());
+            let mut args = rule.args().clone().unwrap_or_default();
+            args.sort_by_key(LinuxSeccompArg::index);
+            args.dedup_by(|a, b| single && a.index() == b.index());
+            rule.set_args(Some(args));
+            rules.extend(Some(rule).filter(|rule| !rule.names().is_empty()));
+        }
+        cut.set_syscalls(Some(rules));
+        cut
+    }
+
     /// The program runc would make, without its ENOSYS stub; none if libseccomp refuses a rule.
-    fn compile(&self, profile: &LinuxSeccomp, host: HostArch, optimize: bool) -> Option<Vec<u8>> {
+    fn compile(&self, profile: &LinuxSeccomp, host: HostArch) -> Option<Vec<u8>> {
         let default = profile.default_action().as_u32(profile.default_errno_ret());
         // SAFETY: the context is used only below and released once.
         let context = unsafe { (self.init)(default) };
-        assert!(!context.is_null());
-        let program = self.fill(context, profile, host, default, optimize);
+        if context.is_null() {
+            return None; // the highest errno is one too high for it
+        }
+        let program = self.fill(context, profile, host, default);
         // SAFETY: as above.
         unsafe { (self.release)(context) };
         program
     }
 
-    fn fill(&self, context: Context, profile: &LinuxSeccomp, host: HostArch, default: u32, optimize: bool) -> Option<Vec<u8>> {
+    fn fill(&self, context: Context, profile: &LinuxSeccomp, host: HostArch, default: u32) -> Option<Vec<u8>> {
         for abi in abis(profile, host) {
             // SAFETY: a live context. The native architecture is in it already (EEXIST).
             unsafe { (self.arch_add)(context, token(abi)) };
@@ -97,10 +130,9 @@ impl Libseccomp {
             // SAFETY: a live context.
             assert_eq!(unsafe { (self.arch_remove)(context, NATIVE) }, 0);
         }
-        if optimize {
-            // SAFETY: a live context.
-            assert_eq!(unsafe { (self.attr_set)(context, OPTIMIZE, 2) }, 0);
-        }
+        // SAFETY: a live context. A binary tree, as runc asks for with many rules; otherwise an architecture that lacks the first
+        // call of the list is spared the load of the number.
+        assert_eq!(unsafe { (self.attr_set)(context, OPTIMIZE, 2) }, 0);
         for rule in profile.syscalls().iter().flatten() {
             let action = rule.action().as_u32(rule.errno_ret());
             for name in rule.names().iter().filter(|_| action != default) {
@@ -141,14 +173,17 @@ fn token(abi: Abi) -> u32 {
     if abi == Abi::X32 { 0x4000_003e } else { abi.audit_arch() }
 }
 
-fn agree(shape: Shape, rounds: u64, optimize: bool) {
+fn agree(shape: Shape, rounds: u64) {
+    // The library finds out on first use, not thread-safely, what the kernel can do.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(library) = Libseccomp::load() else { return };
     let mut compared = 0;
     for seed in 0..rounds {
         let mut random = Random::new(seed + 1_000_000);
         let profile = profile(&mut random, shape);
         let host = random.of(&[HostArch::X86_64, HostArch::X86_64, HostArch::Aarch64]);
-        let Some(theirs) = library.compile(&profile, host, optimize) else { continue };
+        let profile = library.cut(&profile, shape.several_arguments);
+        let Some(theirs) = library.compile(&profile, host) else { continue };
         let theirs = Program::check(&theirs);
         let ours = Program::check(&compile(&profile, &host).unwrap().program);
         compared += 1;
@@ -157,9 +192,13 @@ fn agree(shape: Shape, rounds: u64, optimize: bool) {
             if call.arch == Abi::X86.audit_arch() && call.nr == 117 && call.args[0] & 0xffff_0000 != 0 {
                 continue;
             }
+            // Its own makeshift for overlapping bounds (_db_tree_add) goes wrong from the third one on, above 32 bits.
+            if shape.conflicts && call.args.iter().any(|arg| *arg > u64::from(u32::MAX)) {
+                continue;
+            }
             let wanted = stub(&profile, host, &call).unwrap_or_else(|| theirs.verdict(&call));
             let got = ours.verdict(&call);
-            assert_eq!(got, wanted, "seed {seed}, {host:?}, {call:x?}: {got:#x} not {wanted:#x}\n{profile:#?}");
+            assert_eq!(got, wanted, "seed {seed}, {host:?}, {call:x?}: {got:#x} not {wanted:#x}\n{}", serde_json::to_string(&profile).unwrap());
         }
     }
     eprintln!("{compared} of {rounds} profiles compared");
@@ -168,12 +207,15 @@ fn agree(shape: Shape, rounds: u64, optimize: bool) {
 
 #[test]
 fn test_compile_random_profiles_decides_as_libseccomp() {
-    agree(Shape { conflicts: false, several_arguments: true, wide_values: true }, 400, false);
+    agree(Shape { conflicts: false, several_arguments: true, wide_values: true, operators: OPERATORS }, 1000);
 }
 
 #[test]
 fn test_compile_random_overlapping_rules_decides_as_libseccomp() {
-    agree(Shape { conflicts: true, several_arguments: false, wide_values: false }, 2000, false);
+    // Where masks, inequalities or bounds on both sides overlap, libseccomp's order depends on which rule came first.
+    for operators in [&[Op::ScmpCmpEq, Op::ScmpCmpLt, Op::ScmpCmpLe], &[Op::ScmpCmpEq, Op::ScmpCmpGe, Op::ScmpCmpGt]] {
+        agree(Shape { conflicts: true, several_arguments: false, wide_values: false, operators }, 1000);
+    }
 }
 
 #[test]
