@@ -9,3 +9,4 @@ mod kernel;
 mod oracle;
 mod property;
 mod reference;
+mod runc;
