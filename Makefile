@@ -1,12 +1,68 @@
 # `make` alone lists what there is to do.
+SHELL := /bin/bash
 PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# What tests compare with and build images from; all of it Debian's.
+PACKAGES := build-essential python3-venv busybox-static mmdebstrap runc crun podman docker.io skopeo umoci buildah strace \
+	stress-ng attr acl libcap2-bin xz-utils zstd bzip2 cpio qemu-system-x86 valgrind procps util-linux uidmap
 
-.PHONY: help dev
+.DEFAULT_GOAL := help
+.PHONY: help setup packages install demo test lint test-rust test-python test-v2 bench dev wheel clean
+
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-dev: ## debug build of the extension and the runtime, into python/pyctr
+packages: ## Debian packages that tests and demo use (as root, where apt-get is; otherwise what is missing is named)
+	@missing=$$(for package in $(PACKAGES); do \
+	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "not installed, tests that need them are skipped:" $$missing; fi
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=23'
+
+install: $(BIN)/python ## build the wheel and install it, with its test tools, into .venv
+	$(BIN)/python -m pip install --quiet '.[test]'
+
+setup: packages install ## everything demo and test need
+
+demo: setup ## install into .venv, run a container, show what is isolated
+	$(BIN)/pyctr run --rm hello
+
+lint: $(BIN)/python ## formatting, clippy, ruff, mypy, stubs
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	$(BIN)/ruff check python tests benches
+	$(BIN)/ruff format --check python tests benches
+	$(BIN)/mypy
+
+test-rust: ## unit and integration tests of the core
+	cargo test --workspace --quiet
+
+test-python: install ## tests of the package as installed
+	$(BIN)/python -m pytest tests
+
+test: setup lint test-rust test-python ## every test, with all its own set-up
+
+bench: setup ## the start rows of docs/performance.md against every peer installed
+	$(BIN)/python -m benches
+
+dev: ## debug build of the extension and the binaries, into python/pyctr
 	cargo build -p pyctr-ffi -p pyctr-runtime
+	RUSTFLAGS=-Ctarget-feature=+crt-static cargo build -p pyctr-hello --target $(shell rustc -vV | sed -n 's/host: //p')
 	cp $(TARGET_DIR)/debug/lib_core.so python/pyctr/_core.abi3.so
-	mkdir -p python/pyctr/_bin && cp $(TARGET_DIR)/debug/pyctr-runtime python/pyctr/_bin/pyctr-runtime
+	mkdir -p python/pyctr/_bin && cp $(TARGET_DIR)/debug/pyctr-runtime python/pyctr/_bin/
+	cp $(TARGET_DIR)/$(shell rustc -vV | sed -n 's/host: //p')/debug/pyctr-hello python/pyctr/_bin/
+
+wheel: $(BIN)/python ## a wheel for this machine, in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## what was built
+	rm -rf $(VENV) dist build target
+-include mk/*.mk

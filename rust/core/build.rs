@@ -1,4 +1,4 @@
-//! Builds what needs no work at run time: the table of system calls, and Docker's default seccomp filter.
+//! Builds what needs no work at run time: the table of system calls, Docker's default seccomp filter, and pyctr-init.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,12 +9,15 @@ use std::{env, fs};
 #[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/abi.rs"]
 mod abi;
+#[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/docker.rs"]
 mod docker;
 #[path = "src/seccomp/emit.rs"]
 mod emit;
 #[path = "src/seccomp/graph.rs"]
 mod graph;
+#[path = "build/init.rs"]
+mod init;
 #[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/policy.rs"]
 mod policy;
@@ -36,6 +39,7 @@ mod table {
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=src/seccomp");
     println!("cargo::rerun-if-changed=build.rs");
+    init::build();
     let out = env::var("OUT_DIR")?;
     let out = Path::new(&out);
     let rows = parse_table(&fs::read_to_string("src/seccomp/syscalls.tbl")?)?;
@@ -45,7 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
         "x86_64" => abi::HostArch::X86_64,
         "aarch64" => abi::HostArch::Aarch64,
-        other => return Err(format!("compile the seccomp filter for {other}: only x86_64 and aarch64 are known").into()),
+        other => {
+            return Err(format!("compile the seccomp filter for {other}: only x86_64 and aarch64 are known").into());
+        }
     };
     for (file, capabilities) in [("docker_default.bpf", docker::DEFAULT_CAPABILITIES), ("docker_none.bpf", 0)] {
         let (graph, root) = graph::Graph::of(&docker::policy(capabilities, host)).map_err(|fault| fault.to_string())?;
@@ -62,8 +68,7 @@ fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>>
         let numbers = words.map(parse_number).collect::<Result<Vec<u16>, _>>()?;
         let row = match numbers[..] {
             [one] => [one; 5],
-            [a, b, c, d, e] => [a, b, c, d, e],
-            _ => return Err(format!("syscalls.tbl: {name}: one or five numbers").into()),
+            _ => <[u16; 5]>::try_from(numbers).map_err(|_| format!("syscalls.tbl: {name}: one or five numbers"))?,
         };
         rows.insert(name.to_owned(), row);
     }

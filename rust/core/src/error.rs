@@ -48,6 +48,7 @@ pub struct Error {
 
 impl Error {
     /// A failed system call.
+    #[allow(clippy::needless_pass_by_value)] // an object is a reference or a string that ends here
     pub fn kernel(operation: impl Into<String>, object: impl AsObject, errno: impl Into<Errno>) -> Self {
         Self {
             operation: operation.into(),
@@ -60,6 +61,7 @@ impl Error {
     }
 
     /// A mistake of another kind than a failed system call.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn new(kind: Kind, operation: impl Into<String>, object: impl AsObject, reason: impl Into<String>) -> Self {
         Self {
             operation: operation.into(),

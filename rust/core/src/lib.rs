@@ -6,6 +6,7 @@ pub mod error;
 #[cfg(feature = "layer")]
 pub mod layer;
 pub mod monitor;
+pub mod plan;
 pub mod process;
 pub mod rootfs;
 pub mod seccomp;

@@ -31,3 +31,15 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Err(failure) => failure,
     }
 }
+
+/// For `?`: a core error in a function that returns to Python.
+pub trait IntoPython<T> {
+    /// The same result with a Python exception.
+    fn into_python(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> IntoPython<T> for pyctr_core::Result<T> {
+    fn into_python(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| to_python(py, &error))
+    }
+}

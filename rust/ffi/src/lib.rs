@@ -2,11 +2,26 @@
 
 use pyo3::prelude::*;
 
+mod archive;
+mod channel;
 mod error;
+mod files;
 mod json;
+mod layer;
+mod process;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::archive::{ArchiveReader, Member};
+    #[pymodule_export]
+    use crate::channel::Channel;
+    #[pymodule_export]
+    use crate::files::{remove_tree, sync_file_system, write_atomic};
+    #[pymodule_export]
     use crate::json::{json_dumps, json_loads};
+    #[pymodule_export]
+    use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
+    #[pymodule_export]
+    use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
 }

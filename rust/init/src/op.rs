@@ -9,6 +9,7 @@ macro_rules! ops {
     (<$lt:lifetime> $( $(#[$doc:meta])* $tag:literal $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {
         /// One operation. Descriptors are numbers that the child inherited; paths are inside the root unless said otherwise.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs)] // fields bear the names of the system calls' own parameters
         pub enum SetupOp<$lt> {
             $( $(#[$doc])* $name { $( $(#[$field_doc])* $field: $ty ),* } ),*
         }
@@ -164,12 +165,20 @@ impl fmt::Display for SetupOp<'_> {
             Self::Fork {} => f.write_str("fork into the namespaces"),
             Self::Sync { .. } => f.write_str("wait for the runtime"),
             Self::OomScoreAdj { text } => write!(f, "set oom_score_adj {}", Text(text)),
-            Self::Propagation { path, .. } => write!(f, "change mount propagation of {}", Text(path)),
-            Self::Root { target, .. } => write!(f, "mount the root file system on {}", Text(target)),
+            Self::Propagation { path, .. } => {
+                write!(f, "change mount propagation of {}", Text(path))
+            }
+            Self::Root { target, .. } => {
+                write!(f, "mount the root file system on {}", Text(target))
+            }
             Self::RootHere {} => f.write_str("open the root directory"),
-            Self::Mount { fstype, target, .. } => write!(f, "mount {} on {}", Text(fstype), Text(target)),
+            Self::Mount { fstype, target, .. } => {
+                write!(f, "mount {} on {}", Text(fstype), Text(target))
+            }
             Self::Attach { target, .. } => write!(f, "bind mount on {}", Text(target)),
-            Self::SetAttributes { target, .. } => write!(f, "change mount attributes of {}", Text(target)),
+            Self::SetAttributes { target, .. } => {
+                write!(f, "change mount attributes of {}", Text(target))
+            }
             Self::Device { path, .. } => write!(f, "make device {}", Text(path)),
             Self::Symlink { path, .. } => write!(f, "make symbolic link {}", Text(path)),
             Self::Directory { path, .. } => write!(f, "make directory {}", Text(path)),
@@ -271,8 +280,12 @@ impl Message {
     /// Reads the wire form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        let (kind, a, b, c) =
-            (u32::decode(&mut reader)?, u32::decode(&mut reader)?, i32::decode(&mut reader)?, u32::decode(&mut reader)?);
+        let (kind, a, b, c) = (
+            u32::decode(&mut reader)?,
+            u32::decode(&mut reader)?,
+            i32::decode(&mut reader)?,
+            u32::decode(&mut reader)?,
+        );
         match kind {
             1 => Ok(Self::Failed { index: a, errno: b, step: c }),
             2 => Ok(Self::Reached { stage: a }),

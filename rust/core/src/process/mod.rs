@@ -5,12 +5,22 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use rustix::process::Pid;
 
 use crate::cgroup::Cgroup;
 use crate::seccomp::Filter;
-use crate::{Error, Kind, Result};
+
+mod channel;
+mod exec;
+mod hooks;
+pub mod id_map;
+mod launch;
+mod prepare;
+
+pub use exec::exec;
+pub use hooks::{State, run_all as run_hooks};
+pub use launch::launch;
 
 /// Where the root file system comes from.
 #[derive(Debug, Clone)]
@@ -95,6 +105,8 @@ pub struct Launch<'a> {
     pub no_pivot: bool,
     /// Do not join a new session keyring.
     pub no_new_keyring: bool,
+    /// The signal the container's first process gets when the caller dies; None: it lives on.
+    pub parent_death_signal: Option<u32>,
     /// PID 1 stays pyctr-init: it forwards signals to the command, its child, and reaps.
     pub reaper: bool,
 }
@@ -102,16 +114,20 @@ pub struct Launch<'a> {
 /// A further process in a running container.
 #[derive(Debug)]
 pub struct Exec<'a> {
-    /// The container's init.
+    /// The container's init (a pidfd).
     pub container: BorrowedFd<'a>,
+    /// The same by number, as seen from here.
+    pub container_pid: Pid,
     /// What to run.
     pub process: &'a Process,
     /// Descriptors 0, 1 and 2.
     pub stdio: Stdio<'a>,
     /// The control group to join.
     pub cgroup: Option<&'a Cgroup>,
-    /// The seccomp filter.
+    /// The seccomp filter; `FromSpec` means [`Exec::profile`].
     pub seccomp: SeccompChoice,
+    /// The container's linux.seccomp.
+    pub profile: Option<&'a LinuxSeccomp>,
     /// The user to resolve inside; None takes process.user's numbers.
     pub user: Option<UserRequest>,
     /// How many descriptors from 3 on the command inherits.
@@ -129,17 +145,4 @@ pub struct Child {
     pub console: Option<OwnedFd>,
     /// The seccomp user-notification descriptor, if the filter asks for one.
     pub seccomp_notify: Option<OwnedFd>,
-}
-
-/// Starts a container; returns when the command was execed or, with a gate, when it waits there.
-///
-/// Runs the prestart, createRuntime, createContainer and (without a gate) startContainer and poststart hooks. On error nothing is left behind:
-/// no process, no mount. The cgroup is the caller's to remove. [`Kind::CommandNotFound`] and [`Kind::CommandNotExecutable`] tell why exec failed.
-pub fn launch(_request: &Launch<'_>) -> Result<Child> {
-    Err(Error::new(Kind::State, "launch", "", "not built yet"))
-}
-
-/// Runs a further process in a running container; returns when it was execed.
-pub fn exec(_request: &Exec<'_>) -> Result<Child> {
-    Err(Error::new(Kind::State, "exec", "", "not built yet"))
 }

@@ -276,7 +276,8 @@ impl Graph {
                 exceptions.push(parts[index + 1]);
                 index += 2;
             }
-            let node = exceptions.iter().rev().fold(base, |no, (value, yes)| self.test(Compare::Equal, *value, *yes, no));
+            let node =
+                exceptions.iter().rev().fold(base, |no, (value, yes)| self.test(Compare::Equal, *value, *yes, no));
             clusters.push((start, node));
             index += 1;
         }

@@ -4,7 +4,8 @@
 //! Stricter than Docker: an unknown field or name is an error, because a misspelt rule silently left out is a hole.
 
 use oci_spec::runtime::{
-    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall,
+    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompFilterFlag,
+    LinuxSeccompOperator, LinuxSyscall,
 };
 use serde_json::{Map, Value};
 
@@ -17,8 +18,23 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// Architectures as Docker's profiles name them in `arches`.
 const DOCKER_ARCHES: [&str; 17] = [
-    "amd64", "arm", "arm64", "loong64", "loongarch64", "mips", "mips64", "mips64n32", "mipsel", "mipsel64", "mipsel64n32",
-    "ppc", "ppc64", "ppc64le", "riscv64", "s390", "s390x",
+    "amd64",
+    "arm",
+    "arm64",
+    "loong64",
+    "loongarch64",
+    "mips",
+    "mips64",
+    "mips64n32",
+    "mipsel",
+    "mipsel64",
+    "mipsel64n32",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv64",
+    "s390",
+    "s390x",
 ];
 
 /// 32-bit ABIs, which no host of ours is.
@@ -26,11 +42,47 @@ const DOCKER_SUB_ARCHES: [&str; 2] = ["x86", "x32"];
 
 /// Capabilities by number, without `CAP_` (linux/capability.h, Linux 5.9 and since).
 const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE",
-    "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME",
-    "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// What the conditions of a profile ask about.
@@ -57,8 +109,15 @@ fn refuse(path: &str, reason: &str) -> Error {
 
 fn profile(at: &At, facts: &Facts) -> Result<LinuxSeccomp> {
     let known = [
-        "defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "listenerPath",
-        "listenerMetadata", "syscalls",
+        "defaultAction",
+        "defaultErrnoRet",
+        "defaultErrno",
+        "architectures",
+        "archMap",
+        "flags",
+        "listenerPath",
+        "listenerMetadata",
+        "syscalls",
     ];
     let fields = at.fields(&known)?;
     let mut profile = LinuxSeccomp::default();
@@ -66,7 +125,8 @@ fn profile(at: &At, facts: &Facts) -> Result<LinuxSeccomp> {
     profile.set_default_errno_ret(errno_ret(&fields, "defaultErrno", "defaultErrnoRet")?);
     profile.set_architectures(architectures(&fields, facts.host)?);
     if let Some(flags) = fields.get("flags") {
-        let flags = flags.items()?.iter().map(|flag| flag.named::<LinuxSeccompFilterFlag>("flag")).collect::<Result<_>>()?;
+        let flags =
+            flags.items()?.iter().map(|flag| flag.named::<LinuxSeccompFilterFlag>("flag")).collect::<Result<_>>()?;
         profile.set_flags(Some(flags));
     }
     if let Some(path) = fields.get("listenerPath").filter(|path| path.value != "") {

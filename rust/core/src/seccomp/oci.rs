@@ -98,7 +98,8 @@ fn add_rules<'a>(rules: &mut Vec<Rule<'a>>, syscall: &'a LinuxSyscall, field: &s
 
 fn condition(argument: &LinuxSeccompArg, field: &str) -> Result<Condition> {
     let index = u8::try_from(argument.index()).ok().filter(|index| *index < 6);
-    let index = index.ok_or_else(|| refuse(&format!("{field}.index"), &format!("{} is more than 5", argument.index())))?;
+    let index =
+        index.ok_or_else(|| refuse(&format!("{field}.index"), &format!("{} is more than 5", argument.index())))?;
     let mut value = argument.value();
     let operator = match argument.op() {
         LinuxSeccompOperator::ScmpCmpNe => Operator::Ne,

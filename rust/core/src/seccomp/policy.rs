@@ -30,7 +30,7 @@ pub mod ret {
     /// Which part of a return value is the action.
     pub const ACTION: u32 = 0xffff_0000;
     /// `ERRNO(ENOSYS)`.
-    pub const ENOSYS: u32 = ERRNO | 38;
+    pub const ENOSYS: u32 = ERRNO | 0x26;
 }
 
 /// The longest program the kernel takes (`BPF_MAXINSNS` of `linux/bpf_common.h`).
@@ -242,9 +242,12 @@ impl Policy<'_> {
         let mut cases = Vec::new();
         for (_, index, call) in group {
             let rule = &self.rules[*index];
-            let mut conditions: Vec<Condition> =
-                call.iter().copied().chain(rule.conditions.iter().copied().filter(|c| call.is_none() || c.argument > 0))
-                    .filter_map(|condition| condition.within(abi)).collect();
+            let mut conditions: Vec<Condition> = call
+                .iter()
+                .copied()
+                .chain(rule.conditions.iter().copied().filter(|c| call.is_none() || c.argument > 0))
+                .filter_map(|condition| condition.within(abi))
+                .collect();
             if conditions.is_empty() {
                 return Ok(Verdict::Always(rule.action));
             }

@@ -18,7 +18,7 @@ impl Data {
             8 | 12 => 0x1234_5678, // the instruction pointer
             _ => {
                 let arg = self.args[(offset as usize - 16) / 8];
-                u32::try_from(if offset % 8 == 0 { arg & 0xffff_ffff } else { arg >> 32 }).unwrap()
+                u32::try_from(if offset.is_multiple_of(8) { arg & 0xffff_ffff } else { arg >> 32 }).unwrap()
             }
         }
     }
@@ -53,7 +53,7 @@ impl Program {
         for (pc, i) in program.iter().enumerate() {
             let in_range = |jump: usize| assert!(pc + 1 + jump < program.len(), "{pc}: jump out of range: {i:?}");
             match i.code {
-                0x20 => assert!(i.k < 64 && i.k % 4 == 0, "{pc}: load at {}", i.k),
+                0x20 => assert!(i.k < 64 && i.k.is_multiple_of(4), "{pc}: load at {}", i.k),
                 0x54 | 0x06 => {}
                 0x05 => in_range(i.k as usize),
                 0x15 | 0x25 | 0x35 | 0x45 => {

@@ -1,7 +1,8 @@
 //! Random profiles and calls, the same in every run.
 
 use oci_spec::runtime::{
-    Arch, LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompOperator as Op, LinuxSyscall,
+    Arch, LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompArgBuilder,
+    LinuxSeccompOperator as Op, LinuxSyscall,
 };
 use pyctr_core::seccomp::{Abi, HostArch, syscall_number};
 
@@ -33,25 +34,71 @@ impl Random {
 }
 
 const VALUES: [u64; 16] = [
-    0, 1, 2, 5, 7, 0xff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0001, 0x1_0000_0005, 0x5_0000_0000,
-    0x8000_0000_0000_0000, 0xffff_ffff_0000_0000, u64::MAX,
+    0,
+    1,
+    2,
+    5,
+    7,
+    0xff,
+    0x8000_0000,
+    0xffff_fffe,
+    0xffff_ffff,
+    0x1_0000_0000,
+    0x1_0000_0001,
+    0x1_0000_0005,
+    0x5_0000_0000,
+    0x8000_0000_0000_0000,
+    0xffff_ffff_0000_0000,
+    u64::MAX,
 ];
 const NAMES: [&str; 26] = [
-    "read", "write", "open", "close", "socket", "socketcall", "ipc", "shmat", "semop", "accept", "accept4", "clone", "clone3",
-    "personality", "waitpid", "mmap2", "set_tls", "execve", "io_setup", "ptrace", "mseal", "rt_sigreturn", "no_such_call",
-    "send", "openat2", "renameat",
+    "read",
+    "write",
+    "open",
+    "close",
+    "socket",
+    "socketcall",
+    "ipc",
+    "shmat",
+    "semop",
+    "accept",
+    "accept4",
+    "clone",
+    "clone3",
+    "personality",
+    "waitpid",
+    "mmap2",
+    "set_tls",
+    "execve",
+    "io_setup",
+    "ptrace",
+    "mseal",
+    "rt_sigreturn",
+    "no_such_call",
+    "send",
+    "openat2",
+    "renameat",
 ];
 /// All comparisons.
-pub const OPERATORS: &[Op] = &[
-    Op::ScmpCmpNe, Op::ScmpCmpLt, Op::ScmpCmpLe, Op::ScmpCmpEq, Op::ScmpCmpGe, Op::ScmpCmpGt, Op::ScmpCmpMaskedEq,
-];
+pub const OPERATORS: &[Op] =
+    &[Op::ScmpCmpNe, Op::ScmpCmpLt, Op::ScmpCmpLe, Op::ScmpCmpEq, Op::ScmpCmpGe, Op::ScmpCmpGt, Op::ScmpCmpMaskedEq];
 const ACTIONS: [Action; 7] = [
-    Action::ScmpActAllow, Action::ScmpActErrno, Action::ScmpActKillProcess, Action::ScmpActTrap, Action::ScmpActLog,
-    Action::ScmpActTrace, Action::ScmpActKill,
+    Action::ScmpActAllow,
+    Action::ScmpActErrno,
+    Action::ScmpActKillProcess,
+    Action::ScmpActTrap,
+    Action::ScmpActLog,
+    Action::ScmpActTrace,
+    Action::ScmpActKill,
 ];
 const ARCHES: [Arch; 7] = [
-    Arch::ScmpArchNative, Arch::ScmpArchX86_64, Arch::ScmpArchX86, Arch::ScmpArchX32, Arch::ScmpArchAarch64,
-    Arch::ScmpArchArm, Arch::ScmpArchMips,
+    Arch::ScmpArchNative,
+    Arch::ScmpArchX86_64,
+    Arch::ScmpArchX86,
+    Arch::ScmpArchX32,
+    Arch::ScmpArchAarch64,
+    Arch::ScmpArchArm,
+    Arch::ScmpArchMips,
 ];
 
 /// How wild a profile may be.
@@ -85,7 +132,7 @@ pub fn profile(random: &mut Random, shape: Shape) -> LinuxSeccomp {
 
 fn rule(random: &mut Random, shape: Shape, action: Action) -> LinuxSyscall {
     let mut rule = LinuxSyscall::default();
-    rule.set_names((0..1 + random.below(4)).map(|_| random.of(&NAMES).to_owned()).collect());
+    rule.set_names((0..=random.below(4)).map(|_| random.of(&NAMES).to_owned()).collect());
     let action = if shape.conflicts { random.of(&ACTIONS) } else { action };
     rule.set_action(action);
     if matches!(action, Action::ScmpActErrno | Action::ScmpActTrace) && shape.conflicts {
@@ -111,7 +158,8 @@ fn argument(random: &mut Random, shape: Shape) -> LinuxSeccompArg {
 
 /// Calls worth asking about: every number near one the profile names, with arguments near the values it compares.
 pub fn calls(random: &mut Random, profile: &LinuxSeccomp, host: HostArch) -> Vec<Data> {
-    let mut numbers = vec![0, 102, 117, 1000, 0x4000_0000, 0x4000_0001, 0x7fff_ffff, 0x8000_0000, 0xc000_0000, u32::MAX];
+    let mut numbers =
+        vec![0, 102, 117, 1000, 0x4000_0000, 0x4000_0001, 0x7fff_ffff, 0x8000_0000, 0xc000_0000, u32::MAX];
     let mut values = vec![0, 1, 21, 0xffff_ffff, u64::MAX];
     for rule in profile.syscalls().iter().flatten() {
         for name in rule.names() {

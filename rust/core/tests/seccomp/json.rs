@@ -23,9 +23,8 @@ fn names(rules: &str, capabilities: u64, kernel: (u32, u32)) -> Vec<String> {
 
 #[test]
 fn test_resolve_docker_profile_conditions_choose_rules() {
-    let rule = |name: &str, conditions: &str| {
-        format!(r#"{{"names": ["{name}"], "action": "SCMP_ACT_ALLOW", {conditions}}}"#)
-    };
+    let rule =
+        |name: &str, conditions: &str| format!(r#"{{"names": ["{name}"], "action": "SCMP_ACT_ALLOW", {conditions}}}"#);
     let rules = [
         rule("both", r#""includes": {"caps": ["CAP_SYS_ADMIN", "CAP_BPF"]}"#),
         rule("neither", r#""excludes": {"caps": ["CAP_SYS_ADMIN", "CAP_BPF"]}"#),
@@ -61,16 +60,16 @@ fn test_resolve_docker_profile_arch_map_takes_the_hosts_entry() {
 
 #[test]
 fn test_compile_docker_profile_broken_profile_names_the_field() {
-    let rule = |fields: &str| {
-        error(&format!(r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{{"names": ["read"], "action": "SCMP_ACT_ALLOW"}}, {fields}]}}"#))
-    };
     let cases = [
         (error("{"), "read seccomp profile: EOF while parsing an object at line 1 column 1"),
         (error("[]"), "read seccomp profile: must be an object, is a list"),
         (error("{}"), "read seccomp profile: defaultAction: missing"),
         (error(r#"{"defaultAction": "ALLOW"}"#), r#"read seccomp profile: defaultAction: unknown action "ALLOW""#),
         (error(r#"{"defaultAction": 7}"#), "read seccomp profile: defaultAction: must be a string, is another number"),
-        (error(r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscall": []}"#), "read seccomp profile: syscall: unknown field"),
+        (
+            error(r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscall": []}"#),
+            "read seccomp profile: syscall: unknown field",
+        ),
         (
             error(r#"{"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}"#),
             "compile seccomp profile: defaultErrnoRet: SCMP_ACT_ALLOW takes none",
@@ -92,7 +91,9 @@ fn test_compile_docker_profile_broken_profile_names_the_field() {
             r#"read seccomp profile: architectures[0]: unknown architecture "SCMP_ARCH_PDP11""#,
         ),
         (
-            error(r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_ARM"], "archMap": [{"architecture": "SCMP_ARCH_ARM"}]}"#),
+            error(
+                r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_ARM"], "archMap": [{"architecture": "SCMP_ARCH_ARM"}]}"#,
+            ),
             "read seccomp profile: archMap: not together with architectures",
         ),
         (
@@ -103,17 +104,44 @@ fn test_compile_docker_profile_broken_profile_names_the_field() {
             error(r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}"#),
             "compile seccomp profile: flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs SCMP_ACT_NOTIFY",
         ),
+    ];
+    for (got, wanted) in cases {
+        assert_eq!(got, wanted);
+    }
+}
+
+#[test]
+fn test_compile_docker_profile_broken_rule_names_the_field() {
+    let rule = |fields: &str| {
+        error(&format!(
+            r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{{"names": ["read"], "action": "SCMP_ACT_ALLOW"}}, {fields}]}}"#
+        ))
+    };
+    let cases = [
         (rule(r#"{"action": "SCMP_ACT_ALLOW"}"#), "read seccomp profile: syscalls[1].names: missing or empty"),
-        (rule(r#"{"names": ["a"], "name": "b", "action": "SCMP_ACT_LOG"}"#), "read seccomp profile: syscalls[1].name: not together with names"),
-        (rule(r#"{"names": [3], "action": "SCMP_ACT_LOG"}"#), "read seccomp profile: syscalls[1].names[0]: must be a string, is another number"),
-        (rule(r#"{"names": ["a"]}"#), "read seccomp profile: syscalls[1].action: missing"),
-        (rule(r#"{"names": [""], "action": "SCMP_ACT_LOG"}"#), "compile seccomp profile: syscalls[1].names: an empty name"),
         (
-            rule(r#"{"names": ["a"], "action": "SCMP_ACT_LOG", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}"#),
+            rule(r#"{"names": ["a"], "name": "b", "action": "SCMP_ACT_LOG"}"#),
+            "read seccomp profile: syscalls[1].name: not together with names",
+        ),
+        (
+            rule(r#"{"names": [3], "action": "SCMP_ACT_LOG"}"#),
+            "read seccomp profile: syscalls[1].names[0]: must be a string, is another number",
+        ),
+        (rule(r#"{"names": ["a"]}"#), "read seccomp profile: syscalls[1].action: missing"),
+        (
+            rule(r#"{"names": [""], "action": "SCMP_ACT_LOG"}"#),
+            "compile seccomp profile: syscalls[1].names: an empty name",
+        ),
+        (
+            rule(
+                r#"{"names": ["a"], "action": "SCMP_ACT_LOG", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}"#,
+            ),
             "read seccomp profile: syscalls[1].args[0].index: more than 5",
         ),
         (
-            rule(r#"{"names": ["a"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}]}"#),
+            rule(
+                r#"{"names": ["a"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}]}"#,
+            ),
             "read seccomp profile: syscalls[1].args[0].value: must be a whole number of at most 64 bits, is another number",
         ),
         (
@@ -128,14 +156,19 @@ fn test_compile_docker_profile_broken_profile_names_the_field() {
             rule(r#"{"names": ["a"], "action": "SCMP_ACT_LOG", "excludes": {"minKernel": "4.8.1"}}"#),
             r#"read seccomp profile: syscalls[1].excludes.minKernel: "4.8.1" is not KERNEL.MAJOR"#,
         ),
-        (rule(r#"{"names": ["close"], "action": "SCMP_ACT_NOTIFY"}"#), "compile seccomp profile: listenerPath: needed by SCMP_ACT_NOTIFY"),
+        (
+            rule(r#"{"names": ["close"], "action": "SCMP_ACT_NOTIFY"}"#),
+            "compile seccomp profile: listenerPath: needed by SCMP_ACT_NOTIFY",
+        ),
         (
             rule(r#"{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}"#),
             "compile seccomp profile: syscalls[1].names: SCMP_ACT_NOTIFY cannot be used for write",
         ),
         (
-            rule(r#"{"names": ["mount"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
-                    {"names": ["mount"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]}"#),
+            rule(
+                r#"{"names": ["mount"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
+                    {"names": ["mount"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]}"#,
+            ),
             "compile seccomp profile: two actions for the same arguments of mount",
         ),
     ];
@@ -158,7 +191,11 @@ fn test_compile_docker_profile_notify_passes_the_listener_on() {
 
 #[test]
 fn test_compile_docker_profile_too_many_values_is_refused() {
-    let args = |value: u32| format!(r#"{{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [{{"index": 1, "value": {value}, "op": "SCMP_CMP_EQ"}}]}}"#);
+    let args = |value: u32| {
+        format!(
+            r#"{{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [{{"index": 1, "value": {value}, "op": "SCMP_CMP_EQ"}}]}}"#
+        )
+    };
     let rules = |count: u32| (0..count).map(|i| args(i * 3)).collect::<Vec<_>>().join(",");
     let json = |count| format!(r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{}]}}"#, rules(count));
     let filter = compile_docker_profile(json(2000).as_bytes(), 0, KERNEL).unwrap();

@@ -44,21 +44,24 @@ fn errno(number: libc::c_long, args: [libc::c_long; 3]) -> i32 {
 
 #[test]
 fn test_docker_default_loaded_calls_do_what_the_profile_says() {
-    in_child(&docker_default(DEFAULT_CAPABILITIES).unwrap(), &[
-        || errno(libc::SYS_getppid, [0; 3]) == 0,
-        || errno(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0]) == libc::EPERM,
-        || errno(libc::SYS_clone3, [0; 3]) == libc::ENOSYS,
-        || errno(1000, [0; 3]) == libc::ENOSYS,
-        || errno(libc::SYS_mount, [0; 3]) == libc::EPERM,
-        || errno(libc::SYS_keyctl, [0; 3]) == libc::EPERM,
-        || errno(libc::SYS_io_uring_setup, [0; 3]) == libc::EPERM,
-        || errno(libc::SYS_socket, [libc::AF_UNIX.into(), libc::SOCK_STREAM.into(), 0]) == 0,
-        || errno(libc::SYS_socket, [libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0]) == libc::EPERM,
-        || errno(libc::SYS_socket, [libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0]) == libc::EPERM,
-        || errno(libc::SYS_personality, [0xffff_ffff, 0, 0]) == 0,
-        || errno(libc::SYS_personality, [0x4_0000, 0, 0]) == libc::EPERM,
-        || errno(libc::SYS_chroot, [0; 3]) == libc::EFAULT,
-    ]);
+    in_child(
+        &docker_default(DEFAULT_CAPABILITIES).unwrap(),
+        &[
+            || errno(libc::SYS_getppid, [0; 3]) == 0,
+            || errno(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0]) == libc::EPERM,
+            || errno(libc::SYS_clone3, [0; 3]) == libc::ENOSYS,
+            || errno(1000, [0; 3]) == libc::ENOSYS,
+            || errno(libc::SYS_mount, [0; 3]) == libc::EPERM,
+            || errno(libc::SYS_keyctl, [0; 3]) == libc::EPERM,
+            || errno(libc::SYS_io_uring_setup, [0; 3]) == libc::EPERM,
+            || errno(libc::SYS_socket, [libc::AF_UNIX.into(), libc::SOCK_STREAM.into(), 0]) == 0,
+            || errno(libc::SYS_socket, [libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0]) == libc::EPERM,
+            || errno(libc::SYS_socket, [libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0]) == libc::EPERM,
+            || errno(libc::SYS_personality, [0xffff_ffff, 0, 0]) == 0,
+            || errno(libc::SYS_personality, [0x4_0000, 0, 0]) == libc::EPERM,
+            || errno(libc::SYS_chroot, [0; 3]) == libc::EFAULT,
+        ],
+    );
 }
 
 #[test]
@@ -66,10 +69,10 @@ fn test_docker_default_loaded_without_sys_chroot_denies_chroot() {
     in_child(&docker_default(0).unwrap(), &[|| errno(libc::SYS_chroot, [0; 3]) == libc::EPERM]);
     let admin = docker_default(1 << 21).unwrap();
     // SYS_ADMIN's calls reach the kernel, which finds nothing at address 0.
-    in_child(&admin, &[
-        || errno(libc::SYS_clone3, [0; 3]) == libc::EINVAL,
-        || errno(libc::SYS_umount2, [0; 3]) == libc::EFAULT,
-    ]);
+    in_child(
+        &admin,
+        &[|| errno(libc::SYS_clone3, [0; 3]) == libc::EINVAL, || errno(libc::SYS_umount2, [0; 3]) == libc::EFAULT],
+    );
 }
 
 /// 32-bit calls from a 64-bit program take the interrupt.
@@ -100,14 +103,17 @@ fn test_docker_default_loaded_32_bit_calls_are_filtered_too() {
         eprintln!("skipped: this kernel has no 32-bit calls");
         return;
     }
-    in_child(&docker_default(DEFAULT_CAPABILITIES).unwrap(), &[
-        || int80(20, 0) > 0,
-        || int80(310, 0x1000_0000) == -libc::EPERM, // unshare(CLONE_NEWUSER)
-        || int80(435, 0) == -libc::ENOSYS,          // clone3
-        || int80(359, 40) == -libc::EPERM,          // socket(AF_VSOCK)
-        || int80(136, 0x4_0000) == -libc::EPERM,    // personality(ADDR_NO_RANDOMIZE)
-        || int80(136, -1) >= 0,
-    ]);
+    in_child(
+        &docker_default(DEFAULT_CAPABILITIES).unwrap(),
+        &[
+            || int80(20, 0) > 0,
+            || int80(310, 0x1000_0000) == -libc::EPERM, // unshare(CLONE_NEWUSER)
+            || int80(435, 0) == -libc::ENOSYS,          // clone3
+            || int80(359, 40) == -libc::EPERM,          // socket(AF_VSOCK)
+            || int80(136, 0x4_0000) == -libc::EPERM,    // personality(ADDR_NO_RANDOMIZE)
+            || int80(136, -1) >= 0,
+        ],
+    );
 }
 
 #[test]
@@ -118,13 +124,16 @@ fn test_compile_docker_profile_loaded_actions_and_comparisons_hold() {
         {"names": ["getpriority"], "action": "SCMP_ACT_ERRNO", "errnoRet": 78, "args": [
             {"index": 0, "value": 4080, "valueTwo": 4096, "op": "SCMP_CMP_MASKED_EQ"}, {"index": 1, "value": 5, "op": "SCMP_CMP_LT"}]},
         {"names": ["getsid"], "action": "SCMP_ACT_TRACE", "errnoRet": 5}]}"#;
-    in_child(&compile_docker_profile(json, 0, (6, 18)).unwrap(), &[
-        || errno(libc::SYS_getpgid, [0; 3]) == 0,
-        || errno(libc::SYS_getpgid, [0x1_0000_0002, 0, 0]) == 77,
-        || errno(libc::SYS_getpgid, [0x2_0000_0000, 0, 0]) == 77,
-        || errno(libc::SYS_getpriority, [0, 0, 0]) == 78,
-        || errno(libc::SYS_getpriority, [0, 5, 0]) != 78,
-        || errno(libc::SYS_getpriority, [16, 0, 0]) == libc::EINVAL,
-        || errno(libc::SYS_getsid, [0; 3]) == libc::ENOSYS, // TRACE without a tracer
-    ]);
+    in_child(
+        &compile_docker_profile(json, 0, (6, 18)).unwrap(),
+        &[
+            || errno(libc::SYS_getpgid, [0; 3]) == 0,
+            || errno(libc::SYS_getpgid, [0x1_0000_0002, 0, 0]) == 77,
+            || errno(libc::SYS_getpgid, [0x2_0000_0000, 0, 0]) == 77,
+            || errno(libc::SYS_getpriority, [0, 0, 0]) == 78,
+            || errno(libc::SYS_getpriority, [0, 5, 0]) != 78,
+            || errno(libc::SYS_getpriority, [16, 0, 0]) == libc::EINVAL,
+            || errno(libc::SYS_getsid, [0; 3]) == libc::ENOSYS, // TRACE without a tracer
+        ],
+    );
 }

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::io::{Read, Seek};
-use std::sync::{Mutex, PoisonError};
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::{Mutex, PoisonError};
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator as Op, LinuxSyscall};
 use pyctr_core::seccomp::{Abi, HostArch, compile, syscall_names, syscall_number};
@@ -60,8 +60,12 @@ impl Libseccomp {
             Some(Self {
                 init: std::mem::transmute::<Context, unsafe extern "C" fn(u32) -> Context>(symbol(c"seccomp_init")),
                 release: std::mem::transmute::<Context, unsafe extern "C" fn(Context)>(symbol(c"seccomp_release")),
-                arch_add: std::mem::transmute::<Context, unsafe extern "C" fn(Context, u32) -> c_int>(symbol(c"seccomp_arch_add")),
-                arch_remove: std::mem::transmute::<Context, unsafe extern "C" fn(Context, u32) -> c_int>(symbol(c"seccomp_arch_remove")),
+                arch_add: std::mem::transmute::<Context, unsafe extern "C" fn(Context, u32) -> c_int>(symbol(
+                    c"seccomp_arch_add",
+                )),
+                arch_remove: std::mem::transmute::<Context, unsafe extern "C" fn(Context, u32) -> c_int>(symbol(
+                    c"seccomp_arch_remove",
+                )),
                 rule_add: std::mem::transmute::<
                     Context,
                     unsafe extern "C" fn(Context, u32, c_int, c_uint, *const ArgCompare) -> c_int,
@@ -69,8 +73,12 @@ impl Libseccomp {
                 resolve: std::mem::transmute::<Context, unsafe extern "C" fn(u32, *const i8) -> c_int>(symbol(
                     c"seccomp_syscall_resolve_name_arch",
                 )),
-                export: std::mem::transmute::<Context, unsafe extern "C" fn(Context, c_int) -> c_int>(symbol(c"seccomp_export_bpf")),
-                attr_set: std::mem::transmute::<Context, unsafe extern "C" fn(Context, c_int, u32) -> c_int>(symbol(c"seccomp_attr_set")),
+                export: std::mem::transmute::<Context, unsafe extern "C" fn(Context, c_int) -> c_int>(symbol(
+                    c"seccomp_export_bpf",
+                )),
+                attr_set: std::mem::transmute::<Context, unsafe extern "C" fn(Context, c_int, u32) -> c_int>(symbol(
+                    c"seccomp_attr_set",
+                )),
             })
         }
     }
@@ -85,7 +93,7 @@ impl Libseccomp {
     /// argument: where the second argument of a rule does not match, the first is not loaded again for the next rule, and bounds
     /// beyond 32 bits on both sides get mixed up.
     fn cut(&self, profile: &LinuxSeccomp, single: bool) -> LinuxSeccomp {
-        let (mut cut, mut rules, mut seen) = (profile.clone(), Vec::new(), RefCell::new(HashSet::new()));
+        let (mut cut, mut rules, seen) = (profile.clone(), Vec::new(), RefCell::new(HashSet::new()));
         for rule in profile.syscalls().iter().flatten() {
             let is_wanted = |name: &&String| {
                 let call = match name.as_str() {
@@ -198,7 +206,12 @@ fn agree(shape: Shape, rounds: u64) {
             }
             let wanted = stub(&profile, host, &call).unwrap_or_else(|| theirs.verdict(&call));
             let got = ours.verdict(&call);
-            assert_eq!(got, wanted, "seed {seed}, {host:?}, {call:x?}: {got:#x} not {wanted:#x}\n{}", serde_json::to_string(&profile).unwrap());
+            assert_eq!(
+                got,
+                wanted,
+                "seed {seed}, {host:?}, {call:x?}: {got:#x} not {wanted:#x}\n{}",
+                serde_json::to_string(&profile).unwrap()
+            );
         }
     }
     eprintln!("{compared} of {rounds} profiles compared");

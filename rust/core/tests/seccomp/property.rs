@@ -22,7 +22,12 @@ fn agree(shape: Shape, rounds: u64) {
         let program = Program::check(&filter.program);
         for call in calls(&mut random, &profile, host) {
             let (got, wanted) = (program.verdict(&call), decide(&profile, host, &call));
-            assert_eq!(got, wanted, "seed {seed}, {host:?}, {call:x?}: {got:#x} not {wanted:#x}\n{}", serde_json::to_string(&profile).unwrap());
+            assert_eq!(
+                got,
+                wanted,
+                "seed {seed}, {host:?}, {call:x?}: {got:#x} not {wanted:#x}\n{}",
+                serde_json::to_string(&profile).unwrap()
+            );
         }
     }
     assert!(compiled > rounds / 4, "{compiled} of {rounds} compiled");

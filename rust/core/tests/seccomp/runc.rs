@@ -15,7 +15,8 @@ const PTRACE_SECCOMP_GET_FILTER: libc::c_uint = 0x420c;
 fn missing() -> Option<&'static str> {
     // SAFETY: has no arguments.
     let is_root = unsafe { libc::geteuid() } == 0;
-    let has_runc = Command::new("runc").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    let has_runc =
+        Command::new("runc").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     let needs = [
         (is_root, "root"),
         (has_runc, "runc"),
@@ -65,8 +66,17 @@ fn filter_of_runc(profile: &LinuxSeccomp) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let (root, id) = (directory.path().join("state"), format!("pyctr-seccomp-{}", std::process::id()));
     bundle(directory.path(), profile);
-    let run = Command::new("runc").arg("--root").arg(&root).args(["run", "-d", "-b"]).arg(directory.path()).arg(&id)
-        .stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).status().unwrap();
+    let run = Command::new("runc")
+        .arg("--root")
+        .arg(&root)
+        .args(["run", "-d", "-b"])
+        .arg(directory.path())
+        .arg(&id)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .status()
+        .unwrap();
     assert!(run.success());
     let state: serde_json::Value = serde_json::from_str(&runc(&root, &["state", &id])).unwrap();
     let pid = libc::pid_t::try_from(state["pid"].as_i64().unwrap()).unwrap();
@@ -90,7 +100,9 @@ fn test_compile_a_whole_profile_decides_as_runc() {
     let recent = |name: &str| pyctr_core::seccomp::syscall_number(name, Abi::Aarch64).is_some_and(|nr| nr > 450);
     let mut rules = profile.syscalls().clone().unwrap();
     for rule in &mut rules {
-        rule.set_names(rule.names().iter().filter(|name| !recent(name) && syscall_names().any(|n| n == **name)).cloned().collect());
+        rule.set_names(
+            rule.names().iter().filter(|name| !recent(name) && syscall_names().any(|n| n == **name)).cloned().collect(),
+        );
     }
     rules.retain(|rule| !rule.names().is_empty());
     profile.set_syscalls(Some(rules));
@@ -104,8 +116,12 @@ fn test_compile_a_whole_profile_decides_as_runc() {
                 for nr in [nr, nr ^ 0x4000_0000] {
                     let data = Data { nr, arch: abi.audit_arch(), args };
                     let is_versioned_ipc = *abi == Abi::X86 && nr == 117 && args[0] > 0xffff;
-                    assert!(is_versioned_ipc || ours.verdict(&data) == theirs.verdict(&data),
-                        "{data:x?}: {:#x} not {:#x}", ours.verdict(&data), theirs.verdict(&data));
+                    assert!(
+                        is_versioned_ipc || ours.verdict(&data) == theirs.verdict(&data),
+                        "{data:x?}: {:#x} not {:#x}",
+                        ours.verdict(&data),
+                        theirs.verdict(&data)
+                    );
                 }
             }
         }

@@ -19,7 +19,9 @@ impl Context {
 
 /// Replaces the process; returns only the reason why not.
 pub(super) fn execute(args: Strings<'_>, env: Strings<'_>) -> Errno {
-    let Some(command) = args.iter().next() else { return Errno::INVAL };
+    let Some(command) = args.iter().next() else {
+        return Errno::INVAL;
+    };
     execute_as(command, args, env)
 }
 
@@ -36,7 +38,9 @@ pub(super) fn execute_as(command: &CStr, args: Strings<'_>, env: Strings<'_>) ->
     let mut refused = None;
     let mut buffer = PathBuffer::new();
     for directory in path.split(|&byte| byte == b':').filter(|directory| directory.first() == Some(&b'/')) {
-        let Ok(candidate) = buffer.join(directory, command.to_bytes()) else { continue };
+        let Ok(candidate) = buffer.join(directory, command.to_bytes()) else {
+            continue;
+        };
         match refine(sys::execve(candidate, argv, envp)) {
             Errno::NOENT | Errno::NOTDIR => {}
             Errno::ACCES => refused = Some(Errno::ACCES),

@@ -52,6 +52,7 @@ pub fn run(ops: &'static [u8], channel: i32) -> ! {
     sys::set_signal_mask(NO_SIGNALS);
     sys::reset_signal_actions();
     let _ = sys::setsid();
+    sys::umask(0); // modes of devices and directories are exactly those planned
     let mut context = Context {
         channel,
         report: Report::Parent(channel),
@@ -121,7 +122,7 @@ impl Context {
             SetupOp::Root { fd, target, propagation } => self.attach_root(fd, target, propagation),
             SetupOp::RootHere {} => self.open_root_here(),
             SetupOp::Mount { fstype, source, target, options, attributes, propagation, strict } => {
-                self.mount(fstype, source, options, attributes).and_then(|mount| {
+                Self::mount(fstype, source, options, attributes).and_then(|mount| {
                     let result = self.place(mount, target, strict, propagation);
                     sys::close(mount);
                     result

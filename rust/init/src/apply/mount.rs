@@ -28,7 +28,7 @@ impl Context {
     }
 
     /// Makes a file system instance, attached nowhere yet.
-    pub(super) fn mount(&self, fstype: &CStr, source: &CStr, options: Strings<'_>, attributes: u64) -> Result<i32> {
+    pub(super) fn mount(fstype: &CStr, source: &CStr, options: Strings<'_>, attributes: u64) -> Result<i32> {
         let context = sys::fsopen(fstype)?;
         let result = configure(context, source, options).and_then(|()| sys::fsmount(context, attributes));
         sys::close(context);
@@ -45,7 +45,14 @@ impl Context {
         set_propagation(mount, propagation)
     }
 
-    pub(super) fn attach(&self, fd: i32, target: &CStr, directory: bool, propagation: u64, on_proc: bool) -> Result<()> {
+    pub(super) fn attach(
+        &self,
+        fd: i32,
+        target: &CStr,
+        directory: bool,
+        propagation: u64,
+        on_proc: bool,
+    ) -> Result<()> {
         let place = if directory {
             resolve::make_directory(self.root, target, 0o755)?
         } else {
@@ -82,7 +89,7 @@ impl Context {
 
     fn empty_directory(&mut self) -> Result<i32> {
         if self.empty < 0 {
-            self.empty = self.mount(c"tmpfs", c"tmpfs", Strings::new(&[]), attr::RDONLY)?;
+            self.empty = Self::mount(c"tmpfs", c"tmpfs", Strings::new(&[]), attr::RDONLY)?;
         }
         Ok(self.empty)
     }
@@ -145,7 +152,8 @@ fn configure(context: i32, source: &CStr, options: Strings<'_>) -> Result<()> {
             None => sys::fsconfig_flag(context, option)?,
             Some(equals) => {
                 let mut key = PathBuffer::new();
-                let value = CStr::from_bytes_with_nul(&option.to_bytes_with_nul()[equals + 1..]).map_err(|_| Errno::INVAL)?;
+                let value =
+                    CStr::from_bytes_with_nul(&option.to_bytes_with_nul()[equals + 1..]).map_err(|_| Errno::INVAL)?;
                 sys::fsconfig_string(context, key.set(&bytes[..equals])?, value)?;
             }
         }

@@ -9,7 +9,8 @@ use crate::sys::{self, Errno, Result, magic, open};
 /// Writes the host's view of this process; nothing of the container is mounted yet.
 pub(super) fn write_oom_score_adj(text: &CStr) -> Result<()> {
     let file = sys::openat(sys::AT_FDCWD, c"/proc/self/oom_score_adj", open::WRONLY | open::NOFOLLOW, 0)?;
-    let result = if sys::filesystem_type(file)? == magic::PROC { sys::write(file, text.to_bytes()) } else { Err(Errno::NOENT) };
+    let result =
+        if sys::filesystem_type(file)? == magic::PROC { sys::write(file, text.to_bytes()) } else { Err(Errno::NOENT) };
     sys::close(file);
     result
 }
@@ -17,7 +18,7 @@ pub(super) fn write_oom_score_adj(text: &CStr) -> Result<()> {
 impl Context {
     /// A procfs that no image and no mount can cover (CVE-2025-52881).
     pub(super) fn open_proc(&mut self) -> Result<()> {
-        self.proc = self.mount(c"proc", c"proc", Strings::new(&[]), 0)?;
+        self.proc = Self::mount(c"proc", c"proc", Strings::new(&[]), 0)?;
         Ok(())
     }
 

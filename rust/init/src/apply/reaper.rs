@@ -1,6 +1,6 @@
 //! `--init`: process 1 stays here, forwards signals to the command, and reaps what is orphaned.
 
-use crate::sys::{self, Errno, Result};
+use crate::sys::{self, Result};
 
 const SIGCHLD: u32 = 17;
 const SIGKILL: u32 = 9;
@@ -10,7 +10,6 @@ const SIGTTOU: u32 = 22;
 const TIOCSPGRP: u32 = 0x5410;
 const WNOHANG: i32 = 1;
 const ALL_SIGNALS: u64 = u64::MAX;
-const ECHILD: Errno = Errno(10);
 
 /// Returns in a child that goes on to exec the command; process 1 never returns.
 pub(super) fn split_off(channel: i32) -> Result<()> {
@@ -46,10 +45,9 @@ fn watch(child: i32) -> ! {
 fn reap(child: i32) {
     loop {
         match sys::wait(-1, WNOHANG) {
-            Ok((0, _)) | Err(ECHILD) => return,
+            Ok((0, _)) | Err(_) => return,
             Ok((pid, status)) if pid == child => sys::exit(exit_code(status)),
             Ok(_) => {}
-            Err(_) => return,
         }
     }
 }

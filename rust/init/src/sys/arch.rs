@@ -11,7 +11,7 @@ pub(super) unsafe fn syscall(number: usize, args: [usize; 6]) -> isize {
     let result: isize;
     // SAFETY: the caller vouches for the arguments; the kernel clobbers rcx and r11 only.
     unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result,
+        asm!("syscall", inlateout("rax") number.cast_signed() => result,
             in("rdi") args[0], in("rsi") args[1], in("rdx") args[2], in("r10") args[3], in("r8") args[4], in("r9") args[5],
             lateout("rcx") _, lateout("r11") _, options(nostack));
     }
@@ -27,7 +27,7 @@ pub(super) unsafe fn syscall(number: usize, args: [usize; 6]) -> isize {
     let result: isize;
     // SAFETY: the caller vouches for the arguments; svc clobbers x0 only.
     unsafe {
-        asm!("svc 0", in("x8") number, inlateout("x0") args[0] as isize => result,
+        asm!("svc 0", in("x8") number, inlateout("x0") args[0].cast_signed() => result,
             in("x1") args[1], in("x2") args[2], in("x3") args[3], in("x4") args[4], in("x5") args[5], options(nostack));
     }
     result

@@ -51,18 +51,21 @@ fn descriptor(result: isize) -> Result<i32> {
 }
 
 const fn fd(number: i32) -> usize {
-    number as isize as usize
+    (number as isize).cast_unsigned()
 }
 
 macro_rules! call {
     ($nr:ident $(, $arg:expr)*) => {{
-        let mut args = [0usize; 6];
-        let mut index = 0;
-        $( #[allow(unused_assignments)] { args[index] = $arg; index += 1; } )*
-        let _ = index;
+        let args = pad([$( $arg ),*]);
         // SAFETY: each caller below passes live references or plain numbers of the types the system call documents.
         unsafe { arch::syscall(nr::$nr, args) }
     }};
+}
+
+fn pad<const COUNT: usize>(given: [usize; COUNT]) -> [usize; 6] {
+    let mut args = [0; 6];
+    args[..COUNT].copy_from_slice(&given);
+    args
 }
 
 fn cstr(text: &CStr) -> usize {
@@ -130,7 +133,11 @@ pub mod open {
 
 /// openat2(2); EAGAIN (a rename raced with the resolution) is retried a bounded number of times.
 pub fn openat2(dir: i32, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<i32> {
-    let how = OpenHow { flags: u64::from(flags.cast_unsigned() | open::CLOEXEC.cast_unsigned()), mode: u64::from(mode), resolve };
+    let how = OpenHow {
+        flags: u64::from(flags.cast_unsigned() | open::CLOEXEC.cast_unsigned()),
+        mode: u64::from(mode),
+        resolve,
+    };
     let mut attempts = 128;
     loop {
         match descriptor(call!(OPENAT2, fd(dir), cstr(path), &raw const how as usize, size_of::<OpenHow>())) {
@@ -321,7 +328,8 @@ pub mod attr {
 pub fn mount_setattr(mount: i32, recursive: bool, set: u64, clear: u64, propagation: u64, userns: u64) -> Result<()> {
     let attributes = MountAttr { set, clear, propagation, userns_fd: userns };
     let flags = 0x1000 | if recursive { 0x8000 } else { 0 };
-    check(call!(MOUNT_SETATTR, fd(mount), cstr(c""), flags, &raw const attributes as usize, size_of::<MountAttr>())).map(drop)
+    check(call!(MOUNT_SETATTR, fd(mount), cstr(c""), flags, &raw const attributes as usize, size_of::<MountAttr>()))
+        .map(drop)
 }
 
 /// pivot_root(".", ".").
@@ -383,8 +391,7 @@ pub fn execve(path: &CStr, args: &[usize], env: &[usize]) -> Errno {
 
 /// execveat(2) of a descriptor itself: returns only on failure.
 pub fn execve_descriptor(file: i32, args: &[usize], env: &[usize]) -> Errno {
-    let result =
-        call!(EXECVEAT, fd(file), cstr(c""), args.as_ptr() as usize, env.as_ptr() as usize, 0x1000);
+    let result = call!(EXECVEAT, fd(file), cstr(c""), args.as_ptr() as usize, env.as_ptr() as usize, 0x1000);
     match check(result) {
         Err(errno) => errno,
         Ok(_) => Errno::INVAL,
@@ -673,8 +680,10 @@ pub fn setgroups_words(words: &[usize], count: usize) -> Result<()> {
 
 /// clone(2) with CLONE_PIDFD and SIGCHLD, memory not shared: pid (0 in the child) and pidfd.
 pub fn fork_with_pidfd() -> Result<(i32, i32)> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const SIGCHLD: usize = 0x11;
     let mut pidfd = -1i32;
-    let pid = descriptor(call!(CLONE, 0x1000 | 17, 0, &raw mut pidfd as usize, 0, 0))?;
+    let pid = descriptor(call!(CLONE, CLONE_PIDFD | SIGCHLD, 0, &raw mut pidfd as usize, 0, 0))?;
     Ok((pid, pidfd))
 }
 

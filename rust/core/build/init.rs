@@ -1,10 +1,11 @@
-//! Builds the freestanding `pyctr-init`, which the runtime embeds and puts into a sealed memfd for every container.
+//! Builds the freestanding `pyctr-init`, which the core embeds and puts into a sealed memory file for every container.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-fn main() {
+/// Builds the binary and puts it into OUT_DIR.
+pub fn build() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let target = env::var("TARGET").unwrap_or_default();
     let workspace = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
@@ -12,7 +13,18 @@ fn main() {
     println!("cargo:rerun-if-changed=../init/Cargo.toml");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(&workspace)
-        .args(["build", "--offline", "--locked", "--quiet", "--profile", "init", "-p", "pyctr-init", "--bin", "pyctr-init"])
+        .args([
+            "build",
+            "--offline",
+            "--locked",
+            "--quiet",
+            "--profile",
+            "init",
+            "-p",
+            "pyctr-init",
+            "--bin",
+            "pyctr-init",
+        ])
         .args(["--features", "freestanding", "--target", &target, "--target-dir"])
         .arg(out.join("init"))
         // Neither libc nor its start-up code; a fixed address needs no relocation; one page alignment keeps the file small.

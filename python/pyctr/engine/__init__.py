@@ -1,0 +1,64 @@
+"""The engine: use cases of containers and images, no printing, no argument parsing.
+
+Engine
+├── containers   create, start, run, list, inspect, remove, kill, stop, wait, logs, rename, prune
+└── images       names to layers (pyctr.engine.images)
+
+Options are one plain dict keyed by Docker's long flag name with ``_`` for ``-`` (docs/design.md).
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine.containers import Containers
+
+DEFAULT_ROOT = "/var/lib/pyctr"
+DEFAULT_RUN_ROOT = "/run/pyctr"
+
+
+class Engine:
+    """Everything pyctr can do, over one state directory.
+
+    `root` (else ``PYCTR_ROOT``) holds what must last, `run_root` (else ``PYCTR_RUN_ROOT``) the sockets of running
+    containers; `runtime` is the pyctr-runtime to spawn, the packaged one by default.
+    """
+
+    def __init__(self, root: str | None = None, run_root: str | None = None, *, runtime: str | None = None) -> None:
+        self.root = os.path.abspath(root or os.environ.get("PYCTR_ROOT") or DEFAULT_ROOT)
+        self.run_root = os.path.abspath(run_root or os.environ.get("PYCTR_RUN_ROOT") or DEFAULT_RUN_ROOT)
+        self.runtime = runtime or os.path.join(os.path.dirname(os.path.dirname(__file__)), "_bin", "pyctr-runtime")
+        self._containers: Containers | None = None
+        self._images: Any = None
+        self._image_store: Any = None
+
+    @property
+    def containers(self) -> Containers:
+        """The containers of this root."""
+        if self._containers is None:
+            from pyctr.engine.containers import Containers
+
+            self._containers = Containers(self)
+        return self._containers
+
+    @property
+    def images(self) -> Any:
+        """The images of this root."""
+        if self._images is None:
+            from pyctr.engine.images import Images
+
+            self._images = Images(self)
+        return self._images
+
+    @property
+    def image_store(self) -> Any:
+        """Names and layers, all that a start needs of the images (`images` brings their management along)."""
+        if self._image_store is None:
+            from pyctr.image.store import Store
+
+            self._image_store = Store(self.root)
+        return self._image_store

@@ -1,0 +1,243 @@
+"""From an image name, a command and options to a container on disk."""
+
+from __future__ import annotations
+
+import os
+
+from pyctr._core import json_dumps, write_atomic
+from pyctr.engine import times
+from pyctr.engine.containers.files import write_files
+from pyctr.engine.containers.store import check_name
+from pyctr.engine.host import gather
+from pyctr.engine.options import parse_request
+from pyctr.engine.options.limits import verify
+from pyctr.engine.options.merge import merge_image, split_command
+from pyctr.engine.volumes import make_volumes, name_volumes, plan_mount_points
+from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine import Engine
+    from pyctr.engine.containers.store import Store
+    from pyctr.engine.host import HostFacts
+    from pyctr.engine.options import Request
+
+RECORD_VERSION = 1
+_NAME_ATTEMPTS = 16
+#: What the package itself carries, so that a machine with no network runs something.
+BUILTIN_IMAGES = frozenset(("hello", "hello:latest"))
+
+
+class Created:
+    """A container that exists: its id, what Docker would have warned of; internally also what a start needs next."""
+
+    __slots__ = ("facts", "id", "lock", "lower", "record", "warnings")
+
+    def __init__(self, id: str, warnings: list[str], record: dict[str, Any], facts: HostFacts, lock: int) -> None:
+        self.id = id
+        self.warnings = warnings
+        self.record = record
+        self.facts = facts
+        self.lock = lock
+        self.lower: list[str] = []
+
+
+def create_container(engine: Engine, image: str, command: list[str], options: dict[str, Any]) -> Created:
+    """Make a container, its lock still held by the caller. Raises what Docker refuses; leaves nothing behind then."""
+    store = engine.containers.store
+    request = parse_request(image, command, options)
+    found = find_image(engine, image, request)
+    merge_image(request.config, found.config.get("config") or {})
+    refuse_unsupported(request)
+    facts = gather(request.host_config)
+    warnings = request.warnings + verify(request.host_config, facts)
+    resolve_joined(store, request.host_config)
+    path, args = split_command(request.config)
+    points = plan_mount_points(request.config, request.host_config, volumes_from(store, request.host_config))
+    check_sources(request.host_config)
+    cidfile = open_cidfile(request.host_config["ContainerIDFile"])
+    try:
+        record = {
+            "Id": "",
+            "Created": times.now(),
+            "Path": path,
+            "Args": args,
+            "Image": found.id,
+            "Name": request.name,
+            "Config": request.config,
+            "HostConfig": request.host_config,
+            "Mounts": points,
+            "Pyctr": {
+                "version": RECORD_VERSION,
+                "layers": [layer.removeprefix("sha256:") for layer in found.layers],
+                "image_config_digest": found.id,
+            },
+        }
+        container_id, lock = write_container(store, record, name=request.name)
+    except BaseException:
+        if cidfile is not None:
+            os.close(cidfile)
+            os.unlink(request.host_config["ContainerIDFile"])
+        raise
+    if cidfile is not None:
+        os.write(cidfile, container_id.encode())
+        os.close(cidfile)
+    created = Created(container_id, warnings, record, facts, lock)
+    created.lower = found.layer_paths()
+    return created
+
+
+def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple[str, int]:
+    """Put a record on disk under a fresh id and its name; fills in what depends on the id. Returns the held lock."""
+    wanted = check_name(name) if name else ""
+    container_id, lock = store.new_directory()
+    directory = store.temporary_path(container_id)
+    taken = ""
+    try:
+        record["Id"] = container_id
+        config = record["Config"]
+        config["Hostname"] = config["Hostname"] or default_hostname(record["HostConfig"], container_id)
+        anonymous = record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
+        for part in ("upper", "work", "merged"):
+            os.mkdir(f"{directory}/{part}", 0o755 if part == "upper" else 0o700)
+        write_files(directory, record)
+        taken = take_any_name(store, wanted, container_id, directory)
+        record["Name"] = "/" + taken
+        write_atomic(directory + "/config.json", json_dumps(record), sync=not record["HostConfig"]["AutoRemove"])
+        # After the record: who sweeps up after a killed create finds in it which volumes go.
+        make_volumes(store, record["Mounts"], anonymous)
+        store.publish(container_id)
+    except BaseException:
+        if taken:
+            store.release_name(taken, container_id)
+        store.discard(container_id)
+        os.close(lock)
+        raise
+    return container_id, lock
+
+
+def default_hostname(host_config: dict[str, Any], container_id: str) -> str:
+    """The short id; with the host's network the host's own name (moby daemon/create.go)."""
+    return os.uname().nodename if host_config["NetworkMode"] == "host" else container_id[:12]
+
+
+def take_any_name(store: Store, wanted: str, container_id: str, directory: str) -> str:
+    """Take `wanted`, or a generated name; after a few collisions one with a number, as Docker does."""
+    if wanted:
+        store.take_name(wanted, container_id, directory=directory)
+        return wanted
+    from pyctr.engine.containers.names import random_name
+
+    for attempt in range(_NAME_ATTEMPTS):
+        name = random_name() + (container_id[:attempt] if attempt else "")
+        try:
+            store.take_name(name, container_id, directory=directory)
+        except Conflict:
+            continue
+        return name
+    raise Conflict("generate a container name: every try is in use")
+
+
+def find_image(engine: Engine, image: str, request: Request) -> Any:
+    """The image, loaded from the package where it is the built-in one. Raises InvalidArgument, NotFound."""
+    if request.pull == "always":
+        raise PyctrError(f"pull {image}: pulling from a registry is not supported yet")
+    try:
+        found = engine.image_store.resolve(image)
+    except NotFound:
+        if request.pull == "never":
+            raise NotFound(f"No such image: {with_tag(image)}") from None
+        if image not in BUILTIN_IMAGES:
+            raise NotFound(
+                f"Unable to find image '{with_tag(image)}' locally",
+                hint="pulling from a registry is not supported yet: `pyctr load` an archive or `pyctr image bootstrap`",
+            ) from None
+        engine.images.load_builtin(image)
+        found = engine.image_store.resolve(image)
+    check_platform(image, request.platform, found.config)
+    return found
+
+
+def with_tag(image: str) -> str:
+    """The name as Docker shows it: ``:latest`` where neither tag nor digest was given."""
+    return image if "@" in image or ":" in image.rpartition("/")[2] else image + ":latest"
+
+
+def check_platform(image: str, wanted: str, config: dict[str, Any]) -> None:
+    """--platform OS/ARCH[/VARIANT] must be the image's: another one cannot be fetched yet."""
+    if not wanted:
+        return
+    parts = wanted.lower().split("/")
+    aliases = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+    if parts[0] not in ("linux", "windows", "darwin") and len(parts) == 1:
+        parts = ["linux", parts[0]]
+    if len(parts) > 3 or "" in parts:
+        raise InvalidArgument(f'error parsing specified platform: "{wanted}": unknown operating system or architecture')
+    mine = [config.get("os") or "linux", config.get("architecture") or "", config.get("variant") or ""]
+    asked = [parts[0], *(aliases.get(part, part) for part in parts[1:2]), *parts[2:]]
+    if asked != mine[: len(asked)]:
+        have = "/".join(part for part in mine if part)
+        raise NotFound(
+            f"image with reference {image} was found but its platform ({have}) does not match the specified "
+            f"platform ({wanted})"
+        )
+
+
+def refuse_unsupported(request: Request) -> None:
+    """What parses but cannot work yet is refused by name."""
+    if any(key.startswith("health_") for key in request.options):
+        raise InvalidArgument("--health-cmd and the other --health options: health checks are not supported yet")
+
+
+def resolve_joined(store: Store, host_config: dict[str, Any]) -> None:
+    """``container:NAME`` becomes ``container:<id>``: a rename must not change whom we join."""
+    for field in ("NetworkMode", "PidMode", "IpcMode"):
+        kind, colon, name = host_config[field].partition(":")
+        if kind == "container" and colon:
+            other = store.resolve(name)
+            host_config[field] = "container:" + other
+            if field == "IpcMode" and store.record(other)["HostConfig"]["IpcMode"] not in ("shareable", "host"):
+                raise InvalidArgument(
+                    f"cannot join IPC of a non-shareable container {name} "
+                    '(hint: use IpcMode "shareable" for the donor container)'
+                )
+
+
+def volumes_from(store: Store, host_config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The mounts --volumes-from takes over; tmpfs ones stay where they are."""
+    points: list[dict[str, Any]] = []
+    for text in host_config["VolumesFrom"] or ():
+        name, _, mode = text.partition(":")
+        points += [
+            {**point, "RW": point["RW"] and mode != "ro", "Mode": mode or point["Mode"]}
+            for point in store.record(store.resolve(name))["Mounts"]
+            if point["Type"] != "tmpfs"
+        ]
+    return points
+
+
+def check_sources(host_config: dict[str, Any]) -> None:
+    """--mount type=bind refuses a missing source where -v makes a directory (at start, as Docker does)."""
+    for mount in host_config.get("Mounts") or ():
+        options = mount.get("BindOptions", {})
+        if mount["Type"] == "bind" and not options.get("CreateMountpoint") and not os.path.lexists(mount["Source"]):
+            raise InvalidArgument(
+                f'invalid mount config for type "bind": bind source path does not exist: {mount["Source"]}'
+            )
+
+
+def open_cidfile(path: str) -> int | None:
+    """--cidfile, made before the container so that a bad path costs nothing."""
+    if not path:
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise Conflict(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise InvalidArgument(f"failed to create the container ID file: open {path}: {reason}") from None

@@ -1,0 +1,100 @@
+"""Signals, stopping, waiting, renaming: what is done to a container that exists."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pyctr.engine.containers.events import write_event
+from pyctr.engine.containers.session import connect
+from pyctr.engine.containers.state import ACTIVE, current_state
+from pyctr.engine.containers.store import check_name, name_conflict
+from pyctr.engine.signals import SIGKILL, SIGTERM, parse_signal
+from pyctr.errors import Conflict, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.engine.containers.store import Store
+
+_DEFAULT_STOP_TIMEOUT_S = 10.0
+_KILL_PATIENCE_S = 10.0
+
+
+def kill_container(store: Store, container_id: str, signal: int) -> None:
+    """Send a signal to PID 1; raises StateError worded as Docker's where it does not run."""
+    if current_state(store, container_id).get("status") not in ACTIVE:
+        raise StateError(f"cannot kill container: {container_id[:12]}: container {container_id} is not running")
+    with connect(store.run_path(container_id), container_id) as session:
+        session.send({"op": "kill", "signal": signal})
+        session.expect("ok", "exited", timeout_s=_KILL_PATIENCE_S)
+
+
+def stop_container(store: Store, container_id: str, timeout_s: float | None, signal: str | None) -> None:
+    """The stop signal, a grace period, SIGKILL. What does not run is left alone. Negative: no SIGKILL."""
+    if current_state(store, container_id).get("status") not in ACTIVE:
+        return
+    config = store.record(container_id)["Config"]
+    name = signal or config.get("StopSignal")
+    number = parse_signal(name) if name else SIGTERM
+    grace_s = timeout_s if timeout_s is not None else config.get("StopTimeout", _DEFAULT_STOP_TIMEOUT_S)
+    try:
+        with connect(store.run_path(container_id), container_id) as session:
+            session.send({"op": "wait"})
+            session.send({"op": "kill", "signal": number})
+            if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is not None:
+                return
+            session.send({"op": "kill", "signal": SIGKILL})
+            if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
+                raise StateError(
+                    f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
+                )
+    except StateError:
+        if current_state(store, container_id).get("status") in ACTIVE:
+            raise
+
+
+def wait_container(store: Store, container_id: str) -> int:
+    """The exit code, once the container is not running (at once where it is not)."""
+    while True:
+        state = current_state(store, container_id)
+        if state.get("status") not in ACTIVE:
+            return int(state.get("exit_code") or 0)
+        try:
+            with connect(store.run_path(container_id), container_id) as session:
+                session.send({"op": "wait"})
+                event = session.expect("exited")
+                if event is not None:
+                    return int(event["code"])
+        except StateError:
+            time.sleep(0.01)  # the monitor is at its start, at its end, or dead: the state tells next time
+
+
+def rename_container(store: Store, container_id: str, new_name: str) -> None:
+    """Take the new name, write it down, give the old one back."""
+    name = check_name(new_name)
+    record = store.record(container_id)
+    old = record["Name"].removeprefix("/")
+    if old == name:
+        raise Conflict("Renaming a container with the same name as its current name")
+    if store.name_owner(name) == container_id:
+        raise name_conflict(name, container_id)
+    store.take_name(name, container_id)
+    record["Name"] = "/" + name
+    try:
+        store.write(container_id, "config.json", record)
+        rename_in_request(store, container_id, name)
+    except BaseException:
+        store.release_name(name, container_id)
+        raise
+    store.release_name(old, container_id)
+    write_event(store.root, "rename", record, oldName="/" + old)
+
+
+def rename_in_request(store: Store, container_id: str, name: str) -> None:
+    """A --rm container's monitor frees the name its request holds when it ends: keep it right for the next start."""
+    path = store.path(container_id) + "/monitor.json"
+    if os.path.exists(path):
+        request = store.read(container_id, "monitor.json")
+        if request.get("remove"):
+            request["remove"]["name"] = f"{store.names_dir}/{name}"
+            store.write(container_id, "monitor.json", request)

@@ -1,0 +1,100 @@
+"""Taking containers away: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pyctr._core import remove_tree
+from pyctr.engine.containers.events import write_event
+from pyctr.engine.containers.state import bury, repair_locked
+from pyctr.engine.containers.store import read_state
+from pyctr.engine.volumes import remove_volume
+from pyctr.errors import CorruptData, NotFound, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine.containers.store import Store
+
+_KILL_PATIENCE_S = 20.0
+
+
+def remove_container(store: Store, reference: str, *, force: bool, volumes: bool) -> str:
+    """Remove a container by name or id; returns its id. A running one only with `force`, by SIGKILL."""
+    container_id = store.resolve(reference)
+    lock = store.lock(container_id)
+    if lock is None:
+        if not force:
+            raise StateError(
+                f'cannot remove container "{reference}": container is running: '
+                "stop the container before removing or force remove"
+            )
+        lock = kill_and_lock(store, container_id)
+        if lock is None:
+            return container_id
+    try:
+        repair_locked(store, container_id)
+        if os.path.exists(store.path(container_id)):  # the repair of a --rm container removes it
+            try:
+                record = store.record(container_id)
+            except CorruptData:
+                if not force:
+                    raise
+                record = damaged_record(store, container_id)
+            remove_locked(store, container_id, record, volumes=volumes)
+    finally:
+        os.close(lock)
+    return container_id
+
+
+def damaged_record(store: Store, container_id: str) -> dict[str, Any]:
+    """As much of a record as removing needs, for one whose config.json cannot be read: its name, asked of the names."""
+    try:
+        names = os.listdir(store.names_dir)
+    except FileNotFoundError:
+        names = []
+    name = next((name for name in names if name[0] != "." and store.name_owner(name) == container_id), "")
+    config = {"Image": "", "Labels": {}}
+    return {"Id": container_id, "Name": "/" + name, "Config": config, "HostConfig": {"AutoRemove": False}, "Pyctr": {}}
+
+
+def kill_and_lock(store: Store, container_id: str) -> int | None:
+    """SIGKILL a running container and take its lock; None when it removed itself (--rm)."""
+    from pyctr.engine.containers.lifecycle import kill_container
+    from pyctr.engine.signals import SIGKILL
+
+    deadline = time.monotonic() + _KILL_PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            kill_container(store, container_id, SIGKILL)
+        except StateError:  # ended meanwhile, or its monitor died: what the lock says next decides
+            time.sleep(0.01)
+        try:
+            lock = store.lock(container_id)
+        except NotFound:
+            return None
+        if lock is not None:
+            return lock
+        time.sleep(0.01)
+    raise StateError(f"remove container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL")
+
+
+def remove_locked(store: Store, container_id: str, record: dict[str, Any], *, volumes: bool) -> None:
+    """Remove a container whose lock is held: out of sight first, then the name, then the files."""
+    bury(store, container_id, read_state(store.path(container_id)))
+    removed = store.removed_path(container_id)
+    os.rename(store.path(container_id), removed)
+    store.release_name(record["Name"].removeprefix("/"), container_id)
+    remove_tree(removed)
+    write_event(store.root, "destroy", record)
+    if volumes or record["HostConfig"]["AutoRemove"]:  # --rm promised as much
+        for name in record["Pyctr"].get("anonymous_volumes", ()):
+            if not volume_in_use(store, name):
+                remove_volume(store, name)
+
+
+def volume_in_use(store: Store, name: str) -> bool:
+    """Whether any container mounts a volume (--volumes-from shares anonymous ones)."""
+    return any(point.get("Name") == name for _, record in store.records() for point in record["Mounts"])

@@ -1,0 +1,93 @@
+"""From a record to an OCI runtime-spec (v1.2) as Docker makes it. Pure: no I/O, no clock, no environment.
+
+`plan_spec` is called at every start; what differs from Docker is listed in docs/compat.md.
+"""
+
+from __future__ import annotations
+
+from pyctr.engine.spec.linux import plan_devices, plan_namespaces, plan_resources, plan_sysctls
+from pyctr.engine.spec.mounts import plan_mounts
+from pyctr.engine.spec.process import plan_process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine.host import HostFacts
+
+OCI_VERSION = "1.2.0"
+
+
+class Joined:
+    """What joining other containers came to, resolved at start.
+
+    `pids` maps ``network``, ``pid``, ``ipc`` to the process whose namespace is joined; `shm_path` is the directory a
+    shareable container's /dev/shm lives in (its own, or the joined one's).
+    """
+
+    __slots__ = ("pids", "shm_path")
+
+    def __init__(self, pids: dict[str, int] | None = None, *, shm_path: str = "") -> None:
+        self.pids = pids or {}
+        self.shm_path = shm_path
+
+
+def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, container_dir: str) -> dict[str, Any]:
+    """The runtime-spec of a container; `container_dir` holds its overlay and its hosts, hostname, resolv.conf files."""
+    config, host_config = record["Config"], record["HostConfig"]
+    linux: dict[str, Any] = {
+        "sysctl": plan_sysctls(host_config),
+        "resources": plan_resources(host_config, host),
+        "cgroupsPath": plan_cgroups_path(record["Id"], host_config["CgroupParent"]),
+        "namespaces": plan_namespaces(host_config, joined),
+        "devices": plan_devices(host_config, host),
+    }
+    if host_config["UsernsMode"].startswith("remap"):
+        for field, (start, count) in (("uidMappings", host.subuids), ("gidMappings", host.subgids)):
+            linux[field] = [{"containerID": 0, "hostID": start, "size": count}]
+    for field, key in (("maskedPaths", "MaskedPaths"), ("readonlyPaths", "ReadonlyPaths")):
+        if host_config[key]:
+            linux[field] = host_config[key]
+    process = plan_process(record, host)
+    seccomp = seccomp_profile(host_config)
+    if seccomp[:1] == "{":
+        from pyctr.engine.spec.seccomp import plan_seccomp
+
+        linux["seccomp"] = plan_seccomp(seccomp, process["capabilities"], host)
+    spec: dict[str, Any] = {
+        "ociVersion": OCI_VERSION,
+        "process": process,
+        "root": {"path": container_dir + "/merged", "readonly": host_config["ReadonlyRootfs"]},
+        "mounts": plan_mounts(record, joined, container_dir),
+        "linux": linux,
+    }
+    if host_config["UTSMode"] != "host":
+        spec["hostname"] = config["Hostname"]
+        if config["Domainname"]:
+            spec["domainname"] = config["Domainname"]
+    if host_config.get("Annotations"):
+        spec["annotations"] = host_config["Annotations"]
+    return spec
+
+
+def plan_cgroups_path(container_id: str, parent: str) -> str:
+    """``/pyctr/<id>``, or below --cgroup-parent; ``slice:pyctr:<id>`` for a systemd slice."""
+    if parent.endswith(".slice"):
+        return f"{parent}:pyctr:{container_id}"
+    parts = [part for part in (parent or "pyctr").split("/") if part not in ("", ".")]
+    return "/" + "/".join([*parts, container_id])
+
+
+def seccomp_profile(host_config: dict[str, Any]) -> str:
+    """``builtin``, ``unconfined`` or a profile's JSON; --privileged means unconfined unless a profile was named."""
+    profile = "unconfined" if host_config["Privileged"] else "builtin"
+    for option in host_config["SecurityOpt"] or ():
+        if option.startswith("seccomp="):
+            profile = option.removeprefix("seccomp=")
+    return profile
+
+
+def seccomp_mode(host_config: dict[str, Any]) -> str:
+    """The monitor's word: ``default``, ``unconfined`` or ``spec``."""
+    profile = seccomp_profile(host_config)
+    return {"builtin": "default", "unconfined": "unconfined"}.get(profile, "spec")

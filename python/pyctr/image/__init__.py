@@ -1,0 +1,1 @@
+"""Images: names, manifests, the content store, archives."""

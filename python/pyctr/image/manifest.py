@@ -1,0 +1,136 @@
+"""Manifests, indexes and platforms (OCI image-spec 1.1, Docker image manifest v2 schema 2)."""
+
+from __future__ import annotations
+
+from pyctr._core import json_loads
+from pyctr.errors import CorruptData, InvalidArgument, NotFound
+from pyctr.image.reference import is_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MANIFEST_MAX_BYTES = 4 << 20
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
+INDEXES = frozenset((OCI_INDEX, DOCKER_INDEX))
+LAYERS = frozenset(
+    (
+        OCI_LAYER,
+        OCI_LAYER + "+gzip",
+        OCI_LAYER + "+zstd",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    )
+)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+class Descriptor:
+    """What points to content: media type, digest, size (image-spec, "OCI Content Descriptors")."""
+
+    __slots__ = ("annotations", "digest", "media_type", "platform", "size")
+
+    def __init__(self, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise CorruptData("read descriptor: not an object")
+        digest, size = value.get("digest"), value.get("size")
+        if not isinstance(digest, str) or not is_digest(digest):
+            raise CorruptData(f"read descriptor: {digest!r} is not a sha256 digest")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise CorruptData(f"read descriptor {digest}: bad size")
+        self.media_type = str(value.get("mediaType", ""))
+        self.digest = digest
+        self.size = size
+        annotations = value.get("annotations")
+        self.annotations: dict[str, str] = annotations if isinstance(annotations, dict) else {}
+        platform = value.get("platform")
+        self.platform: dict[str, Any] = platform if isinstance(platform, dict) else {}
+
+
+class Manifest:
+    """One image: its config and its layers, base first."""
+
+    __slots__ = ("config", "layers")
+
+    def __init__(self, config: Descriptor, layers: list[Descriptor]) -> None:
+        self.config = config
+        self.layers = layers
+
+
+def parse_json(data: bytes, what: str) -> dict[str, Any]:
+    """A JSON object of bounded size. Raises CorruptData naming `what`."""
+    if len(data) > MANIFEST_MAX_BYTES:
+        raise CorruptData(f"read {what}: larger than {MANIFEST_MAX_BYTES} bytes")
+    try:
+        value = json_loads(data)
+    except ValueError as error:
+        raise CorruptData(f"read {what}: {error}") from None
+    if not isinstance(value, dict):
+        raise CorruptData(f"read {what}: not a JSON object")
+    return value
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """An image manifest. Foreign and unknown layers are refused by their media type."""
+    value = parse_json(data, "manifest")
+    layers = value.get("layers")
+    if not isinstance(layers, list):
+        raise CorruptData("read manifest: no layers (schema 1 is not supported)")
+    parsed = [Descriptor(layer) for layer in layers]
+    for layer in parsed:
+        if layer.media_type not in LAYERS:
+            raise CorruptData(f"read manifest: layers of type {layer.media_type} are not supported")
+    return Manifest(Descriptor(value.get("config")), parsed)
+
+
+def parse_config(data: bytes) -> dict[str, Any]:
+    """An image config; `rootfs.diff_ids` is checked."""
+    value = parse_json(data, "image config")
+    rootfs = value.get("rootfs")
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(diff_ids, list) or not all(isinstance(item, str) and is_digest(item) for item in diff_ids):
+        raise CorruptData("read image config: rootfs.diff_ids is missing or malformed")
+    return value
+
+
+def host_platform() -> tuple[str, str, str]:
+    """Operating system, architecture and variant of this machine, in OCI's words."""
+    import os
+
+    machine = os.uname().machine
+    return "linux", _ARCHITECTURES.get(machine, machine), "v8" if machine == "aarch64" else ""
+
+
+def choose_platform(descriptors: list[Descriptor], wanted: tuple[str, str, str]) -> Descriptor:
+    """The entry of an index for a platform; names those there are if there is none."""
+    for descriptor in descriptors:
+        platform = descriptor.platform
+        if (platform.get("os"), platform.get("architecture")) != wanted[:2]:
+            continue
+        variant = platform.get("variant", "")
+        if variant == wanted[2] or not variant or not wanted[2]:
+            return descriptor
+    offered = sorted({platform_text(descriptor.platform) for descriptor in descriptors if descriptor.platform})
+    text = "/".join(part for part in wanted if part)
+    raise NotFound(f"no image for platform {text}; there is {', '.join(offered) or 'none'}")
+
+
+def platform_text(platform: dict[str, Any]) -> str:
+    """``linux/arm64/v8``."""
+    parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
+    return "/".join(str(part) for part in parts if part)
+
+
+def parse_platform(text: str) -> tuple[str, str, str]:
+    """``os/arch[/variant]`` as `--platform` takes it."""
+    parts = text.lower().split("/")
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        raise InvalidArgument(f'"{text}" is an invalid OS/architecture[/variant]')
+    return parts[0], _ARCHITECTURES.get(parts[1], parts[1]), parts[2] if len(parts) == 3 else ""

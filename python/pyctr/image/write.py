@@ -1,0 +1,205 @@
+"""Changes of the store: adding blobs, layers and names; removing; collecting what nothing leads to."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from pyctr._core import extract_layer, json_dumps, remove_tree, store_blob, sync_file_system, write_atomic
+from pyctr.errors import CorruptData
+from pyctr.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse_config, parse_manifest
+from pyctr.image.store import Image, Store, encode_name, entry_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+#: A nameless image keeps an entry of this form, so that it can be listed, used and removed by id.
+_NAMELESS = "-"
+_LAYER_MAX_BYTES = 64 << 30
+
+
+@contextlib.contextmanager
+def adding(store: Store) -> Iterator[None]:
+    """While content is added that no name leads to yet: garbage collection waits."""
+    yield from _locked(store, fcntl.LOCK_SH)
+
+
+@contextlib.contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """While names or content are removed: nobody adds."""
+    yield from _locked(store, fcntl.LOCK_EX)
+
+
+def _locked(store: Store, operation: int) -> Iterator[None]:
+    store.prepare()
+    lock = os.open(f"{store.root}/images.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, operation)
+        yield
+    finally:
+        os.close(lock)
+
+
+def put_blob(store: Store, data: bytes) -> str:
+    """Store a small blob; its digest."""
+    reader, writer = os.pipe()
+    try:
+        # Within a pipe's capacity this cannot block; more goes through a file.
+        if len(data) > 60_000:
+            return _put_large_blob(store, data)
+        os.write(writer, data)
+        os.close(writer)
+        writer = -1
+        return store_blob(reader, store.blobs).digest
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def _put_large_blob(store: Store, data: bytes) -> str:
+    memory = os.memfd_create("blob")
+    try:
+        with open(memory, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(memory, 0, os.SEEK_SET)
+        return store_blob(memory, store.blobs).digest
+    finally:
+        os.close(memory)
+
+
+def add_layer(store: Store, digest: str, diff_id: str) -> None:
+    """Extract a stored blob as a layer, unless it is there. Idempotent; two at once agree."""
+    target = store.layer_path(diff_id)
+    if os.path.isdir(target):
+        return
+    temporary = f"{store.layers}/.{diff_id[7:19]}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    os.mkdir(temporary, 0o755)
+    try:
+        info = extract_layer(
+            store.blob_path(digest), temporary, digest=digest, diff_id=diff_id, max_bytes=_LAYER_MAX_BYTES
+        )
+        write_atomic(target + ".json", json_dumps({"digest": digest, "size": info.size}), sync=False)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if not os.path.isdir(target):
+                raise
+    finally:
+        if os.path.isdir(temporary):
+            remove_tree(temporary)
+
+
+def add_image(store: Store, manifest_digest: str, names: list[str]) -> Image:
+    """Make an image of a stored manifest: extract its layers, then let the names lead to it.
+
+    The caller holds `adding`. Raises CorruptData if anything is missing or does not match.
+    """
+    manifest = parse_manifest(store.read_blob(manifest_digest))
+    config = parse_config(store.read_blob(manifest.config.digest))
+    diff_ids = config["rootfs"]["diff_ids"]
+    if len(diff_ids) != len(manifest.layers):
+        raise CorruptData(f"read image: {len(manifest.layers)} layers, but the config has {len(diff_ids)} diff ids")
+    for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
+        if not os.path.isdir(store.layer_path(diff_id)) and not store.has_blob(layer.digest):
+            raise CorruptData(f"read image: layer {layer.digest} is missing")
+        add_layer(store, layer.digest, diff_id)
+    sync_file_system(store.layers)
+    for name in names or [""]:
+        _write_entry(store, manifest.config.digest, manifest_digest, name)
+    return Image(store, manifest.config.digest, manifest_digest, names)
+
+
+def build_manifest(store: Store, config: dict[str, Any], layers: list[tuple[str, str]]) -> str:
+    """Store a config and an OCI manifest for layers (digest, media type), base first; the manifest's digest."""
+    config_data = json_dumps(config)
+    config_digest = put_blob(store, config_data)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": OCI_CONFIG, "digest": config_digest, "size": len(config_data)},
+        "layers": [
+            {"mediaType": kind or OCI_LAYER, "digest": digest, "size": os.path.getsize(store.blob_path(digest))}
+            for digest, kind in layers
+        ],
+    }
+    return put_blob(store, json_dumps(manifest))
+
+
+def tag(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
+    """Let a name lead to an image; one that loses its last name by this stays, nameless."""
+    with adding(store):
+        _write_entry(store, image_id, manifest_digest, name)
+
+
+def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
+    nameless = f"{store.refs}/{_NAMELESS}{image_id[7:]}"
+    if not name:
+        if not any(entry["config"] == image_id for entry in store.entries()):
+            write_atomic(nameless, entry_bytes("", manifest_digest, image_id))
+        return
+    path = f"{store.refs}/{encode_name(name)}"
+    before = store._read_ref(path)
+    if before is not None and before["config"] != image_id:
+        others = [entry for entry in store.entries() if entry["config"] == before["config"] and entry["name"] != name]
+        if not others:
+            write_atomic(f"{store.refs}/{_NAMELESS}{before['config'][7:]}", entry_bytes("", before["manifest"], before["config"]))
+    write_atomic(path, entry_bytes(name, manifest_digest, image_id))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(nameless)
+
+
+def untag(store: Store, name: str) -> None:
+    """Take a name away. The caller holds `alone`."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{store.refs}/{encode_name(name)}")
+
+
+def forget(store: Store, image_id: str) -> None:
+    """Take the entry of a nameless image away. The caller holds `alone`."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{store.refs}/{_NAMELESS}{image_id[7:]}")
+
+
+def keep_nameless(store: Store, image: Image) -> None:
+    """Keep an image that lost its last name."""
+    write_atomic(f"{store.refs}/{_NAMELESS}{image.id[7:]}", entry_bytes("", image.manifest_digest, image.id))
+
+
+def collect(store: Store, *, also_layers_of: set[str]) -> list[str]:
+    """Remove blobs and layers that no name leads to; the diff ids removed. The caller holds `alone`.
+
+    `also_layers_of` are layers (hex) that containers stand on.
+    """
+    blobs: set[str] = set()
+    layers: set[str] = set(also_layers_of)
+    for image in store.images():
+        manifest = parse_manifest(store.read_blob(image.manifest_digest))
+        blobs.update(digest[7:] for digest in (image.manifest_digest, image.id))
+        blobs.update(layer.digest[7:] for layer in manifest.layers)
+        layers.update(layer[7:] for layer in image.layers)
+    for name in os.listdir(store.blobs):
+        if name not in blobs:
+            os.unlink(f"{store.blobs}/{name}")
+    removed = []
+    for name in os.listdir(store.layers):
+        if name.removesuffix(".json") in layers:
+            continue
+        if name.endswith(".json"):
+            os.unlink(f"{store.layers}/{name}")
+        else:
+            _remove_layer(store, name)
+            if not name.startswith("."):
+                removed.append("sha256:" + name)
+    return removed
+
+
+def _remove_layer(store: Store, name: str) -> None:
+    """Renamed first: a removal that is interrupted leaves rubbish, never half a layer under its name."""
+    path = f"{store.layers}/{name}"
+    rubbish = f"{store.layers}/.{name.lstrip('.')}.gone"
+    os.rename(path, rubbish)
+    remove_tree(rubbish)

@@ -1,0 +1,17 @@
+//! `pyctr-runtime monitor CONTAINER_DIR`: keeps watch over one container of the engine (docs/design.md, "Monitor protocol").
+
+use std::path::Path;
+
+use pyctr_core::Result;
+use pyctr_core::sys::inherited;
+
+/// The first client's socket.
+const CLIENT: i32 = 3;
+/// The container's lock, held as long as this process lives.
+const LOCK: i32 = 4;
+
+/// Watches until the container has ended for good.
+pub fn watch(container_dir: &Path) -> Result<u8> {
+    let (client, _lock) = (inherited(CLIENT)?, inherited(LOCK)?);
+    pyctr_core::monitor::run(container_dir, client).map(|()| 0)
+}

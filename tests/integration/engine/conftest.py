@@ -1,0 +1,72 @@
+"""An engine over a temporary root, with an image that is never mounted and a monitor that isolates nothing."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from pyctr.engine import Engine
+from pyctr.errors import NotFound
+
+HERE = os.path.dirname(__file__)
+
+
+class FakeImage:
+    id = "sha256:" + "1" * 64
+    layers = ["sha256:" + "a" * 64, "sha256:" + "b" * 64]
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "config": {"Env": ["PATH=/usr/bin:/bin", "FROM_IMAGE=1"], "Cmd": ["sh"], "Labels": {"from": "image"}},
+    }
+
+    def __init__(self, root):
+        self.root = root
+
+    def layer_paths(self):
+        return [f"{self.root}/layers/{layer[7:]}" for layer in reversed(self.layers)]
+
+
+class FakeImages:
+    def __init__(self, root):
+        self.root = root
+        self.images = {"img": FakeImage(root)}
+
+    def resolve(self, name):
+        if name not in self.images:
+            raise NotFound(f"No such image: {name}")
+        return self.images[name]
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    path = tmp_path / "fake-runtime"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {HERE}/fake_monitor.py "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def engine(tmp_path, runtime):
+    """Counts what is left behind: no file but the image's, no process, once every container is removed."""
+    root = str(tmp_path / "root")
+    engine = Engine(root, str(tmp_path / "run"), runtime=runtime)
+    engine._image_store = FakeImages(root)
+    engine.store_path = lambda ref: engine.containers.store.path(engine.containers.resolve(ref))
+    yield engine
+    for summary in engine.containers.list(all=True):
+        engine.containers.remove(summary.id, force=True, volumes=True)
+    deadline = time.monotonic() + 5
+    while (left := leftovers(engine)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert left == []
+
+
+def leftovers(engine):
+    """Containers, names, volumes, run-time directories that nobody owns any more."""
+    found = []
+    for directory in (engine.root + "/containers", engine.root + "/names", engine.root + "/volumes", engine.run_root):
+        if os.path.isdir(directory):
+            found += [f"{directory}/{name}" for name in os.listdir(directory)]
+    return found
