@@ -6,6 +6,7 @@
 mod abi;
 mod docker;
 mod emit;
+mod errno;
 mod graph;
 mod json;
 mod oci;
