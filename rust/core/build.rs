@@ -69,8 +69,7 @@ fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>>
         let numbers = words.map(parse_number).collect::<Result<Vec<u16>, _>>()?;
         let row = match numbers[..] {
             [one] => [one; 5],
-            [a, b, c, d, e] => [a, b, c, d, e],
-            _ => return Err(format!("syscalls.tbl: {name}: one or five numbers").into()),
+            _ => <[u16; 5]>::try_from(numbers).map_err(|_| format!("syscalls.tbl: {name}: one or five numbers"))?,
         };
         rows.insert(name.to_owned(), row);
     }
