@@ -14,7 +14,7 @@ from pyctr._core import LayerInfo, extract_layer
 #: Every kind of file and attribute a layer may hold. Run by sh in an empty directory, as root.
 SCRIPT = r"""
 mkdir -p dir/deep empty && echo one >dir/one && ln dir/one hard && ln -s dir/one soft && chmod 4751 dir/one
-ln -s /absolute absolute && ln -s ../../.. up && ln soft hard-to-soft
+ln -s /absolute absolute && ln -s .. up && ln soft hard-to-soft
 mkfifo -m 640 pipe && mknod -m 660 null c 1 3 && chown 0:6 null && mknod block b 7 300 && mknod big c 4095 1048575
 mkdir -m 1777 sticky && chown 12:34 sticky && echo in >sticky/file && chown 65534:100000 sticky/file
 mkdir -m 2775 group && chown 0:50 group

@@ -129,3 +129,39 @@ pub fn refused(bytes: &[u8]) {
     assert_eq!(result.unwrap_err().kind, Kind::Corrupt);
     nothing_outside(&dir);
 }
+
+/// Runs a test where a rule that fails does no harm: in a mount namespace and a root directory of its own. Needs root.
+///
+/// What an attack reaches outside the directory it is given is then still inside a temporary one, never the machine's.
+pub fn contained(test: impl FnOnce() + Send + 'static) {
+    if !root() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().to_owned();
+    let thread = std::thread::spawn(move || {
+        enter(&path);
+        test();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn enter(path: &std::path::Path) {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
+    // Of this thread only: CLONE_NEWNS unshares root and working directory too (unshare(2)).
+    const CLONE_NEWNS: u32 = 0x2_0000;
+    pyctr_init::sys::unshare(CLONE_NEWNS).unwrap();
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    for name in ["proc", "tmp", "etc"] {
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    std::fs::write(path.join("etc/passwd"), "untouched").unwrap();
+    mount_bind("/proc", path.join("proc")).unwrap();
+    mount_remount(path.join("proc"), MountFlags::BIND | MountFlags::RDONLY, "").unwrap();
+    rustix::process::chroot(path).unwrap();
+    rustix::process::chdir("/").unwrap();
+    // Anything that is not this very place ends the test before an attack begins.
+    assert!(!std::path::Path::new("/usr").exists() && std::fs::read("/etc/passwd").unwrap() == b"untouched");
+}
