@@ -7,7 +7,7 @@ mod tar_builder;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use pyctr_core::layer::digest::Expected;
+use pyctr_core::layer::digest::{Digest, Expected};
 use pyctr_core::layer::{Extracted, Limits};
 use pyctr_core::{Error, Kind};
 use tar_builder::{Tar, contained, header, octal, refused, seal, unpack, unpack_with};
@@ -104,6 +104,57 @@ fn hard_links_through_a_link_stay_inside() {
         let place = Place::new();
         place.unpack(Tar::default().file("d/f", b"x").link("in", "/d").hard("h", "in/f")).unwrap();
         assert_eq!(place.path("d/f").metadata().unwrap().nlink(), 2);
+    });
+}
+
+#[test]
+fn hard_link_to_a_link_is_a_second_name_of_the_link() {
+    contained(|| {
+        let place = Place::new();
+        // Followed, it would be a second name of the victim: its count of links would tell.
+        place.unpack(Tar::default().link("l", "../victim").hard("h", "l")).unwrap();
+        assert!(place.path("h").is_symlink());
+    });
+}
+
+#[test]
+fn owners_and_modes_are_the_archives_whatever_is_inherited() {
+    contained(|| {
+        // This thread's own since it left the others' file system context.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o777));
+        let place = Place::new();
+        let group = with("g", b'5', |block| {
+            octal(&mut block[100..108], 0o2775);
+            octal(&mut block[116..124], 50);
+        });
+        let private = with("g/private", b'0', |block| octal(&mut block[100..108], 0o600));
+        let tar = Tar::default().raw(group, b"").file("g/file", b"").dir("g/dir").link("g/link", "x").raw(private, b"");
+        place.unpack(tar.raw(header("g/pipe", b'6', 0, ""), b"").file("g/implied/file", b"")).unwrap();
+        for (name, mode) in [
+            ("file", 0o644),
+            ("dir", 0o644),
+            ("link", 0o777),
+            ("private", 0o600),
+            ("pipe", 0o644),
+            ("implied", 0o755),
+            ("implied/file", 0o644),
+        ] {
+            let metadata = place.path("g").join(name).symlink_metadata().unwrap();
+            assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid()), (mode, 0, 0), "{name}");
+        }
+        assert_eq!(place.path("g").metadata().unwrap().mode() & 0o7777, 0o2775);
+    });
+}
+
+#[test]
+fn wrong_digests_are_refused() {
+    contained(|| {
+        let tar = Tar::default().file("f", b"x").end();
+        let wrong = Some(Digest::parse(&format!("sha256:{}", "0".repeat(64))).unwrap());
+        let (_, result) = unpack_with(&tar, Expected { digest: wrong, size: None }, None, Limits::default());
+        assert!(result.unwrap_err().to_string().contains("layer: digest is"));
+        let (_, result) = unpack_with(&tar, Expected::default(), wrong, Limits::default());
+        assert!(result.unwrap_err().to_string().contains("uncompressed layer: digest is"));
     });
 }
 
@@ -339,6 +390,11 @@ fn bombs_of_holes_and_of_implied_directories_are_bounded() {
         let limits = Limits { max_bytes: 1 << 20, max_entries: 100 };
         let hole = [("GNU.sparse.map", "0,0"), ("GNU.sparse.size", "1000000")];
         let tar = Tar::default().pax(&hole).file("a", b"").pax(&hole).file("b", b"").end();
+        let (_, result) = unpack_with(&tar, Expected::default(), None, limits);
+        assert!(result.unwrap_err().to_string().contains("more than 1048576 bytes"));
+        // Bytes behind the end of the archive are no content, and count.
+        let mut tar = Tar::default().file("f", b"x").end();
+        tar.resize(4 << 20, 0);
         let (_, result) = unpack_with(&tar, Expected::default(), None, limits);
         assert!(result.unwrap_err().to_string().contains("more than 1048576 bytes"));
         let deep = "d/".repeat(200) + "f";

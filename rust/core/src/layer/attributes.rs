@@ -14,9 +14,6 @@ use super::tree::{c_name, failed, path_of};
 use super::whiteout::is_overlays;
 use crate::Result;
 
-/// Set-uid and set-group-id.
-const SET_ID: u32 = 0o6000;
-
 /// How attributes are set.
 pub struct Attributes {
     /// Owners cannot be given away, and are not: all is the user's.
@@ -32,15 +29,15 @@ impl Attributes {
     /// Sets owner, attributes and mode, not the times, of a file or directory; what it was before.
     pub fn set(&self, entry: &Entry, file: &OwnedFd) -> Result<Stat> {
         let stat = rustix::fs::fstat(file).map_err(failed(&entry.path, "look at"))?;
-        let chown = self.has_other_owner(entry, &stat);
-        if chown {
+        if self.has_other_owner(entry, &stat) {
             rustix::fs::fchown(file, uid(entry), gid(entry)).map_err(failed(&entry.path, "change the owner of"))?;
         }
         for (name, value) in wanted(entry) {
             let result = rustix::fs::fsetxattr(file, c_name(name)?, value, XattrFlags::empty());
             self.check_xattr(entry, name, result)?;
         }
-        if stat.st_mode & 0o7777 != entry.mode || (chown && entry.mode & SET_ID != 0) {
+        // A file was made with mode 0600, so one with a set-uid bit always differs.
+        if stat.st_mode & 0o7777 != entry.mode {
             rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode))
                 .map_err(failed(&entry.path, "change the mode of"))?;
         }
