@@ -208,6 +208,10 @@ fn directory_that_became_a_link_is_not_the_old_one() {
         let place = Place::new();
         place.unpack(Tar::default().dir("d").dir("kept").link("d", "kept").raw(late("kept"), b"")).unwrap();
         assert_eq!(place.path("kept").metadata().unwrap().mtime(), 2 * MTIME);
+        let place = Place::new();
+        let tar = Tar::default().dir("b").raw(late("b/d"), b"").dir("a").dir("a/d").link("a", "b");
+        place.unpack(tar).unwrap();
+        assert_eq!(place.path("b/d").metadata().unwrap().mtime(), 2 * MTIME);
     });
 }
 
@@ -381,6 +385,18 @@ fn sparse_maps_that_lie_are_refused() {
         refused(&sparse(&[("GNU.sparse.map", "0,4,8"), ("GNU.sparse.size", "12")], b"data"));
         refused(&sparse(&[("GNU.sparse.map", "0,4")], b"data"));
         refused(&sparse(&[("GNU.sparse.numbytes", "4"), ("GNU.sparse.size", "12")], b"data"));
+    });
+}
+
+#[test]
+fn windows_larger_than_128_mib_are_refused() {
+    contained(|| {
+        // RFC 8878, section 3.1.1: magic, a descriptor without flags, the window's exponent less 10, one empty last block.
+        let frame = |log: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3][..], &[1, 0, 0]].concat();
+        let (_, result) = unpack(&frame(27));
+        result.unwrap();
+        refused(&frame(28));
+        refused(&frame(41));
     });
 }
 
