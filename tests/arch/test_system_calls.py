@@ -17,7 +17,7 @@ RUNTIME = str(Path(pyctr.__file__).parent / "_bin/pyctr-runtime")
 #: Counted 770 on a hybrid host of nine hierarchies; a host with more has more cgroups to make.
 RUNTIME_CALLS_MAX = 900
 #: Interpreter start-up included, a few hundred of them looking for site packages.
-RUN_CALLS_MAX = 2600
+RUN_CALLS_MAX = 3000
 
 
 def traced(command: list[str], output: Path, env: dict[str, str] | None = None) -> tuple[int, int]:
@@ -28,7 +28,9 @@ def traced(command: list[str], output: Path, env: dict[str, str] | None = None) 
         pytest.skip(f"strace cannot follow here: {done.stderr.decode().strip()[:200]}")
     lines = output.read_text(errors="replace").splitlines()
     calls = [line for line in lines if "resumed>" not in line and "+++" not in line and "---" not in line]
-    return len(calls), sum(1 for line in calls if "execve" in line and "= 0" in line)
+    # One that succeeded, or one whose end stands on a line of its own because another process spoke in between.
+    execs = [line for line in calls if " execve" in line and ("= 0" in line or "unfinished" in line)]
+    return len(calls), len(execs)
 
 
 def test_runtime_run_makes_few_system_calls(tmp_path: Path) -> None:
