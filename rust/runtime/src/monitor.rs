@@ -12,6 +12,6 @@ const LOCK: i32 = 4;
 
 /// Watches until the container has ended for good.
 pub fn watch(container_dir: &Path) -> Result<u8> {
-    let (client, _lock) = (inherited(CLIENT)?, inherited(LOCK)?);
-    pyctr_core::monitor::run(container_dir, client).map(|()| 0)
+    let (client, lock) = (inherited(CLIENT)?, inherited(LOCK)?);
+    pyctr_core::monitor::run(container_dir, client, lock).map(|()| 0)
 }
