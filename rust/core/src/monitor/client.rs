@@ -177,8 +177,13 @@ impl Client {
         }
         // What it lent first: who hears of the end may count on nobody else holding its terminal or pipe.
         self.outputs = [None, None];
-        send(self.socket.owned(), event);
+        part(self.socket.owned(), event);
         true
+    }
+
+    /// Tells it why and lets it go.
+    pub fn dismiss(self, event: &Event) {
+        part(self.socket.owned(), event);
     }
 
     /// Whether it has yet to hear of the end.
@@ -191,4 +196,12 @@ impl Client {
 pub fn send(socket: impl AsFd, event: &Event) {
     let bytes = serde_json::to_vec(event).unwrap_or_default();
     let _ = rustix::net::send(socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+}
+
+/// The last packet of a conversation. Were anything unread when the socket is closed, the client would read ECONNRESET before
+/// what we said last (net/unix/af_unix.c, unix_release_sock): so nothing is taken any more, then the rest is read.
+pub fn part(socket: impl AsFd, event: &Event) {
+    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Read);
+    while rustix::net::recv(&socket, &mut [0u8; 1], RecvFlags::DONTWAIT).is_ok_and(|(_, length)| length > 0) {}
+    send(socket, event);
 }

@@ -151,6 +151,17 @@ impl EventLoop {
         self.clients.values().for_each(|client| client.send(event));
     }
 
+    /// Tells every client and lets it go.
+    pub fn dismiss_all(&mut self, event: &Event) {
+        std::mem::take(&mut self.clients).into_values().for_each(|client| client.dismiss(event));
+    }
+
+    fn dismiss(&mut self, number: u64, message: String) {
+        if let Some(client) = self.remove_client(number) {
+            client.dismiss(&Event::Error { message, code: ENGINE_ERROR });
+        }
+    }
+
     /// Tells one client.
     pub fn tell(&self, client: u64, event: &Event) {
         if let Some(client) = self.clients.get(&client) {
@@ -266,13 +277,11 @@ impl EventLoop {
                 Incoming::Nothing => return,
                 Incoming::Gone => return self.drop_client(number),
                 Incoming::Nonsense(message) => {
-                    client.send(&Event::Error { message, code: ENGINE_ERROR });
-                    return self.drop_client(number);
+                    return self.dismiss(number, message);
                 }
                 Incoming::Request(request, fds) => {
                     if let Err(message) = self.obey(number, request, fds) {
-                        self.tell(number, &Event::Error { message, code: ENGINE_ERROR });
-                        return self.drop_client(number);
+                        return self.dismiss(number, message);
                     }
                 }
             }
@@ -321,13 +330,17 @@ impl EventLoop {
     }
 
     fn drop_client(&mut self, number: u64) {
-        if let Some(client) = self.clients.remove(&number) {
-            if client.stdin.is_some() && self.manners.stdin_once {
-                self.end_input();
-            }
-            drop(client);
-            self.watch_listener(true);
+        drop(self.remove_client(number));
+    }
+
+    /// With the client that gave input the container's input ends, if there is to be but one.
+    fn remove_client(&mut self, number: u64) -> Option<Client> {
+        let client = self.clients.remove(&number)?;
+        if client.stdin.is_some() && self.manners.stdin_once {
+            self.end_input();
         }
+        self.watch_listener(true);
+        Some(client)
     }
 
     /// The input of the client that counts has ended; with `stdin_once` so has the container's.
@@ -395,8 +408,9 @@ impl EventLoop {
                 streams.feed(passed);
                 if detached {
                     client.stdin = None; // which is no end of the container's input
-                    client.send(&Event::Detached);
-                    self.drop_client(number);
+                    if let Some(client) = self.remove_client(number) {
+                        client.dismiss(&Event::Detached);
+                    }
                 }
             }
         }

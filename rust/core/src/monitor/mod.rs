@@ -62,7 +62,7 @@ pub fn run(container_dir: &Path, client: OwnedFd, lock: OwnedFd) -> Result<()> {
     let (config, spec, (directory, events)) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            client::send(&client, &failure(&error));
+            client::part(&client, &failure(&error));
             return Err(error);
         }
     };
@@ -315,7 +315,7 @@ impl Monitor {
         exit::give_up_name(&self.config, &self.directory);
         self.clean_up(cgroup);
         // Last: who reads this finds nothing left behind.
-        self.events.tell_all(&event);
+        self.events.dismiss_all(&event);
         Err(error)
     }
 
