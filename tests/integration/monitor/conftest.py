@@ -6,7 +6,8 @@ import pathlib
 import shutil
 
 import pytest
-from monitor_harness import APPLETS, BUSYBOX, Container, find_runtime
+from monitor_harness import APPLETS, BUSYBOX, CGROUP_PARENT, Container, find_runtime, wait_for
+
 
 @pytest.fixture(scope="session")
 def runtime():
@@ -17,7 +18,10 @@ def runtime():
         pytest.skip("needs root")
     if BUSYBOX is None:
         pytest.skip("needs busybox-static")
-    return path
+    yield path
+    for group in pathlib.Path("/sys/fs/cgroup").glob(f"**{CGROUP_PARENT}"):
+        with contextlib.suppress(OSError):
+            group.rmdir()
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +42,7 @@ def container(runtime, layer, tmp_path):
     made = Container(runtime, tmp_path, [layer])
     yield made
     made.tidy()
-    groups = made.cgroups()
-    for group in groups:
-        with contextlib.suppress(OSError):
-            os.rmdir(group)
-            os.rmdir(os.path.dirname(group))
+    for group in made.cgroups():  # of a monitor that was killed
+        wait_for(lambda group=group: not pathlib.Path(group, "cgroup.procs").read_text(), "the end of all processes")
+        os.rmdir(group)
     assert str(tmp_path) not in pathlib.Path("/proc/self/mountinfo").read_text()

@@ -14,7 +14,8 @@ import time
 BUSYBOX = next((path for path in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(path)), None)
 PATIENCE_S = 20
 NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup")
-APPLETS = ("sh", "cat", "echo", "sleep", "true", "false", "dd", "head", "seq", "stty", "yes", "trap", "kill", "mkdir", "wc", "tr", "stat")
+APPLETS = ("sh", "cat", "sleep", "true", "dd", "head", "tail", "seq", "stty", "yes", "mkdir", "tr")
+CGROUP_PARENT = "/pyctr-test"
 
 
 def find_runtime():
@@ -115,7 +116,7 @@ class Container:
         self.run_dir = base / "run" / self.id
         self.events_path = base / "events.jsonl"
         self.log_path = self.dir / f"{self.id}-json.log"
-        self.cgroup = f"/pyctr-test/{self.id}"
+        self.cgroup = f"{CGROUP_PARENT}/{self.id}"
         self.process = None
         self.client = None
         for name in ("upper", "work", "merged"):
@@ -160,7 +161,7 @@ class Container:
                 "args": ["true"],
                 "env": ["PATH=/bin", "TERM=xterm"],
                 "terminal": False,
-                "capabilities": {name: capabilities for name in ("bounding", "effective", "permitted")},
+                "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
             },
             "mounts": [
                 {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -172,7 +173,11 @@ class Container:
                     "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
                 },
             ],
-            "linux": {"namespaces": [{"type": kind} for kind in NAMESPACES], "cgroupsPath": self.cgroup, "resources": {}},
+            "linux": {
+                "namespaces": [{"type": kind} for kind in NAMESPACES],
+                "cgroupsPath": self.cgroup,
+                "resources": {},
+            },
         }
 
     def write(self):
@@ -188,6 +193,8 @@ class Container:
     def spawn(self, before=lambda client: client.send(op="watch", version=1)):
         """Start the monitor; `before` speaks on its first socket before it runs. The first client."""
         self.write()
+        if self.client:
+            self.client.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.client = Client(ours)
         before(self.client)
@@ -196,7 +203,7 @@ class Container:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (theirs.fileno(), lock)]
         actions = [(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)]
-        actions += [(os.POSIX_SPAWN_DUP2, copy, number) for copy, number in zip(copies, (3, 4))]
+        actions += [(os.POSIX_SPAWN_DUP2, copy, number) for copy, number in zip(copies, (3, 4), strict=True)]
         pid = os.posix_spawn(
             self.runtime, [self.runtime, "monitor", str(self.dir)], {}, file_actions=actions, setsid=True
         )

@@ -11,7 +11,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::poller::{EventFlags, Poller, Source};
 
 /// With this much waiting for a client the container is held back, as Docker does at a million bytes: output is never dropped.
-pub const QUEUE_MAX_BYTES: usize = 256 * 1024;
+pub const QUEUE_MAX_BYTES: usize = 128 * 1024;
 /// What a pipe takes at once when it polls writable at all (pipe(7), PIPE_BUF).
 const PIPE_BUF: usize = 4096;
 

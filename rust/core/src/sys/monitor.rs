@@ -42,6 +42,13 @@ pub fn next_signal(descriptor: &OwnedFd) -> Option<i32> {
     }
 }
 
+/// Closes what a caller happened to leave open, from a number on: a shell's pipe, held as long as a container lives, never
+/// ends for who reads it. For the very beginning of a process, when nothing there is anybody's yet.
+pub fn close_inherited(first: u32) {
+    // SAFETY: no descriptor from `first` on has an owner yet (the caller's promise).
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0u32) };
+}
+
 /// Runs `work` in a copy of this process, which holds none of its descriptors and ends with it: exit status 0 where `work`
 /// says true. The copy's pid, and a pidfd.
 ///
