@@ -9,6 +9,7 @@ use std::{env, fs};
 #[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/abi.rs"]
 mod abi;
+#[allow(dead_code)] // the library uses the rest
 #[path = "src/seccomp/docker.rs"]
 mod docker;
 #[path = "src/seccomp/emit.rs"]
@@ -59,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[allow(clippy::many_single_char_names)] // a column each
 fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>> {
     let mut rows = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -67,8 +69,7 @@ fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>>
         let numbers = words.map(parse_number).collect::<Result<Vec<u16>, _>>()?;
         let row = match numbers[..] {
             [one] => [one; 5],
-            [a, b, c, d, e] => [a, b, c, d, e],
-            _ => return Err(format!("syscalls.tbl: {name}: one or five numbers").into()),
+            _ => <[u16; 5]>::try_from(numbers).map_err(|_| format!("syscalls.tbl: {name}: one or five numbers"))?,
         };
         rows.insert(name.to_owned(), row);
     }

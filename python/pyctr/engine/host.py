@@ -1,6 +1,6 @@
 """What planning needs to know of the host, gathered once and passed as a value.
 
-Only what the record at hand needs is read: a plain container costs one file (/proc/self/status) and one look at the
+Only what the record at hand needs is read: a plain container costs one file (/proc/self/limits) and one look at the
 control group mount; limits, devices, ulimits and remapped users cost what they need.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
-from pyctr.errors import InvalidArgument, KernelError
+from pyctr._core import kernel_version, permitted_capabilities
+from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def gather(host_config: dict[str, Any]) -> HostFacts:
     """Read the facts a container with this HostConfig needs."""
     facts = HostFacts(
         cgroup_v2=os.access(CGROUP_ROOT + "/cgroup.controllers", os.F_OK),
-        capabilities=read_capabilities(),
+        capabilities=permitted_capabilities(),
     )
     facts.rlimits = read_rlimits()
     if facts.capabilities >> 24 & 1:
@@ -129,9 +130,7 @@ def gather(host_config: dict[str, Any]) -> HostFacts:
     if any(option.startswith("apparmor") for option in security):
         facts.apparmor = read_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
     if any(option.startswith("seccomp={") for option in security):
-        uname = os.uname()
-        release = uname.release.split(".")
-        facts.machine, facts.kernel = uname.machine, (int(release[0]), int("".join(filter(str.isdigit, release[1]))))
+        facts.machine, facts.kernel = os.uname().machine, kernel_version()
     if host_config["UsernsMode"].startswith("remap"):
         user = host_config["UsernsMode"].partition(":")[2] or "pyctr"
         facts.subuids, facts.subgids = read_subordinate("/etc/subuid", user), read_subordinate("/etc/subgid", user)
@@ -188,18 +187,6 @@ def read_text(path: str) -> str:
         return ""
     finally:
         os.close(fd)
-
-
-def read_capabilities() -> int:
-    """What this process may hand out: permitted within the bounding set."""
-    masks = {}
-    for line in read_text("/proc/self/status").splitlines():
-        if line.startswith("Cap"):
-            name, value = line.split(":")
-            masks[name] = int(value, 16)
-    if "CapPrm" not in masks:
-        raise KernelError("read /proc/self/status: no capabilities in it")
-    return masks["CapPrm"] & masks["CapBnd"]
 
 
 def read_rlimits() -> dict[str, tuple[int, int]]:
@@ -280,7 +267,8 @@ def list_devices(directory: str, *, skip: frozenset[str]) -> list[Device]:
     """Every device node below `directory`, sorted by path; links are not followed."""
     devices: list[Device] = []
     try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        with os.scandir(directory) as iterator:
+            entries = sorted(iterator, key=lambda entry: entry.name)
     except OSError:
         return devices
     for entry in entries:

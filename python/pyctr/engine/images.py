@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyctr.image.store import Image, Store
 
     Strings = list[str]
+    Steps = list[dict[str, Any]]
 
 _SHORT = 12
 
@@ -74,7 +75,10 @@ class Images:
         for value in filters.get("before", []):
             if not row.created < str(self.store.resolve(value).config.get("created") or ""):
                 return False
-        return all(row.created > str(self.store.resolve(value).config.get("created") or "") for value in filters.get("since", []))
+        return all(
+            row.created > str(self.store.resolve(value).config.get("created") or "")
+            for value in filters.get("since", [])
+        )
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """An image as `docker image inspect` shows it."""
@@ -106,7 +110,7 @@ class Images:
         found = self.store.resolve(reference)
         return next((image for image in self.store.images() if image.id == found.id), found)
 
-    def history(self, reference: str) -> Strings | list[dict[str, Any]]:
+    def history(self, reference: str) -> Steps:
         """The steps an image was made by, newest first: created, created_by, size, comment, id."""
         image = self.store.resolve(reference)
         layers = iter(image.layers)
@@ -180,6 +184,7 @@ class Images:
             if last:
                 self._refuse_used(image, reference, force=force)
             lines = [f"Untagged: {parse_reference(name).familiar}" for name in names]
+            layers = image.layers  # read while the config is still there
             for name in names:
                 write.untag(self.store, name)
             if not last:
@@ -187,7 +192,7 @@ class Images:
             write.forget(self.store, image.id)
             removed = write.collect(self.store, also_layers_of=self._layers_in_use())
             lines.append(f"Deleted: {image.id}")
-            return lines + [f"Deleted: {layer}" for layer in reversed(image.layers) if layer in removed]
+            return lines + [f"Deleted: {layer}" for layer in reversed(layers) if layer in removed]
 
     @staticmethod
     def _is_name(reference: str, image: Image) -> bool:
@@ -210,11 +215,11 @@ class Images:
                 )
             if not force:
                 raise Conflict(
-                    f"conflict: unable to remove repository reference \"{reference}\" (must force) - "
+                    f'conflict: unable to remove repository reference "{reference}" (must force) - '
                     f"container {short} is using its referenced image {image.id[7:19]}"
                 )
 
-    def _records(self) -> list[dict[str, Any]]:
+    def _records(self) -> Steps:
         records = []
         base = f"{self.engine.root}/containers"
         try:

@@ -1,14 +1,13 @@
 """Volumes, as far as containers need them: named and anonymous ones of the local driver.
 
-A volume is ``volumes/<name>/`` with ``_data`` and ``volume.json``; it is made as ``.<name>.<random>.tmp`` and renamed
-into place, so two who make one name at once share the first.
+A volume is ``volumes/<name>/`` with ``_data`` and ``volume.json``; two who make one name at once share it.
 """
 
 from __future__ import annotations
 
 import os
 
-from pyctr._core import json_dumps, remove_tree
+from pyctr._core import json_dumps, remove_tree, write_atomic
 from pyctr.engine import times
 
 TYPE_CHECKING = False
@@ -22,22 +21,14 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
 
 def create_volume(volumes_dir: str, name: str, labels: dict[str, str]) -> str:
-    """The data directory of a volume, made unless it is there."""
+    """The data directory of a volume, made unless it is there. Each step can be taken again by whoever comes next."""
     directory = f"{volumes_dir}/{name}"
     data = directory + "/_data"
-    if os.path.isdir(data):
+    if os.path.isdir(data) and os.path.exists(directory + "/volume.json"):
         return data
-    temporary = f"{volumes_dir}/.{name}.{os.urandom(6).hex()}.tmp"
-    os.makedirs(temporary + "/_data", 0o755)
+    os.makedirs(data, 0o755, exist_ok=True)
     content = {"Name": name, "Driver": "local", "Labels": labels, "Options": None, "CreatedAt": times.now()}
-    with open(temporary + "/volume.json", "wb") as file:
-        file.write(json_dumps(content))
-    try:
-        os.rename(temporary, directory)
-    except OSError:
-        remove_tree(temporary)
-        if not os.path.isdir(data):
-            raise
+    write_atomic(directory + "/volume.json", json_dumps(content), mode=0o644)
     return data
 
 
@@ -113,27 +104,32 @@ def volume_point(name: str, target: str, mode: str, *, writable: bool) -> dict[s
     }
 
 
-def make_volumes(store: Store, points: list[dict[str, Any]]) -> list[str]:
-    """Create the volumes of a record, filling in Name and Source; returns the names of the anonymous ones made here."""
-    made: list[str] = []
+def name_volumes(store: Store, points: list[dict[str, Any]]) -> list[str]:
+    """Fill in Name and Source of a record's volumes; returns the names of the anonymous ones."""
+    anonymous: list[str] = []
     for point in points:
-        if point["Type"] != "volume" or point["Source"]:
-            continue
-        labels: dict[str, str] = {}
-        if not point["Name"]:
-            point["Name"] = anonymous_name()
-            labels[ANONYMOUS_LABEL] = ""
-            made.append(point["Name"])
-        point["Source"] = create_volume(store.volumes_dir, point["Name"], labels)
-    return made
+        if point["Type"] == "volume" and not point["Source"]:
+            if not point["Name"]:
+                point["Name"] = anonymous_name()
+                anonymous.append(point["Name"])
+            point["Source"] = f"{store.volumes_dir}/{point['Name']}/_data"
+    return anonymous
+
+
+def make_volumes(store: Store, points: list[dict[str, Any]], anonymous: list[str]) -> None:
+    """Create the volumes a record names."""
+    for point in points:
+        if point["Type"] == "volume":
+            labels = {ANONYMOUS_LABEL: ""} if point["Name"] in anonymous else {}
+            create_volume(store.volumes_dir, point["Name"], labels)
 
 
 def remove_volume(store: Store, name: str) -> None:
-    """Remove a volume's directory: renamed first, so that nobody finds half of one."""
-    directory = f"{store.volumes_dir}/{name}"
-    temporary = f"{store.volumes_dir}/.{name}.{os.urandom(6).hex()}.tmp"
+    """Remove a volume's directory, out of sight first; sweeps up what a killed remover left."""
     try:
-        os.rename(directory, temporary)
+        os.rename(f"{store.volumes_dir}/{name}", f"{store.volumes_dir}/.{name}.old")
     except FileNotFoundError:
         return
-    remove_tree(temporary)
+    for entry in os.listdir(store.volumes_dir):
+        if entry[0] == "." and entry.endswith(".old"):
+            remove_tree(f"{store.volumes_dir}/{entry}")

@@ -287,8 +287,9 @@ fn time_namespace_has_its_offsets() {
 fn failed_start_leaves_no_process() {
     let Some(container) = container() else { return };
     let _ = container.run(&spec(&["nothing"], |_| {}), None).unwrap_err();
-    assert!(
-        rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG).is_err(),
-        "no child is left to wait for"
-    );
+    // Children belong to the thread that made them, so other tests' do not count.
+    match std::fs::read_to_string("/proc/thread-self/children") {
+        Ok(children) => assert_eq!(children, ""),
+        Err(_) => println!("skipped: the kernel does not list a thread's children"),
+    }
 }

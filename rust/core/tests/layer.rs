@@ -1,6 +1,12 @@
 //! Extraction against archives that mean harm, and against GNU tar.
 #![cfg(feature = "layer")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::large_types_passed_by_value,
+    clippy::format_collect
+)]
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;

@@ -1,7 +1,7 @@
 //! A packet socket to a container's monitor.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use pyctr_core::{Error, Kind, Result};
@@ -31,12 +31,12 @@ impl Channel {
 #[pymethods]
 impl Channel {
     #[staticmethod]
-    fn pair(py: Python<'_>) -> PyResult<(Self, Self)> {
+    fn pair(py: Python<'_>) -> PyResult<(Self, i32)> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| Error::kernel("make", "a socket pair", errno))
                 .into_python(py)?;
-        Ok((Self { socket: Some(ours) }, Self { socket: Some(theirs) }))
+        Ok((Self { socket: Some(ours) }, theirs.into_raw_fd()))
     }
 
     #[staticmethod]

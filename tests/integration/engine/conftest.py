@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+
 from pyctr.engine import Engine
 from pyctr.errors import NotFound
 
@@ -52,6 +53,7 @@ def engine(tmp_path, runtime):
     root = str(tmp_path / "root")
     engine = Engine(root, str(tmp_path / "run"), runtime=runtime)
     engine._image_store = FakeImages(root)
+    engine.store_path = lambda ref: engine.containers.store.path(engine.containers.resolve(ref))
     yield engine
     for summary in engine.containers.list(all=True):
         engine.containers.remove(summary.id, force=True, volumes=True)

@@ -1,4 +1,4 @@
-"""A monitor for tests of the client side: the protocol of docs/design.md around an ordinary child process, no isolation.
+"""A monitor for tests of the client side: the protocol of docs/design.md around an ordinary child, no isolation.
 
 Started as the real one is: ``monitor CONTAINER_DIR`` with the first client on descriptor 3 and the lock on 4.
 """
@@ -11,7 +11,6 @@ import selectors
 import shutil
 import signal
 import socket
-import struct
 import sys
 import time
 
@@ -24,6 +23,11 @@ def stamp():
 def start_time(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[19])
+
+
+def read_json(path):
+    with open(path) as file:
+        return json.load(file)
 
 
 def write_atomic(path, value):
@@ -57,13 +61,13 @@ class Client:
 class Monitor:
     def __init__(self, directory):
         self.directory = directory
-        self.request = json.load(open(directory + "/monitor.json"))
-        self.spec = json.load(open(directory + "/spec.json"))
+        self.request = read_json(directory + "/monitor.json")
+        self.spec = read_json(directory + "/spec.json")
         self.selector = selectors.DefaultSelector()
         self.clients = []
         self.state = {"version": 1, "status": "created", "restart_count": 0, "stopped_by_user": False}
         self.pipes = {}
-        self.log = open(self.request["log"]["path"], "ab") if self.request["log"]["driver"] == "json-file" else None
+        self.log = open(self.request["log"]["path"], "ab") if self.request["log"]["driver"] == "json-file" else None  # noqa: SIM115
 
     def save(self, **changes):
         self.state |= changes
@@ -102,7 +106,7 @@ class Monitor:
             first.send(event="error", message=f"exec {args[0]}: executable file not found in $PATH", code=127)
             shutil.rmtree(self.request["run_dir"])
             return False
-        out, err, inn = os.pipe(), os.pipe(), os.pipe()
+        out, err, inn, execed = os.pipe(), os.pipe(), os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
             for source, target in ((inn[0], 0), (out[1], 1), (err[1], 2)):
@@ -111,8 +115,10 @@ class Monitor:
             os.setsid()
             os.execve(path, args, dict(variable.split("=", 1) for variable in env))
         self.pid = pid
-        for fd in (inn[0], out[1], err[1]):
+        for fd in (inn[0], out[1], err[1], execed[1]):
             os.close(fd)
+        os.read(execed[0], 1)  # the end of the file: the child has let go of the lock too
+        os.close(execed[0])
         self.pipes = {out[0]: "stdout", err[0]: "stderr"}
         for fd, stream in self.pipes.items():
             self.selector.register(fd, selectors.EVENT_READ, stream)
@@ -164,7 +170,7 @@ class Monitor:
             if op == "kill":
                 client.send(event="ok")
         elif op == "resize":
-            open(self.directory + "/resized", "w").write(struct.pack("HH", message["rows"], message["cols"]).hex())
+            pass  # no terminal here
 
     def broadcast(self, which, **event):
         for client in self.clients:

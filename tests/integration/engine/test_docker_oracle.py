@@ -1,4 +1,4 @@
-"""Our record and our runtime-spec against those of a real dockerd for the same flags. What differs is listed in docs/compat.md.
+"""Our record and our runtime-spec against those of a real dockerd for the same flags (differences: docs/compat.md).
 
 dockerd gets its own directories, no network, and a runtime that keeps the config.json it is handed and fails.
 """
@@ -11,6 +11,7 @@ import tarfile
 import time
 
 import pytest
+
 from pyctr.engine.containers.create import default_hostname, resolve_joined
 from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
@@ -46,19 +47,12 @@ class Docker:
         runtime = directory / "runtime"
         runtime.write_text(RUNTIME.format(directory=directory))
         runtime.chmod(0o755)
-        self.log = open(directory / "log", "wb")
+        self.log = open(directory / "log", "wb")  # noqa: SIM115
+        daemon = f"dockerd --data-root {directory}/data --exec-root {directory}/exec -H unix://{directory}/sock"
+        daemon += f" --pidfile {directory}/pid --iptables=false --ip6tables=false --bridge=none"
+        daemon += f" --default-ulimit nofile=1024:4096 --add-runtime keep={runtime}"
         self.process = subprocess.Popen(
-            [
-                "dockerd",
-                "--data-root",
-                directory / "data",
-                "--exec-root",
-                directory / "exec",
-                "-H",
-                f"unix://{directory}/sock",
-            ]
-            + ["--pidfile", directory / "pid", "--iptables=false", "--ip6tables=false", "--bridge=none"]
-            + ["--default-ulimit", "nofile=1024:4096", "--add-runtime", f"keep={runtime}"],
+            daemon.split(),
             stdout=self.log,
             stderr=self.log,
         )
@@ -87,6 +81,11 @@ class Docker:
         self.process.terminate()
         self.process.wait(30)
         self.log.close()
+        with open("/proc/self/mountinfo") as mounts:  # the host's network namespace, which dockerd leaves mounted
+            left = [line.split(" ")[4] for line in mounts if f" {self.directory}/" in line]
+        for path in reversed(left):
+            subprocess.run(["umount", "-l", path], check=True)
+        shutil.rmtree(self.directory)
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +106,7 @@ def to_argv(options):
         if value is True:
             words.append(flag)
         else:
-            for text in value if isinstance(value, list) else [value]:
-                words.append(f"{flag}={text}")
+            words += [f"{flag}={text}" for text in (value if isinstance(value, list) else [value])]
     return words
 
 
@@ -255,6 +253,7 @@ def normal_spec(spec, container_id):
     process, linux = spec["process"], spec["linux"]
     process.pop("user")
     process.pop("rlimits", None)
+    process["env"] = sorted(process["env"])  # see test_record_…: the order of the record's own varies
     process["terminal"] = process.get("terminal", False)
     process["noNewPrivileges"] = process.get("noNewPrivileges", False)
     process["capabilities"] = sorted(process["capabilities"].get("bounding", []))

@@ -247,7 +247,7 @@ class Containers:
             is_running=lambda: os.path.exists(self.store.path(container_id)) and is_running(self.store, container_id),
         )
 
-    def prune(self, filters: dict[str, list[str]] | None = None) -> tuple[Strings, int]:
+    def prune(self, filters: dict[str, Strings] | None = None) -> tuple[Strings, int]:
         """Remove all that do not run; their ids and the bytes they had written. `filters`: label, label!, until."""
         from pyctr.engine.containers.prune import prune_containers
 

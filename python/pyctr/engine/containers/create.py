@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyctr._core import json_dumps
+from pyctr._core import json_dumps, write_atomic
 from pyctr.engine import times
 from pyctr.engine.containers.files import write_files
 from pyctr.engine.containers.store import check_name
@@ -12,7 +12,7 @@ from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
-from pyctr.engine.volumes import make_volumes, plan_mount_points, remove_volume
+from pyctr.engine.volumes import make_volumes, name_volumes, plan_mount_points
 from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
 
 TYPE_CHECKING = False
@@ -94,31 +94,26 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
     wanted = check_name(name) if name else ""
     container_id, lock = store.new_directory()
     directory = store.temporary_path(container_id)
-    made: list[str] = []
     taken = ""
     try:
         record["Id"] = container_id
         config = record["Config"]
         config["Hostname"] = config["Hostname"] or default_hostname(record["HostConfig"], container_id)
-        made = record["Pyctr"]["anonymous_volumes"] = make_volumes(store, record["Mounts"])
+        anonymous = record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
         for part in ("upper", "work", "merged"):
             os.mkdir(f"{directory}/{part}", 0o755 if part == "upper" else 0o700)
         write_files(directory, record)
-        taken = take_any_name(store, wanted, container_id)
+        taken = take_any_name(store, wanted, container_id, directory)
         record["Name"] = "/" + taken
-        fd = os.open(directory + "/config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, json_dumps(record))
-        finally:
-            os.close(fd)
+        write_atomic(directory + "/config.json", json_dumps(record), sync=not record["HostConfig"]["AutoRemove"])
+        # After the record: who sweeps up after a killed create finds in it which volumes go.
+        make_volumes(store, record["Mounts"], anonymous)
         store.publish(container_id)
     except BaseException:
         if taken:
             store.release_name(taken, container_id)
         store.discard(container_id)
         os.close(lock)
-        for volume in made:
-            remove_volume(store, volume)
         raise
     return container_id, lock
 
@@ -128,17 +123,17 @@ def default_hostname(host_config: dict[str, Any], container_id: str) -> str:
     return os.uname().nodename if host_config["NetworkMode"] == "host" else container_id[:12]
 
 
-def take_any_name(store: Store, wanted: str, container_id: str) -> str:
+def take_any_name(store: Store, wanted: str, container_id: str, directory: str) -> str:
     """Take `wanted`, or a generated name; after a few collisions one with a number, as Docker does."""
     if wanted:
-        store.take_name(wanted, container_id)
+        store.take_name(wanted, container_id, directory=directory)
         return wanted
     from pyctr.engine.containers.names import random_name
 
     for attempt in range(_NAME_ATTEMPTS):
         name = random_name() + (container_id[:attempt] if attempt else "")
         try:
-            store.take_name(name, container_id)
+            store.take_name(name, container_id, directory=directory)
         except Conflict:
             continue
         return name

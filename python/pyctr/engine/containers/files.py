@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyctr.engine.options.network import read_resolv_conf
+from pyctr.engine.host import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def plan_hosts(host_config: dict[str, Any], *, host_file: str = "") -> str:
 
 def plan_hostname(config: dict[str, Any]) -> str:
     """/etc/hostname."""
-    return config["Hostname"] + "\n"
+    return f"{config['Hostname']}\n"
 
 
 def plan_resolv_conf(host_config: dict[str, Any], host_text: str) -> str:
@@ -45,11 +45,11 @@ def plan_resolv_conf(host_config: dict[str, Any], host_text: str) -> str:
 def write_files(directory: str, record: dict[str, Any]) -> None:
     """Write the three into a container's directory; a joined network brings its owner's own at start."""
     config, host_config = record["Config"], record["HostConfig"]
-    host_file = read_resolv_conf("/etc/hosts") if host_config["NetworkMode"] == "host" else ""
+    host_file = read_text("/etc/hosts") if host_config["NetworkMode"] == "host" else ""
     for name, text in (
         ("hosts", plan_hosts(host_config, host_file=host_file)),
         ("hostname", plan_hostname(config)),
-        ("resolv.conf", plan_resolv_conf(host_config, read_resolv_conf())),
+        ("resolv.conf", plan_resolv_conf(host_config, read_text("/etc/resolv.conf"))),
     ):
         with open(f"{directory}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)

@@ -90,7 +90,7 @@ def list_containers(
             if wide or state.get("status") in ACTIVE:
                 found.append(Summary(store.record(container_id), state, now_ns))
         except NotFound:
-            continue
+            store.finish_removal(container_id)
     found.sort(key=lambda summary: summary.record["Created"], reverse=True)
     if filters:
         from pyctr.engine.containers.filters import apply_filters
@@ -125,7 +125,8 @@ def tree_size(directory: str, seen: set[tuple[int, int]]) -> int:
     """Bytes of the regular files below a directory, hard links once, links not followed."""
     total = 0
     try:
-        entries = list(os.scandir(directory))
+        with os.scandir(directory) as iterator:
+            entries = list(iterator)
     except FileNotFoundError:
         return 0
     for entry in entries:

@@ -8,8 +8,9 @@ import time
 from pyctr._core import remove_tree
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import bury, repair_locked
+from pyctr.engine.containers.store import read_state
 from pyctr.engine.volumes import remove_volume
-from pyctr.errors import NotFound, StateError
+from pyctr.errors import CorruptData, NotFound, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +37,27 @@ def remove_container(store: Store, reference: str, *, force: bool, volumes: bool
     try:
         repair_locked(store, container_id)
         if os.path.exists(store.path(container_id)):  # the repair of a --rm container removes it
-            remove_locked(store, container_id, store.record(container_id), volumes=volumes)
+            try:
+                record = store.record(container_id)
+            except CorruptData:
+                if not force:
+                    raise
+                record = damaged_record(store, container_id)
+            remove_locked(store, container_id, record, volumes=volumes)
     finally:
         os.close(lock)
     return container_id
+
+
+def damaged_record(store: Store, container_id: str) -> dict[str, Any]:
+    """As much of a record as removing needs, for one whose config.json cannot be read: its name, asked of the names."""
+    try:
+        names = os.listdir(store.names_dir)
+    except FileNotFoundError:
+        names = []
+    name = next((name for name in names if name[0] != "." and store.name_owner(name) == container_id), "")
+    config = {"Image": "", "Labels": {}}
+    return {"Id": container_id, "Name": "/" + name, "Config": config, "HostConfig": {"AutoRemove": False}, "Pyctr": {}}
 
 
 def kill_and_lock(store: Store, container_id: str) -> int | None:
@@ -65,13 +83,13 @@ def kill_and_lock(store: Store, container_id: str) -> int | None:
 
 def remove_locked(store: Store, container_id: str, record: dict[str, Any], *, volumes: bool) -> None:
     """Remove a container whose lock is held: out of sight first, then the name, then the files."""
-    bury(store, container_id)
-    temporary = store.temporary_path(container_id)
-    os.rename(store.path(container_id), temporary)
+    bury(store, container_id, read_state(store.path(container_id)))
+    removed = store.removed_path(container_id)
+    os.rename(store.path(container_id), removed)
     store.release_name(record["Name"].removeprefix("/"), container_id)
-    remove_tree(temporary)
+    remove_tree(removed)
     write_event(store.root, "destroy", record)
-    if volumes:
+    if volumes or record["HostConfig"]["AutoRemove"]:  # --rm promised as much
         for name in record["Pyctr"].get("anonymous_volumes", ()):
             if not volume_in_use(store, name):
                 remove_volume(store, name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
 
 from pyctr._core import Channel, json_dumps, json_loads
-from pyctr.errors import CommandNotExecutable, CommandNotFound, KernelError, PyctrError, StateError
+from pyctr.errors import CommandNotExecutable, CommandNotFound, KernelError, NotFound, PyctrError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 _CHANNEL_FD, _LOCK_FD = 3, 4
 #: Every signal a program may have ignored or blocked; the monitor starts with none of that.
 _SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
+#: What ctrl- can be held with (moby term/ascii).
+_CONTROL_KEYS = "abcdefghijklmnopqrstuvwxyz@[\\]^_"
 _spawned: list[int] = []
 
 
@@ -49,7 +52,7 @@ def check_detach_keys(text: str) -> None:
     """``ctrl-p,ctrl-q``: single characters or ctrl- with a letter or one of ``@[\\]^_``."""
     for key in text.split(","):
         control = key.removeprefix("ctrl-")
-        known = len(control) == 1 and ((control.isascii() and control.isalpha()) or control in "@[\\]^_")
+        known = len(control) == 1 and control in _CONTROL_KEYS
         if not (len(key) == 1 or (key.startswith("ctrl-") and known)):
             raise PyctrError(f"invalid detach keys ({text}): Unknown character: '{key}'")
 
@@ -69,14 +72,12 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.channel.close()
 
-    def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+    def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         """Send one packet, with descriptors; a monitor that is gone shows at the next receive, not here."""
         try:
-            self.channel.send(json_dumps(message), fds)
-        except (BrokenPipeError, ConnectionResetError):
-            return
+            self.channel.send(json_dumps(message), fds or [])
         except KernelError as error:
-            if error.errno not in (32, 104):
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise
 
     def attach(self, attach: Attach, size: tuple[int, int] | None = None) -> None:
@@ -86,7 +87,7 @@ class Session:
         message |= {name: fd is not None for name, fd in streams.items()}
         if size is not None:
             message["size"] = list(size)
-        self.send(message, tuple(fd for fd in streams.values() if fd is not None))
+        self.send(message, [fd for fd in streams.values() if fd is not None])
 
     def watch(self) -> None:
         """Ask for the start's outcome only."""
@@ -101,11 +102,8 @@ class Session:
         poll.register(self.channel.fileno(), select.POLLIN)
         if not poll.poll(None if timeout_s is None else max(timeout_s, 0) * 1000):
             return None
-        try:
-            data = self.channel.recv()
-        except ConnectionResetError:
-            data = b""
-        if not data:
+        data = self.channel.recv()
+        if data is None:
             raise StateError(f"monitor of container {self.container_id[:12]}: gone without a word")
         event: dict[str, Any] = json_loads(data)
         if event.get("event") == "error":
@@ -127,24 +125,11 @@ def start_error(event: dict[str, Any]) -> PyctrError:
 
 
 def connect(run_dir: str, container_id: str) -> Session:
-    """Connect to a running container's monitor; raises StateError where none listens.
-
-    Through /proc/self/fd, because a run root of ordinary length and an id fill the 108 bytes of a socket's address.
-    """
+    """Connect to a running container's monitor; raises StateError where none listens."""
     try:
-        directory = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        return Session(Channel.connect(run_dir + "/sock"), container_id)
+    except NotFound:
         raise StateError(f"container {container_id} is not running") from None
-    try:
-        return Session(Channel.connect(f"/proc/self/fd/{directory}/sock"), container_id)
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise StateError(f"container {container_id} is not running") from None
-    except PyctrError as error:
-        if error.errno not in (2, 111):
-            raise
-        raise StateError(f"container {container_id} is not running") from None
-    finally:
-        os.close(directory)
 
 
 def spawn_monitor(runtime: str, container_dir: str, channel: int, lock: int) -> int:

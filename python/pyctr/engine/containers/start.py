@@ -25,7 +25,7 @@ class Prepared:
     __slots__ = ("_lock", "_runtime", "_theirs", "directory", "session")
 
     def __init__(self, engine: Engine, container_id: str, lock: int) -> None:
-        ours, self._theirs = Channel.pair()
+        ours, self._theirs = Channel.pair()  # theirs is a bare descriptor, for the monitor only
         self.session = Session(ours, container_id)
         self.directory = engine.containers.store.path(container_id)
         self._runtime = engine.runtime
@@ -34,12 +34,12 @@ class Prepared:
     def spawn(self) -> Session:
         """Start the monitor; lock and channel are its own from here on."""
         try:
-            spawn_monitor(self._runtime, self.directory, self._theirs.fileno(), self._lock)
+            spawn_monitor(self._runtime, self.directory, self._theirs, self._lock)
         except BaseException:
             self.session.channel.close()
             raise
         finally:
-            self._theirs.close()
+            os.close(self._theirs)
             os.close(self._lock)
         return self.session
 
@@ -59,8 +59,9 @@ def prepare(
         make_sources(record)
         join_files(store, record)
         spec = plan_spec(record, facts, joined, container_dir=directory)
-        write_atomic(directory + "/spec.json", json_dumps(spec))
-        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower)))
+        # Planned anew at every start: nothing that must survive a power cut.
+        write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
+        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower)), sync=False)
         return Prepared(engine, container_id, lock)
     except BaseException:
         os.close(lock)
@@ -125,4 +126,4 @@ def join_files(store: Store, record: dict[str, Any]) -> None:
 
     for name in ETC_FILES:
         content = read_bytes(f"{store.path(other)}/{name}")
-        write_atomic(f"{store.path(record['Id'])}/{name}", content)
+        write_atomic(f"{store.path(record['Id'])}/{name}", content, mode=0o644, sync=False)

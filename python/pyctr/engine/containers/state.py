@@ -5,12 +5,11 @@ A monitor that was killed cannot write its last word; whoever looks next kills w
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # signal itself would import enum
 import os
 import select
 import time
 
-from pyctr._core import process_start_time, remove_tree
+from pyctr._core import remove_tree, send_signal
 from pyctr.engine import times
 from pyctr.engine.containers.store import read_state, try_lock
 from pyctr.engine.signals import SIGKILL
@@ -59,7 +58,7 @@ def repair_locked(store: Store, container_id: str) -> None:
     if state.get("status") not in ACTIVE:
         return
     kill_process(state.get("pid") or 0, state.get("pid_start"))
-    bury(store, container_id)
+    bury(store, container_id, state)
     state |= {
         "status": "exited",
         "pid": 0,
@@ -75,34 +74,35 @@ def repair_locked(store: Store, container_id: str) -> None:
         remove_locked(store, container_id, record, volumes=True)
 
 
-def bury(store: Store, container_id: str) -> None:
+def bury(store: Store, container_id: str, state: dict[str, Any]) -> None:
     """Processes of the container's control groups, the groups themselves, the run-time directory."""
     try:
         path = store.read(container_id, "spec.json")["linux"]["cgroupsPath"]
     except (NotFound, CorruptData, LookupError):  # never started, or half written by a machine that lost power
         path = ""
-    if path.startswith("/") and path.endswith(container_id):
-        for directory in control_groups(path):
+    directories = set(control_groups(path)) if path.startswith("/") else set()
+    directories |= set((state.get("cgroup_paths") or {}).values())
+    for directory in sorted(directories):
+        if os.path.basename(directory) == container_id or directory.endswith(f"-{container_id}.scope"):
             empty_control_group(directory)
     remove_tree(store.run_path(container_id))
 
 
 def kill_process(pid: int, start: int | None) -> None:
     """SIGKILL `pid` if it is still the process that was started, and wait for its end. A pid may have been reused."""
-    if pid <= 0 or process_start_time(pid) != start:
+    if pid <= 0 or start is None:
         return
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        if process_start_time(pid) == start:
-            _signal.pidfd_send_signal(pidfd, SIGKILL)
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            poll.poll(_GRACE_MS)
-    except ProcessLookupError:
-        pass
+        send_signal(pid, start, SIGKILL)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll(_GRACE_MS)
+    except NotFound:
+        return
     finally:
         os.close(pidfd)
 
@@ -119,7 +119,12 @@ def control_groups(path: str) -> list[str]:
 
 def empty_control_group(directory: str) -> None:
     """Kill every process in a control group and remove it, children first."""
-    for entry in list(os.scandir(directory)):
+    try:
+        with os.scandir(directory) as iterator:
+            entries = list(iterator)
+    except FileNotFoundError:
+        return
+    for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             empty_control_group(entry.path)
     deadline = time.monotonic() + _GRACE_MS / 1000

@@ -1,7 +1,7 @@
 """Containers on disk: directories, names, locks (docs/design.md, "On disk").
 
-Every step is one atomic system call, so a process killed at any moment leaves either nothing or something the next
-command recognises: a directory ``.<id>.tmp`` whose lock nobody holds, or a name whose container does not exist.
+Every step is one atomic system call, so a process killed at any moment leaves nothing, or something the next
+command recognises: a directory ``.<id>.tmp`` or ``.<id>.old`` whose lock nobody holds, a name without its container.
 """
 
 from __future__ import annotations
@@ -70,41 +70,55 @@ class Store:
                 continue
             lock = os.open(directory + "/lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
+            fd = os.open(directory + "/id", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            os.write(fd, container_id.encode())
+            os.close(fd)
             return container_id, lock
 
     def temporary_path(self, container_id: str) -> str:
-        """Where a container is while it is being made or removed."""
+        """Where a container is while it is being made."""
         return f"{self.containers_dir}/.{container_id}.tmp"
+
+    def removed_path(self, container_id: str) -> str:
+        """Where it is while it is being removed: told apart, because only what never was takes its volumes along."""
+        return f"{self.containers_dir}/.{container_id}.old"
 
     def publish(self, container_id: str) -> None:
         """Rename a complete container into place."""
         os.rename(self.temporary_path(container_id), self.path(container_id))
 
     def discard(self, container_id: str) -> None:
-        """Remove a container that was not published."""
-        remove_tree(self.temporary_path(container_id))
+        """Remove a container that was not published, and the anonymous volumes made for it."""
+        directory = self.temporary_path(container_id)
+        try:
+            record = json_loads(read_bytes(directory + "/config.json"))
+            volumes = record["Pyctr"]["anonymous_volumes"]
+        except (FileNotFoundError, ValueError, LookupError):
+            volumes = ()
+        for name in volumes:
+            remove_tree(f"{self.volumes_dir}/{name}")
+        remove_tree(directory)
 
     # -- names ---------------------------------------------------------------------------------------------------
 
-    def take_name(self, name: str, container_id: str) -> None:
-        """Take a name: a link(2) of a complete file, so nobody ever reads half a name. Raises Conflict."""
-        temporary = f"{self.names_dir}/.{container_id}.tmp"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    def take_name(self, name: str, container_id: str, *, directory: str | None = None) -> None:
+        """Take a name; raises Conflict.
+
+        A name is a hard link to the file ``id`` of the container's directory (`directory` while it is not published):
+        exclusive as O_EXCL is, and nobody ever reads half a name.
+        """
+        source = f"{directory or self.path(container_id)}/id"
+        target = f"{self.names_dir}/{name}"
         try:
-            os.write(fd, container_id.encode())
-            os.close(fd)
+            os.link(source, target)
+        except FileExistsError:
+            owner = self.name_owner(name)
+            if owner and not self.free_stale_name(name, owner):
+                raise name_conflict(name, owner) from None
             try:
-                os.link(temporary, f"{self.names_dir}/{name}")
+                os.link(source, target)
             except FileExistsError:
-                owner = self.name_owner(name)
-                if owner and not self.free_stale_name(name, owner):
-                    raise name_conflict(name, owner) from None
-                try:
-                    os.link(temporary, f"{self.names_dir}/{name}")
-                except FileExistsError:
-                    raise name_conflict(name, self.name_owner(name) or "") from None
-        finally:
-            os.unlink(temporary)
+                raise name_conflict(name, self.name_owner(name) or "") from None
 
     def name_owner(self, name: str) -> str | None:
         """The id a name stands for."""
@@ -118,15 +132,12 @@ class Store:
         """Give back the name of a container whose creator or remover was killed; whether it is free now."""
         if os.path.exists(self.path(owner)):
             return False
-        temporary = self.temporary_path(owner)
-        lock = try_lock(temporary + "/lock")
-        if lock is None and os.path.exists(temporary):
-            return False  # its creator is at work
-        if lock is not None:
-            os.close(lock)
+        for path in (self.temporary_path(owner), self.removed_path(owner)):
+            self.sweep(os.path.basename(path))
+            if os.path.exists(path):
+                return False  # its creator or remover is at work
         if os.path.exists(self.path(owner)):
             return False  # published between the two looks
-        remove_tree(temporary)
         self.release_name(name, owner)
         return True
 
@@ -136,6 +147,8 @@ class Store:
         Only the owner's remover and the freers of stale names unlink; the freers take turns, so what is read is what is
         unlinked.
         """
+        if not name:  # a damaged record's
+            return
         directory = os.open(self.names_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
@@ -160,7 +173,7 @@ class Store:
         return [name for name in names if name[0] != "."]
 
     def sweep(self, entry: str) -> None:
-        """Remove one ``.<id>.tmp`` whose owner is dead."""
+        """Remove one ``.<id>.tmp`` or ``.<id>.old`` whose owner is dead."""
         directory = f"{self.containers_dir}/{entry}"
         lock = try_lock(directory + "/lock")
         if lock is None:
@@ -170,8 +183,29 @@ class Store:
                     return
             except FileNotFoundError:
                 return
-        remove_tree(directory)
+        if entry.endswith(".tmp"):
+            self.discard(entry[1:-4])
+        else:
+            remove_tree(directory)
         if lock is not None:
+            os.close(lock)
+
+    def finish_removal(self, container_id: str) -> None:
+        """A --rm container's monitor takes config.json away first; finish for one that was killed right after."""
+        lock = try_lock(self.path(container_id) + "/lock")
+        if lock is None:
+            return
+        try:
+            if os.path.exists(self.path(container_id) + "/config.json"):
+                return
+            try:
+                volumes = (self.read(container_id, "monitor.json").get("remove") or {}).get("volumes", ())
+            except (NotFound, CorruptData):
+                volumes = ()
+            os.rename(self.path(container_id), self.removed_path(container_id))
+            for path in (self.run_path(container_id), *volumes, self.removed_path(container_id)):
+                remove_tree(path)
+        finally:
             os.close(lock)
 
     def resolve(self, reference: str) -> str:
@@ -218,7 +252,7 @@ class Store:
             try:
                 yield container_id, self.record(container_id)
             except NotFound:
-                continue
+                self.finish_removal(container_id)
 
     # -- locks ---------------------------------------------------------------------------------------------------
 

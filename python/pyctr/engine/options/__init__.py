@@ -63,6 +63,9 @@ class Request:
 
 def parse_request(image: str, command: list[str], options: dict[str, Any]) -> Request:
     """Parse every option; raises InvalidArgument worded as Docker's client words it."""
+    check_text("argument", [image, *command])
+    for key, value in options.items():
+        check_text("--" + key.replace("_", "-"), value if isinstance(value, list) else [value])
     config, host_config = new_config(), new_host_config()
     config["Image"] = image
     config["Cmd"] = list(command) or None
@@ -77,7 +80,20 @@ def parse_request(image: str, command: list[str], options: dict[str, Any]) -> Re
     for family in families:
         __import__("pyctr.engine.options." + family, fromlist=("parse",)).parse(request, options)
     check_command_options(request, options)
+    check_text("environment variable", request.config["Env"])  # -e NAME takes whatever the caller's environment holds
     return request
+
+
+def check_text(what: str, values: list[Any]) -> None:
+    """Refuse what neither execve(2) nor JSON can carry."""
+    for value in values:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise InvalidArgument(f"{what} {value!a}: not valid UTF-8") from None
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidArgument(f"{what} {value!a}: contains a null byte")
 
 
 def check_command_options(request: Request, options: dict[str, Any]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pyctr.engine.options.units import bad_flag, quote
 from pyctr.errors import InvalidArgument
 
@@ -125,14 +123,3 @@ def parse_expose(text: str) -> list[str]:
     if end < start:
         raise InvalidArgument(f"invalid range format for --expose: {text}, error: invalid range specified for port")
     return [f"{port}/{protocol}" for port in range(start, end + 1)]
-
-
-def read_resolv_conf(path: str = "/etc/resolv.conf") -> str:
-    """The host's resolver configuration; empty where it has none."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError as error:
-        if error.errno in (2, 20):
-            return ""
-        raise InvalidArgument(f"read {path}: {os.strerror(error.errno or 0).lower()}") from None

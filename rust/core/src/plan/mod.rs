@@ -10,6 +10,7 @@ use pyctr_init::codec::{Reader, Strings};
 
 use crate::{Error, Result};
 
+mod attributes;
 pub mod capability;
 pub mod device;
 pub mod mount;

@@ -30,7 +30,7 @@ pub mod ret {
     /// Which part of a return value is the action.
     pub const ACTION: u32 = 0xffff_0000;
     /// `ERRNO(ENOSYS)`.
-    pub const ENOSYS: u32 = ERRNO | 38;
+    pub const ENOSYS: u32 = ERRNO | 0x26;
 }
 
 /// The longest program the kernel takes (`BPF_MAXINSNS` of `linux/bpf_common.h`).

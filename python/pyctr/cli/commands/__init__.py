@@ -1,0 +1,1 @@
+"""One module a family of commands; a function a command: (engine, options, arguments) -> exit code."""

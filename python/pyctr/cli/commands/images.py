@@ -1,0 +1,155 @@
+"""Commands on images."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyctr.cli.human import ago, columns, size
+from pyctr.errors import InvalidArgument, NotFound, PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine import Engine
+
+_SHORT = 12
+_HEADERS = {
+    "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT", "Size": "SIZE",
+}  # fmt: skip
+_HISTORY = {"ID": "IMAGE", "CreatedSince": "CREATED", "CreatedBy": "CREATED BY", "Size": "SIZE", "Comment": "COMMENT"}
+
+
+def _ago(created: str) -> str:
+    from pyctr.engine import times
+
+    # An image without a date of its own, or one made reproducible, is as old as time.
+    seconds = times.parse_time(created) // 1_000_000_000 if created else 0
+    return ago(seconds) if seconds > 0 else "N/A"
+
+
+def images(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """List images."""
+    from pyctr.cli.filters import parse_filters
+
+    found = engine.images.list(reference=arguments[0] if arguments else None, filters=parse_filters(options))
+    whole = options.get("no_trunc", False)
+    if options.get("quiet"):
+        ids = dict.fromkeys(item.id if whole else item.id[7 : 7 + _SHORT] for item in found)
+        sys.stdout.write("".join(f"{id}\n" for id in ids))
+        return 0
+    rows = [
+        {
+            "Repository": item.repository,
+            "Tag": item.tag,
+            "Digest": item.digest,
+            "ID": item.id if whole else item.id[7 : 7 + _SHORT],
+            "CreatedSince": _ago(item.created),
+            "CreatedAt": item.created,
+            "Size": size(item.size),
+        }
+        for item in found
+    ]
+    template = options.get("format")
+    if template is None or template == "table":
+        fields = ["Repository", "Tag", *(["Digest"] if options.get("digests") else []), "ID", "CreatedSince", "Size"]
+        cells = [[entry[field] for field in fields] for entry in rows]
+        sys.stdout.write(columns([_HEADERS[field] for field in fields], cells))
+        return 0
+    from pyctr.cli.format import print_rows
+
+    print_rows(template, rows, _HEADERS)
+    return 0
+
+
+def rmi(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Remove images; what fails does not keep the rest from being removed."""
+    code = 0
+    for reference in arguments:
+        try:
+            lines = engine.images.remove(reference, force=options.get("force", False))
+        except PyctrError as error:
+            if isinstance(error, NotFound) and options.get("force"):
+                continue
+            sys.stdout.flush()
+            sys.stderr.write(f"pyctr: {error}\n")
+            code = 1
+        else:
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return code
+
+
+def load(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
+    """Load images from a file or standard input."""
+    path = options.get("input")
+    if path is None and os.isatty(0):
+        raise InvalidArgument("requested load from stdin, but stdin is empty")
+    source = 0 if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lines = engine.images.load(source)
+    finally:
+        if path is not None:
+            os.close(source)
+    if not options.get("quiet"):
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def tag(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
+    """Give an image a further name."""
+    engine.images.tag(arguments[0], arguments[1])
+    return 0
+
+
+def history(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Show how an image was made."""
+    whole, human = options.get("no_trunc", False), options.get("human", True)
+    rows = []
+    for step in engine.images.history(arguments[0]):
+        text = step["created_by"].replace("\t", " ")
+        rows.append(
+            {
+                "ID": step["id"] if whole or step["id"] == "<missing>" else step["id"][7 : 7 + _SHORT],
+                "CreatedSince": _ago(step["created"]) if human else step["created"],
+                "CreatedAt": step["created"],
+                "CreatedBy": text if whole or len(text) <= 45 else text[:44] + "…",
+                "Size": size(step["size"]) if human else str(step["size"]),
+                "Comment": step["comment"],
+            }
+        )
+    if options.get("quiet"):
+        sys.stdout.write("".join(f"{row['ID']}\n" for row in rows))
+        return 0
+    template = options.get("format")
+    if template is None or template == "table":
+        sys.stdout.write(columns(list(_HISTORY.values()), [[row[field] for field in _HISTORY] for row in rows]))
+        return 0
+    from pyctr.cli.format import print_rows
+
+    print_rows(template, rows, _HISTORY)
+    return 0
+
+
+def image_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
+    """Remove nameless images, after asking."""
+    from pyctr.cli.ask import confirm
+
+    everything = options.get("all", False)
+    what = "images without at least one container associated to them" if everything else "dangling images"
+    if not options.get("force") and not confirm(f"WARNING! This will remove all {what}."):
+        return 0
+    removed, reclaimed = engine.images.prune(all=everything)
+    if removed:
+        sys.stdout.write("Deleted Images:\n" + "".join(f"deleted: {id}\n" for id in removed) + "\n")
+    sys.stdout.write(f"Total reclaimed space: {size(reclaimed)}\n")
+    return 0
+
+
+def image_bootstrap(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Make a base image from the distribution's packages."""
+    include = [package for text in options.get("include", []) for package in text.split(",") if package]
+    name = engine.images.bootstrap(arguments[0], include=include, name=options.get("name"))
+    sys.stdout.write(f"Made image: {name}\n")
+    return 0

@@ -1,0 +1,80 @@
+"""`inspect`, and its narrower forms."""
+
+from __future__ import annotations
+
+import sys
+
+from pyctr._core import json_dumps
+from pyctr.errors import InvalidArgument, NotFound, PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyctr.engine import Engine
+
+
+def inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Show everything about containers and images."""
+    kind = options.get("type", "")
+    finders: dict[str, Callable[[str], dict[str, Any]]] = {
+        "container": lambda name: _container(engine, name, options),
+        "image": engine.images.inspect,
+    }
+    if kind and kind not in finders:
+        raise InvalidArgument(f'"{kind}" is not a valid value for --type')
+    wanted = [finders[kind]] if kind else list(finders.values())
+    return _show(wanted, options, arguments, missing="No such object" if not kind else f"No such {kind}")
+
+
+def container_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Show everything about containers."""
+    return _show([lambda name: _container(engine, name, options)], options, arguments, missing="No such container")
+
+
+def image_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Show everything about images."""
+    return _show([engine.images.inspect], options, arguments, missing="No such image")
+
+
+def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    value = engine.containers.inspect(name)
+    if options.get("size"):
+        found = engine.containers.list(all=True, size=True, filters={"id": [value["Id"]]})
+        if found and found[0].size:
+            value["SizeRw"], value["SizeRootFs"] = found[0].size
+    return value
+
+
+def _show(
+    finders: list[Callable[[str], dict[str, Any]]], options: dict[str, Any], names: list[str], *, missing: str
+) -> int:
+    values, errors = [], []
+    for name in names:
+        try:
+            values.append(_find(finders, name, missing))
+        except PyctrError as error:
+            errors.append(str(error))
+    template = options.get("format")
+    if template is None or template == "json":
+        text = json_dumps(values, indent=4 if template is None else None).decode()
+        sys.stdout.write(text.replace("[]", "[]") + "\n")
+    else:
+        from pyctr.cli.format import compile_template
+
+        render = compile_template(template)
+        sys.stdout.write("".join(render(value) + "\n" for value in values))
+    sys.stdout.flush()
+    for message in errors:
+        sys.stderr.write(f"pyctr: {message}\n")
+    return 1 if errors else 0
+
+
+def _find(finders: list[Callable[[str], dict[str, Any]]], name: str, missing: str) -> dict[str, Any]:
+    for find in finders:
+        try:
+            return find(name)
+        except (NotFound, InvalidArgument):
+            continue
+    raise NotFound(f"{missing}: {name}")

@@ -1,0 +1,124 @@
+"""Commands on containers that exist."""
+
+from __future__ import annotations
+
+import sys
+
+from pyctr.errors import InvalidArgument, PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyctr.engine import Engine
+
+
+def _each(references: list[str], act: Callable[[str], object]) -> int:
+    """Do it to each and print its name; what fails is told and does not keep the rest from being done."""
+    code = 0
+    for reference in references:
+        try:
+            result = act(reference)
+        except PyctrError as error:
+            sys.stdout.flush()
+            sys.stderr.write(f"pyctr: {error}\n" + (f"{error.hint}\n" if error.hint else ""))
+            code = 1
+        else:
+            sys.stdout.write(f"{reference if result is None else result}\n")
+    return code
+
+
+def _seconds(options: dict[str, Any]) -> float | None:
+    text = options.get("timeout", options.get("time"))
+    if text is None:
+        return None
+    try:
+        return float(int(text))
+    except ValueError:
+        raise InvalidArgument(f'invalid argument "{text}" for "-t, --timeout" flag: not a number') from None
+
+
+def start(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Start containers; with -a or -i one of them in the foreground."""
+    for name in ("checkpoint", "checkpoint_dir"):
+        if name in options:
+            raise InvalidArgument(f"--{name.replace('_', '-')} is not supported")
+    if not (options.get("attach") or options.get("interactive")):
+
+        def start_one(reference: str) -> None:
+            engine.containers.start(reference)
+
+        return _each(arguments, start_one)
+    if len(arguments) > 1:
+        raise InvalidArgument("you cannot start and attach multiple containers at once")
+    from pyctr.engine.containers.session import Attach
+
+    attach = Attach(stdin=0 if options.get("interactive") else None, detach_keys=options.get("detach_keys", ""))
+    return engine.containers.start(arguments[0], attach) or 0
+
+
+def attach(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Attach to a running container; its exit code."""
+    from pyctr.engine.containers.session import Attach
+
+    streams = Attach(
+        stdin=None if options.get("no_stdin") else 0,
+        detach_keys=options.get("detach_keys", ""),
+        sig_proxy=options.get("sig_proxy", True),
+    )
+    return engine.containers.attach(arguments[0], streams) or 0
+
+
+def rm(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Remove containers."""
+    if options.get("link"):
+        raise InvalidArgument("--link is not supported: there are no links to remove")
+
+    def remove(reference: str) -> None:
+        engine.containers.remove(reference, force=options.get("force", False), volumes=options.get("volumes", False))
+
+    return _each(arguments, remove)
+
+
+def kill(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Send a signal to containers."""
+    return _each(arguments, lambda reference: engine.containers.kill(reference, options.get("signal", "KILL")))
+
+
+def stop(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Stop containers."""
+    timeout_s = _seconds(options)
+    return _each(arguments, lambda reference: engine.containers.stop(reference, timeout_s, options.get("signal")))
+
+
+def restart(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Stop containers and start them."""
+    timeout_s = _seconds(options)
+    return _each(arguments, lambda reference: engine.containers.restart(reference, timeout_s, options.get("signal")))
+
+
+def wait(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
+    """Wait for containers; prints exit codes."""
+    return _each(arguments, engine.containers.wait)
+
+
+def rename(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
+    """Rename a container."""
+    engine.containers.rename(arguments[0], arguments[1])
+    return 0
+
+
+def container_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
+    """Remove stopped containers, after asking."""
+    from pyctr.cli.ask import confirm
+    from pyctr.cli.filters import parse_filters
+    from pyctr.cli.human import size
+
+    if not options.get("force") and not confirm("WARNING! This will remove all stopped containers."):
+        return 0
+    removed, reclaimed = engine.containers.prune(parse_filters(options))
+    if removed:
+        sys.stdout.write("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed) + "\n")
+    sys.stdout.write(f"Total reclaimed space: {size(reclaimed)}\n")
+    return 0

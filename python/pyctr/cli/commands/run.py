@@ -1,0 +1,35 @@
+"""`run` and `create`."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine import Engine
+
+
+def run(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Make a container and run it; its exit code."""
+    created = engine.containers.prepare_run(arguments[0], arguments[1:], options)
+    _warn(created.warnings)
+    result = engine.containers.run_created(created, options)
+    if isinstance(result, str):
+        sys.stdout.write(result + "\n")
+        return 0
+    return result
+
+
+def create(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Make a container; prints its id."""
+    created = engine.containers.create(arguments[0], arguments[1:], options)
+    _warn(created.warnings)
+    sys.stdout.write(created.id + "\n")
+    return 0
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        sys.stderr.write(f"WARNING: {warning}\n")

@@ -1,0 +1,43 @@
+"""Sizes and times for people, as Docker writes them (docker/go-units)."""
+
+from __future__ import annotations
+
+import time
+
+from pyctr.engine.times import human_duration
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def size(count: float, digits: int = 3) -> str:
+    """Bytes with a decimal unit and `digits` significant digits: ``1.98MB``."""
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count /= 1000
+        unit += 1
+    return f"{count:.{digits}g}".rstrip() + _UNITS[unit] if count < 1000 else f"{count:.0f}{_UNITS[unit]}"
+
+
+def ago(seconds: int) -> str:
+    """How long a time (seconds since 1970) is past: ``2 minutes ago``."""
+    return human_duration(time.time_ns() - seconds * 1_000_000_000) + " ago"
+
+
+def local_time(seconds: int) -> str:
+    """A time (seconds since 1970) as Docker prints it: ``2006-01-02 15:04:05 -0700 MST``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(seconds))
+
+
+def columns(header: list[str], rows: list[list[str]]) -> str:
+    """Docker's table: three blanks between columns, none behind the last."""
+    widths = [max(len(row[index]) for row in [header, *rows]) + 3 for index in range(len(header) - 1)]
+    lines = []
+    for row in [header, *rows]:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("".join(padded) + row[-1])
+    return "\n".join(lines) + "\n"
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters, the last an ellipsis if any are left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"

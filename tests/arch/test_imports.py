@@ -1,0 +1,69 @@
+"""What the start path may import, and which package may know which."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyctr
+
+PACKAGE = Path(pyctr.__file__).parent
+#: Costly to import (docs/design.md, "The Python packages"): none of them before a container starts.
+HEAVY = frozenset(
+    ("typer", "click", "rich", "json", "re", "typing", "dataclasses", "pathlib", "enum", "subprocess", "logging",
+     "argparse", "inspect", "socket", "asyncio", "tempfile", "shutil", "urllib", "tarfile", "threading", "random")
+)  # fmt: skip
+#: Package → packages of pyctr it may import; dependencies point one way.
+ALLOWED = {
+    "errors": set(),
+    "image": {"errors", "_core"},
+    "hello": {"errors", "image"},
+    "engine": {"errors", "_core", "image", "hello"},
+    "cli": {"errors", "_core", "engine"},
+}
+
+
+def modules_after(code: str) -> set[str]:
+    """Names in sys.modules beyond those of a bare interpreter."""
+    script = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); before = set(sys.modules)\n{code}\nprint('\\n'.join(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("module", ["run", "lifecycle", "ps", "logs"])
+def test_hot_command_imports_nothing_heavy(module: str) -> None:
+    code = (
+        f"import pyctr.cli.main, pyctr.cli.commands.{module}\n"
+        "from pyctr.engine import Engine\nengine = Engine('/nonexistent', '/nonexistent')\n"
+        "engine.containers, engine.image_store"
+    )
+    assert not modules_after(code) & HEAVY
+
+
+def test_start_path_imports_nothing_heavy() -> None:
+    code = "import pyctr.engine.containers.create, pyctr.engine.containers.start, pyctr.engine.containers.foreground"
+    assert not modules_after(code) & HEAVY
+
+
+def test_import_of_the_package_is_itself_alone() -> None:
+    assert modules_after("import pyctr") <= {"pyctr", "__future__"}
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_layering_points_one_way(package: str) -> None:
+    path = PACKAGE / package
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [PACKAGE / f"{package}.py"]
+    assert files
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in names:
+                parts = name.split(".")
+                if parts[0] == "pyctr" and len(parts) > 1:
+                    assert parts[1] in ALLOWED[package] | {package}, f"{file} imports {name}"

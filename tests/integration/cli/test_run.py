@@ -1,0 +1,303 @@
+"""`pyctr run` as a user calls it, in real containers."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import Cli, needs_root, system_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = needs_root
+
+
+def settled(before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """What is there that was not before, after clean-up had its time."""
+    for _ in range(100):
+        extra = {kind: now - before[kind] for kind, now in system_state().items()}
+        if not any(extra.values()):
+            break
+        time.sleep(0.05)
+    return {kind: items for kind, items in extra.items() if items}
+
+
+def test_run_streams_and_exit_code_are_the_commands(cli: Cli) -> None:
+    done = cli("run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7", code=7)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_run_hello_says_what_it_sees(cli: Cli) -> None:
+    assert "1 (of 1 that are visible)" in cli("run", "--rm", "hello").stdout
+
+
+def test_run_stdin_reaches_the_command_and_ends(cli: Cli) -> None:
+    text = "line\n" * 20000
+    assert cli("run", "--rm", "-i", "busybox", "cat", input=text).stdout == text
+
+
+def test_run_stdin_from_a_file_is_read_to_its_end(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("x" * 300_000)
+    with open(tmp_path / "in") as file:
+        assert cli("run", "--rm", "-i", "busybox", "wc", "-c", stdin=file).stdout.strip() == "300000"
+
+
+def test_run_large_output_is_complete(cli: Cli) -> None:
+    done = cli("run", "--rm", "busybox", "sh", "-c", "head -c 20000000 /dev/zero | tr '\\0' x")
+    assert len(done.stdout) == 20_000_000
+
+
+def test_run_docker_default_capabilities_and_filter(cli: Cli) -> None:
+    status = cli("run", "--rm", "busybox", "cat", "/proc/self/status").stdout
+    assert "CapEff:\t00000000a80425fb" in status
+    assert "CapInh:\t0000000000000000" in status
+    assert "Seccomp:\t2" in status
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["busybox", "nothing"], 127, "executable file not found"),
+        (["busybox", "/etc"], 126, "ermission denied"),
+        (["-u", "nobody2", "busybox", "id"], 125, "no matching entries in passwd file"),
+        (["nosuch"], 125, "Unable to find image 'nosuch:latest' locally"),
+        (["--mount", "type=bind,src=/nonexistent,dst=/x", "busybox"], 125, "bind source path does not exist"),
+        (["-m", "1m", "busybox"], 125, "Minimum memory limit allowed is 6MB"),
+        (["--no-such-flag", "busybox"], 125, "unknown flag: --no-such-flag"),
+        (["-p", "80:80", "busybox"], 125, "publish"),
+        (["--cap-add", "NOTHING", "busybox"], 125, "NOTHING"),
+    ],
+)
+def test_run_bad_input_is_one_line_and_leaves_nothing(cli: Cli, args: list[str], code: int, words: str) -> None:
+    before = system_state()
+    done = cli("run", "--rm", *args, code=code)
+    first = done.stderr.splitlines()[0]
+    assert first.startswith("pyctr: ")
+    assert words in first
+    assert not settled(before)
+    assert cli("ps", "-aq").stdout == ""
+
+
+def test_run_options_reach_the_container(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("content")
+    script = "echo $A $B; pwd; hostname; id -u; cat /data/file; touch /data/x 2>&1; touch /x 2>&1; df -k /scratch | tail -1 | awk '{print $2}'"
+    done = cli(
+        "run", "--rm", "-e", "A=1", "--env", "B=2", "-w", "/work", "--hostname", "box", "-u", "12:34", "--read-only",
+        "-v", f"{tmp_path}/data:/data:ro", "--tmpfs", "/scratch:size=1m", "busybox", "sh", "-c", script,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert lines[:5] == ["1 2", "/work", "box", "12", "contenttouch: /data/x: Read-only file system"]
+    assert "Read-only file system" in lines[5]
+    assert lines[6] == "1024"
+
+
+def test_run_limits_are_in_force(cli: Cli) -> None:
+    script = (
+        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null;"
+        "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null; ulimit -n"
+    )
+    done = cli(
+        "run", "--rm", "-m", "64m", "--pids-limit", "20", "--ulimit", "nofile=100", "busybox", "sh", "-c", script
+    )
+    assert done.stdout.split() == [str(64 << 20), "20", "100"]
+
+
+def test_run_out_of_memory_is_137_and_told(cli: Cli) -> None:
+    name = "hungry"
+    cli(
+        "run",
+        "--name",
+        name,
+        "-m",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "busybox",
+        "sh",
+        "-c",
+        "a=x; while :; do a=$a$a; done",
+        code=137,
+    )
+    assert cli("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", name).stdout == "true 137\n"
+    cli("rm", name)
+
+
+def test_run_fork_bomb_is_held(cli: Cli) -> None:
+    done = cli(
+        "run",
+        "--rm",
+        "--pids-limit",
+        "10",
+        "busybox",
+        "sh",
+        "-c",
+        "for i in $(seq 50); do sleep 1 & done; wait",
+        code=None,
+    )
+    assert "an't fork" in done.stderr
+
+
+def test_run_init_reaps_and_passes_signals(cli: Cli) -> None:
+    done = cli(
+        "run",
+        "--rm",
+        "--init",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /proc/1/comm; echo $$; (sleep 0.1 &); sleep 0.3; ps -o stat | grep -c ^Z",
+        code=1,
+    )
+    lines = done.stdout.split()
+    assert lines[0] == "pyctr-init"
+    assert int(lines[1]) > 1
+    assert lines[2] == "0"
+
+
+def test_run_signals_are_passed_on(cli: Cli) -> None:
+    command = cli.command(
+        "run", "--rm", "busybox", "sh", "-c", "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.1; done"
+    )
+    with subprocess.Popen(command, env=cli.env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "got\n"
+        assert process.wait(20) == 9
+
+
+def test_run_terminal_is_one_and_has_a_size(cli: Cli) -> None:
+    master, slave = pty.openpty()
+    os.set_blocking(master, True)
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    command = cli.command("run", "--rm", "-it", "busybox", "sh", "-c", "tty; stty size; test -t 0 && echo yes")
+    process = subprocess.Popen(command, env=cli.env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    output = b""
+    reader_done = threading.Event()
+
+    def read() -> None:
+        nonlocal output
+        try:
+            while data := os.read(master, 4096):
+                output += data
+        except OSError:
+            pass
+        reader_done.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    assert process.wait(30) == 0
+    reader_done.wait(5)
+    os.close(master)
+    assert output.decode().replace("\r", "").splitlines() == ["/dev/pts/0", "40 100", "yes"]
+
+
+def test_run_detached_is_listed_logged_and_removed(cli: Cli) -> None:
+    container = cli("run", "-d", "--name", "web", "busybox", "sh", "-c", "echo started; sleep 100").stdout.strip()
+    assert len(container) == 64
+    rows = cli("ps").stdout.splitlines()
+    assert rows[0].split() == ["CONTAINER", "ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
+    assert rows[1].startswith(container[:12])
+    assert rows[1].endswith("web")
+    assert cli("logs", "web").stdout == "started\n"
+    assert cli("inspect", "-f", "{{.State.Running}} {{.Name}}", "web").stdout == "true /web\n"
+    assert cli("rm", "web", code=1).stderr.startswith("pyctr: ")
+    cli("kill", "web")
+    for _ in range(50):
+        if cli("ps", "-q").stdout == "":
+            break
+    assert "Exited (137)" in cli("ps", "-a").stdout
+    cli("start", "web")
+    assert cli("logs", "web").stdout == "started\nstarted\n"
+    assert cli("rm", "-f", "web").stdout == "web\n"
+
+
+def test_run_name_taken_is_a_conflict_naming_the_holder(cli: Cli) -> None:
+    holder = cli("create", "--name", "one", "busybox").stdout.strip()
+    done = cli("run", "--name", "one", "busybox", code=125)
+    assert 'The container name "/one" is already in use' in done.stderr
+    assert holder in done.stderr
+    cli("rm", "one")
+
+
+def test_run_joins_namespaces_of_another(cli: Cli) -> None:
+    cli("run", "-d", "--name", "host1", "--hostname", "first", "--ipc", "shareable", "busybox", "sleep", "100")
+    done = cli("run", "--rm", "--pid", "container:host1", "--network", "container:host1", "busybox", "ps")
+    assert "sleep 100" in done.stdout
+    net = cli("run", "--rm", "--network", "container:host1", "busybox", "readlink", "/proc/self/ns/net").stdout
+    pid = cli("inspect", "-f", "{{.State.Pid}}", "host1").stdout.strip()
+    assert os.readlink(f"/proc/{pid}/ns/net") == net.strip()
+    cli("rm", "-f", "host1")
+
+
+def test_run_host_namespaces_are_the_hosts(cli: Cli) -> None:
+    done = cli("run", "--rm", "--network", "host", "--pid", "host", "--uts", "host", "--ipc", "host", "busybox",
+               "readlink", "/proc/self/ns/net", "/proc/self/ns/pid", code=None)  # fmt: skip
+    uts = cli("run", "--rm", "--uts", "host", "busybox", "hostname").stdout.strip()
+    assert uts == os.uname().nodename
+    assert done.returncode in (0, 1)
+
+
+def test_run_many_times_and_many_at_once_leave_nothing(cli: Cli) -> None:
+    before = system_state()
+    for _ in range(20):
+        cli("run", "--rm", "busybox", "true")
+    processes = [subprocess.Popen(cli.command("run", "--rm", "busybox", "true"), env=cli.env) for _ in range(20)]
+    assert [process.wait(60) for process in processes] == [0] * 20
+    assert not settled(before)
+    assert os.listdir(cli.root / "containers") == []
+    assert os.listdir(cli.run_root) == []
+
+
+def test_run_monitor_killed_takes_the_container_and_is_repaired(cli: Cli) -> None:
+    container = cli("run", "-d", "--name", "orphan", "busybox", "sleep", "100").stdout.strip()
+    pid = int(cli("inspect", "-f", "{{.State.Pid}}", "orphan").stdout)
+    monitor = next(
+        int(candidate)
+        for candidate in filter(str.isdigit, os.listdir("/proc"))
+        if _cmdline(candidate).endswith(container + "\0")
+    )
+    os.kill(monitor, signal.SIGKILL)
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{pid}"):
+            break
+        time.sleep(0.02)
+    assert not os.path.exists(f"/proc/{pid}")
+    assert "Exited (137)" in cli("ps", "-a").stdout
+    cli("rm", "orphan")
+
+
+def _cmdline(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def test_run_cli_killed_leaves_the_container_running(cli: Cli) -> None:
+    process = subprocess.Popen(
+        cli.command("run", "--name", "alone", "busybox", "sh", "-c", "echo up; sleep 100"),
+        env=cli.env,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert "alone" in cli("ps").stdout
+    cli("rm", "-f", "alone")

@@ -1,0 +1,137 @@
+"""Reading json-file logs: tails, rotation, broken lines."""
+
+import gzip
+import itertools
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from pyctr.engine import times
+from pyctr.engine.containers.logs import Window, follow_log, last_lines, parse_tail, rotated_paths
+from pyctr.errors import InvalidArgument
+
+EVERYTHING = {"since": None, "until": None, "timestamps": False, "details": False}
+
+
+def line(number, stream="stdout", moment=None):
+    stamp = times.format_time(moment if moment is not None else time.time_ns())
+    return json.dumps({"log": f"{number}\n", "stream": stream, "time": stamp}).encode() + b"\n"
+
+
+def append(path, *numbers):
+    with open(path, "ab") as file:
+        for number in numbers:
+            file.write(line(number))
+
+
+def numbers(lines):
+    return [int(json.loads(entry)["log"]) for entry in lines]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "x-json.log")
+
+
+def rotate(path):
+    for name in rotated_paths(path)[:-1]:
+        base, _, number = name.rpartition(".")
+        os.rename(name, f"{base}.{int(number) + 1}")
+    os.rename(path, path + ".1")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 7, 100, None])
+def test_last_lines_spans_rotated_and_compressed_files(path, count):
+    append(path, *range(4))
+    with open(path, "rb") as file:
+        content = file.read()
+    with gzip.open(path + ".2.gz", "wb") as file:
+        file.write(content)
+    os.unlink(path)
+    append(path + ".1", 4, 5, 6)
+    append(path, 7, 8)
+    every = list(range(9))
+    assert numbers(last_lines(path, count)) == (every if count is None else every[len(every) - min(count, 9) :])
+
+
+def test_last_lines_of_a_long_file_reads_backwards(path):
+    append(path, *range(5000))
+    assert numbers(last_lines(path, 3)) == [4997, 4998, 4999]
+    assert numbers(last_lines(path, 4000))[0] == 1000
+
+
+def test_last_lines_without_a_file_is_empty(path):
+    assert list(last_lines(path, 5)) == []
+    assert list(last_lines(path, None)) == []
+
+
+def test_unfinished_and_broken_lines_are_passed_over(path):
+    append(path, 1)
+    with open(path, "ab") as file:
+        file.write(b"garbage\n" + line(2) + b'{"log":"half')
+    window = Window(**EVERYTHING)
+    rendered = [window.render(entry) for entry in last_lines(path, None)]
+    assert [entry[1] for entry in rendered if entry] == [b"1\n", b"2\n"]
+
+
+def test_window_bounds_are_inclusive():
+    window = Window(since="10", until="20", timestamps=True, details=False)
+    kept = [second for second in range(5, 25) if window.render(line(second, moment=second * 10**9))]
+    assert kept == list(range(10, 21))
+    assert window.render(line(1, moment=10 * 10**9)) == ("stdout", b"1970-01-01T00:00:10.000000000Z 1\n")
+
+
+@pytest.mark.parametrize(("text", "expected"), [(None, None), ("all", None), ("-1", None), ("5", 5), (0, 0)])
+def test_parse_tail(text, expected):
+    assert parse_tail(text) == expected
+
+
+def test_parse_tail_refuses_words():
+    with pytest.raises(InvalidArgument):
+        parse_tail("some")
+
+
+def test_follow_reads_across_rotations_and_ends_with_the_container(path):
+    append(path, 0, 1)
+    running = threading.Event()
+    running.set()
+
+    def write():
+        for start in range(2, 12, 2):
+            time.sleep(0.02)
+            append(path, start)
+            rotate(path)
+            append(path, start + 1)
+        running.clear()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    window = Window(**EVERYTHING)
+    got = [int(text) for _, text in follow_log(path, None, window, running.is_set)]
+    writer.join()
+    assert got == list(range(12))
+
+
+def test_follow_with_tail_begins_there(path):
+    append(path, *range(10))
+    got = [int(text) for _, text in follow_log(path, 2, Window(**EVERYTHING), lambda: False)]
+    assert got == [8, 9]
+
+
+def test_follow_joins_a_line_written_in_two_pieces(path):
+    whole = line(7)
+    with open(path, "wb") as file:
+        file.write(whole[:10])
+    states = itertools.chain([True, True], itertools.repeat(False))
+
+    def running():
+        state = next(states)
+        if not state and os.path.getsize(path) < len(whole):
+            with open(path, "ab") as file:
+                file.write(whole[10:])
+        return state
+
+    assert [text for _, text in follow_log(path, None, Window(**EVERYTHING), running)] == [b"7\n"]
