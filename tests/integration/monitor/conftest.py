@@ -6,7 +6,8 @@ import pathlib
 import shutil
 
 import pytest
-from monitor_harness import APPLETS, BUSYBOX, CGROUP_PARENT, Container, find_runtime, wait_for
+
+from tests.integration.monitor.harness import APPLETS, BUSYBOX, CGROUP_PARENT, Container, find_runtime, wait_for
 
 
 @pytest.fixture(scope="session")

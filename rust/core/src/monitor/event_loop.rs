@@ -153,7 +153,9 @@ impl EventLoop {
 
     /// Tells every client and lets it go.
     pub fn dismiss_all(&mut self, event: &Event) {
-        std::mem::take(&mut self.clients).into_values().for_each(|client| client.dismiss(event));
+        for client in std::mem::take(&mut self.clients).into_values() {
+            client.dismiss(event);
+        }
     }
 
     fn dismiss(&mut self, number: u64, message: String) {

@@ -12,7 +12,8 @@ import subprocess
 import time
 
 import pytest
-from monitor_harness import CGROUP_PARENT, wait_for
+
+from tests.integration.monitor.harness import CGROUP_PARENT, wait_for
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
 
@@ -152,7 +153,8 @@ def test_json_file_full_disk_loses_log_not_the_container(container, tmp_path):
         assert out.result().splitlines()[-1] == b"20000"
         container.wait_monitor()
         numbers = [int(json.loads(line)["log"]) for line in log.read_bytes().splitlines()]
-        assert numbers and numbers == sorted(set(numbers)), "whole entries only"
+        assert numbers, "what there was room for"
+        assert numbers == sorted(set(numbers)), "whole entries only"
     finally:
         subprocess.run(["umount", small], check=True)
 

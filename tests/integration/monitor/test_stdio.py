@@ -12,7 +12,8 @@ import threading
 import time
 
 import pytest
-from monitor_harness import PATIENCE_S, poll_in, read_all, wait_for
+
+from tests.integration.monitor.harness import PATIENCE_S, poll_in, read_all, wait_for
 
 PIPE_BYTES = 65536
 

@@ -6,7 +6,8 @@ import signal
 import time
 
 import pytest
-from monitor_harness import children, poll_in, wait_for
+
+from tests.integration.monitor.harness import children, poll_in, wait_for
 
 
 def test_monitor_container_ends_exit_code_is_told_and_written(container):
