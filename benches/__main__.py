@@ -41,7 +41,10 @@ class Contender:
 
 def timed(argv: list[str], env: dict[str, str]) -> float:
     """Milliseconds from spawn to exit; an exit code other than 0 ends the benchmark."""
-    actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+    ]
     began = time.perf_counter()
     pid = os.posix_spawn(argv[0], argv, {**os.environ, **env}, file_actions=actions)
     _, status = os.waitpid(pid, 0)
@@ -65,7 +68,11 @@ def race(title: str, ours: Contender, peers: list[Contender], rounds: int, pause
     print(f"  {'ours':10} median {statistics.median(ours.times_ms):7.2f}  min {min(ours.times_ms):7.2f}")
     for peer in peers:
         ratio = statistics.median(ours.times_ms) / statistics.median(peer.times_ms)
-        verdict = "" if peer.promise is None else f"  promised <= {peer.promise}: {'met' if ratio <= peer.promise else 'MISSED'}"
+        verdict = (
+            ""
+            if peer.promise is None
+            else f"  promised <= {peer.promise}: {'met' if ratio <= peer.promise else 'MISSED'}"
+        )
         print(
             f"  {peer.name:10} median {statistics.median(peer.times_ms):7.2f}  min {min(peer.times_ms):7.2f}"
             f"  ratio {ratio:.3f}{verdict}"
@@ -96,7 +103,7 @@ def make_bundle(base: Path) -> Path:
         terminal=False,
         args=["/bin/true"],
         noNewPrivileges=False,
-        capabilities={kind: _CAPABILITIES for kind in ("bounding", "effective", "permitted")},
+        capabilities=dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES),
     )
     config["linux"]["resources"] |= {"memory": {"limit": 256 << 20}, "pids": {"limit": 1000}, "cpu": {"shares": 512}}
     profile = Path("/usr/share/containers/seccomp.json")
@@ -120,7 +127,11 @@ def oci_seccomp(profile: dict[str, object]) -> dict[str, object]:
         if set(exclude.get("caps") or []) & set(_CAPABILITIES) or {"amd64"} & set(exclude.get("arches") or []):
             continue
         rules.append({key: rule[key] for key in ("names", "action", "args", "errnoRet") if rule.get(key) is not None})
-    return {"defaultAction": profile["defaultAction"], "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], "syscalls": rules}
+    return {
+        "defaultAction": profile["defaultAction"],
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": rules,
+    }
 
 
 def enter_namespace_for_crun() -> None:
@@ -128,8 +139,21 @@ def enter_namespace_for_crun() -> None:
     unified = Path("/sys/fs/cgroup/unified/cgroup.controllers")
     if not unified.exists() or os.environ.get("PYCTR_BENCH_INNER"):
         return
-    script = "mkdir -p /sys/fs/cgroup/hugetlb 2>/dev/null; mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb; exec \"$@\""
-    command = ["unshare", "-m", "--propagation", "slave", "sh", "-c", script, "sh", sys.executable, "-m", "benches", *sys.argv[1:]]
+    script = 'mkdir -p /sys/fs/cgroup/hugetlb 2>/dev/null; mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb; exec "$@"'
+    command = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "slave",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        sys.executable,
+        "-m",
+        "benches",
+        *sys.argv[1:],
+    ]
     os.execvpe("unshare", command, {**os.environ, "PYCTR_BENCH_INNER": "1"})
 
 
@@ -143,12 +167,11 @@ def runtime_rows(base: Path, rounds: int) -> None:
         ("runtime run of a bundle, back to back", 0.0, {"crun": 0.6, "runc": 0.25}),
         ("runtime run of a bundle, 150 ms idle between", _PAUSE_S, {"crun": 0.5, "runc": None}),
     ):
+
         def contender(path: str, name: str, promise: float | None = None) -> Contender:
             return Contender(name, lambda n: [path, "run", "--bundle", str(bundle), f"bench-{name}-{n}"], promise)
 
-        peers = [
-            contender(path, name, promises[name]) for name in ("crun", "runc") if (path := find(name)) is not None
-        ]
+        peers = [contender(path, name, promises[name]) for name in ("crun", "runc") if (path := find(name)) is not None]
         race(title, contender(ours, "ours"), peers, rounds, pause_s)
 
 
@@ -156,7 +179,9 @@ def run_rows(base: Path, rounds: int) -> None:
     """The whole `pyctr run` against `runc run` and `podman run` of the same root file system."""
     env = {"PYCTR_ROOT": str(base / "root"), "PYCTR_RUN_ROOT": str(base / "run")}
     command = str(Path(sys.executable).parent / "pyctr")
-    subprocess.run([command, "image", "bootstrap", "busybox"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [command, "image", "bootstrap", "busybox"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL
+    )
     ours = Contender("ours", lambda _: [command, "run", "--rm", "--network", "none", "busybox", "true"], env=env)
     peers = []
     runc, podman = find("runc"), find("podman")
@@ -167,11 +192,25 @@ def run_rows(base: Path, rounds: int) -> None:
         storage = ["--root", str(base / "podman"), "--runroot", str(base / "podman-run")]
         importing = f"tar -C {bundle}/rootfs -c . | {podman} {' '.join(storage)} import - bench >/dev/null"
         imported = subprocess.run(["sh", "-c", importing], check=False, capture_output=True)
-        argv = [podman, *storage, "run", "--rm", "--network", "none", "--ulimit", "nofile=1024:4096", "bench", "/bin/true"]
-        if imported.returncode == 0 and subprocess.run(argv, check=False, capture_output=True).returncode == 0:
+        argv = [
+            podman,
+            *storage,
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--ulimit",
+            "nofile=1024:4096",
+            "--ulimit",
+            "nproc=1024:1024",
+            "bench",
+            "/bin/true",
+        ]
+        probe = subprocess.run(argv, check=False, capture_output=True, text=True)
+        if imported.returncode == 0 and probe.returncode == 0:
             peers.append(Contender("podman", lambda _: argv, 0.2))
         else:
-            print("podman cannot run a container here: left out")
+            print(f"podman cannot run a container here and is left out: {probe.stderr.strip()}")
     race("pyctr run --rm --network none IMAGE true, the whole command", ours, peers, rounds)
 
 

@@ -67,7 +67,7 @@ def system_state() -> dict[str, set[str]]:
     groups = set()
     for base, directories, _ in os.walk("/sys/fs/cgroup"):
         depth = base.count("/")
-        groups.update(f"{base}/{name}" for name in directories if "pyctr" in f"{base}/{name}" and depth > 4)
+        groups.update(f"{base}/{name}" for name in directories if "/pyctr/" in f"{base}/{name}" and depth > 4)
         if depth > 6:
             directories.clear()
     processes = set()

@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[allow(clippy::many_single_char_names)] // a column each
 fn parse_table(text: &str) -> Result<BTreeMap<String, [u16; 5]>, Box<dyn Error>> {
     let mut rows = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

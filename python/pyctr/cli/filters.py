@@ -15,6 +15,8 @@ def parse_filters(options: dict[str, Any]) -> dict[str, list[str]]:
     for text in options.get("filter", []):
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise InvalidArgument(f'invalid argument "{text}" for "-f, --filter" flag: invalid filter (expected KEY=VALUE)')
+            raise InvalidArgument(
+                f'invalid argument "{text}" for "-f, --filter" flag: invalid filter (expected KEY=VALUE)'
+            )
         filters.setdefault(key.strip().lower(), []).append(value.strip())
     return filters

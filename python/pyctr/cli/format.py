@@ -269,7 +269,7 @@ def _field(value: Any, names: list[str]) -> Any:
     for name in names:
         if isinstance(value, dict):
             if name not in value:
-                raise InvalidArgument(f'template: can\'t evaluate field {name} in type interface {{}}')
+                raise InvalidArgument(f"template: can't evaluate field {name} in type interface {{}}")
             value = value[name]
         elif value is None:
             return None

@@ -22,7 +22,10 @@ def build() -> typer.Typer:
         name="pyctr", help="Docker without a daemon.", add_completion=False, no_args_is_help=True, rich_markup_mode=None
     )
     app.callback()(_function("callback", GLOBAL, "", _nothing))
-    groups = {name: typer.Typer(help=f"Manage {name}s." if name != "system" else "Manage pyctr.", no_args_is_help=True) for name in GROUPS}
+    groups = {
+        name: typer.Typer(help=f"Manage {name}s." if name != "system" else "Manage pyctr.", no_args_is_help=True)
+        for name in GROUPS
+    }
     for name, typer_group in groups.items():
         app.add_typer(typer_group, name=name)
     for name in [*COMMANDS, *ALIASES]:
@@ -43,9 +46,10 @@ def _function(name: str, options: Any, arguments: str, body: Any) -> Any:
     parameters = []
     if arguments:
         annotation: Any = Annotated[list[str] | None, typer.Argument(metavar=arguments, show_default=False)]
-        parameters.append(inspect.Parameter("arguments", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    for option in options:
-        parameters.append(_parameter(option))
+        parameters.append(
+            inspect.Parameter("arguments", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        )
+    parameters.extend(_parameter(option) for option in options)
 
     def function(**values: Any) -> None:
         body(**values)

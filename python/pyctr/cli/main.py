@@ -58,11 +58,14 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
             return complain(f"--{name} is not supported: pyctr has no daemon to talk to", code=USAGE_ERROR)
     if not words or words[0] in ("help", "--help"):
         return show_help(tuple(words[1:]))
-    name, rest = find_command(words)
-    if name is None:
+    found, rest = find_command(words)
+    if found is None:
         if words[0] in GROUPS and (len(words) == 1 or words[1] in ("--help", "-h")):
             return show_help((words[0],))
-        return complain(unknown_command(words), hint="See 'pyctr --help'.", code=USAGE_ERROR if len(words) > 1 else FAILURE)
+        return complain(
+            unknown_command(words), hint="See 'pyctr --help'.", code=USAGE_ERROR if len(words) > 1 else FAILURE
+        )
+    name = found
     module, fewest, most, stop, *_, options = COMMANDS[ALIASES.get(name, name)]
     try:
         values, arguments = parse(options, rest, stop_at_argument=stop)

@@ -16,7 +16,7 @@ class UsageError(Exception):
     """argv that the table does not allow; the message is Docker's."""
 
 
-class HelpAsked(Exception):  # noqa: N818 - no error
+class HelpAsked(Exception):
     """``--help`` was among the options."""
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyctr.image.store import Image, Store
 
     Strings = list[str]
+    Steps = list[dict[str, Any]]
 
 _SHORT = 12
 
@@ -109,7 +110,7 @@ class Images:
         found = self.store.resolve(reference)
         return next((image for image in self.store.images() if image.id == found.id), found)
 
-    def history(self, reference: str) -> Strings | list[dict[str, Any]]:
+    def history(self, reference: str) -> Steps:
         """The steps an image was made by, newest first: created, created_by, size, comment, id."""
         image = self.store.resolve(reference)
         layers = iter(image.layers)
@@ -218,7 +219,7 @@ class Images:
                     f"container {short} is using its referenced image {image.id[7:19]}"
                 )
 
-    def _records(self) -> list[dict[str, Any]]:
+    def _records(self) -> Steps:
         records = []
         base = f"{self.engine.root}/containers"
         try:

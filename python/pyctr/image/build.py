@@ -43,5 +43,3 @@ def _store(store: Store, layer: bytes | str) -> str:
         return store_blob(file, store.blobs).digest
     finally:
         os.close(file)
-
-

@@ -93,7 +93,7 @@ def parse_reference(text: str) -> Reference:
         raise invalid
     if not _is_path(path):
         if _is_path(path.lower()) and path != path.lower():
-            raise InvalidArgument(f'invalid reference format: repository name ({path}) must be lowercase')
+            raise InvalidArgument(f"invalid reference format: repository name ({path}) must be lowercase")
         raise invalid
     if len(domain) + 1 + len(path) > _NAME_MAX:
         raise InvalidArgument(f"repository name must not be more than {_NAME_MAX} characters")
@@ -115,9 +115,7 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 
 def _is_tag(tag: str) -> bool:
-    return (
-        0 < len(tag) <= _TAG_MAX and tag[0] in _WORD and all(letter in _WORD or letter in ".-" for letter in tag)
-    )
+    return 0 < len(tag) <= _TAG_MAX and tag[0] in _WORD and all(letter in _WORD or letter in ".-" for letter in tag)
 
 
 def _is_domain(domain: str) -> bool:

@@ -137,7 +137,7 @@ class Store:
     def _by_reference(self, reference: Reference) -> Image | None:
         if reference.digest is None:
             entry = self._read_ref(f"{self.refs}/{encode_name(str(reference))}")
-            return entry and Image(self, entry["config"], entry["manifest"], [entry["name"]])
+            return Image(self, entry["config"], entry["manifest"], [entry["name"]]) if entry else None
         for image in self.images():
             if image.manifest_digest == reference.digest:
                 names = [name for name in image.names if parse_reference(name).name == reference.name]

@@ -146,7 +146,9 @@ def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -
     if before is not None and before["config"] != image_id:
         others = [entry for entry in store.entries() if entry["config"] == before["config"] and entry["name"] != name]
         if not others:
-            write_atomic(f"{store.refs}/{_NAMELESS}{before['config'][7:]}", entry_bytes("", before["manifest"], before["config"]))
+            write_atomic(
+                f"{store.refs}/{_NAMELESS}{before['config'][7:]}", entry_bytes("", before["manifest"], before["config"])
+            )
     write_atomic(path, entry_bytes(name, manifest_digest, image_id))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(nameless)

@@ -40,6 +40,10 @@ pub fn build() {
             ]
             .join("\u{1f}"),
         )
+        // Under clippy the outer build checks, it does not compile; this one must.
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env_remove("RUSTC_WRAPPER")
+        .env_remove("CLIPPY_ARGS")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")

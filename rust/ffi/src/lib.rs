@@ -1,5 +1,7 @@
 //! `pyctr._core`: the core seen from Python. Thin: every function here converts, calls the core, converts back.
 
+#![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over as values
+
 use pyo3::prelude::*;
 
 mod archive;

@@ -1,7 +1,8 @@
 //! Prints what a container's first process sees of its isolation. The one program of the image `hello`.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 
 const LABEL_WIDTH: usize = 14;
 
@@ -26,7 +27,7 @@ fn main() -> std::process::ExitCode {
     ];
     let mut text = String::from("Hello from pyctr. This process is in a container, and this is what it sees:\n\n");
     for (label, value) in rows {
-        text += &format!("  {label:LABEL_WIDTH$}{value}\n");
+        let _ = writeln!(text, "  {label:LABEL_WIDTH$}{value}");
     }
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -149,7 +149,7 @@ impl Proxy {
     }
 
     fn copy_output(&mut self) -> Result<()> {
-        let mut buffer = [0; CHUNK];
+        let mut buffer = vec![0; CHUNK];
         match rustix::io::read(&self.master, &mut buffer) {
             Ok(0) => self.output_open = false,
             Ok(count) => files::write_all(rustix::stdio::stdout(), &buffer[..count])

@@ -105,24 +105,58 @@ def test_run_limits_are_in_force(cli: Cli) -> None:
         "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null;"
         "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null; ulimit -n"
     )
-    done = cli("run", "--rm", "-m", "64m", "--pids-limit", "20", "--ulimit", "nofile=100", "busybox", "sh", "-c", script)
+    done = cli(
+        "run", "--rm", "-m", "64m", "--pids-limit", "20", "--ulimit", "nofile=100", "busybox", "sh", "-c", script
+    )
     assert done.stdout.split() == [str(64 << 20), "20", "100"]
 
 
 def test_run_out_of_memory_is_137_and_told(cli: Cli) -> None:
     name = "hungry"
-    cli("run", "--name", name, "-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", "a=x; while :; do a=$a$a; done", code=137)
+    cli(
+        "run",
+        "--name",
+        name,
+        "-m",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "busybox",
+        "sh",
+        "-c",
+        "a=x; while :; do a=$a$a; done",
+        code=137,
+    )
     assert cli("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", name).stdout == "true 137\n"
     cli("rm", name)
 
 
 def test_run_fork_bomb_is_held(cli: Cli) -> None:
-    done = cli("run", "--rm", "--pids-limit", "10", "busybox", "sh", "-c", "for i in $(seq 50); do sleep 1 & done; wait", code=None)
+    done = cli(
+        "run",
+        "--rm",
+        "--pids-limit",
+        "10",
+        "busybox",
+        "sh",
+        "-c",
+        "for i in $(seq 50); do sleep 1 & done; wait",
+        code=None,
+    )
     assert "an't fork" in done.stderr
 
 
 def test_run_init_reaps_and_passes_signals(cli: Cli) -> None:
-    done = cli("run", "--rm", "--init", "busybox", "sh", "-c", "cat /proc/1/comm; echo $$; (sleep 0.1 &); sleep 0.3; ps -o stat | grep -c ^Z", code=1)
+    done = cli(
+        "run",
+        "--rm",
+        "--init",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /proc/1/comm; echo $$; (sleep 0.1 &); sleep 0.3; ps -o stat | grep -c ^Z",
+        code=1,
+    )
     lines = done.stdout.split()
     assert lines[0] == "pyctr-init"
     assert int(lines[1]) > 1
@@ -130,7 +164,9 @@ def test_run_init_reaps_and_passes_signals(cli: Cli) -> None:
 
 
 def test_run_signals_are_passed_on(cli: Cli) -> None:
-    command = cli.command("run", "--rm", "busybox", "sh", "-c", "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.1; done")
+    command = cli.command(
+        "run", "--rm", "busybox", "sh", "-c", "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.1; done"
+    )
     with subprocess.Popen(command, env=cli.env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -254,7 +290,9 @@ def _cmdline(pid: str) -> str:
 
 def test_run_cli_killed_leaves_the_container_running(cli: Cli) -> None:
     process = subprocess.Popen(
-        cli.command("run", "--name", "alone", "busybox", "sh", "-c", "echo up; sleep 100"), env=cli.env, stdout=subprocess.PIPE
+        cli.command("run", "--name", "alone", "busybox", "sh", "-c", "echo up; sleep 100"),
+        env=cli.env,
+        stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"

@@ -106,7 +106,7 @@ class Monitor:
             first.send(event="error", message=f"exec {args[0]}: executable file not found in $PATH", code=127)
             shutil.rmtree(self.request["run_dir"])
             return False
-        out, err, inn = os.pipe(), os.pipe(), os.pipe()
+        out, err, inn, execed = os.pipe(), os.pipe(), os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
             for source, target in ((inn[0], 0), (out[1], 1), (err[1], 2)):
@@ -115,8 +115,10 @@ class Monitor:
             os.setsid()
             os.execve(path, args, dict(variable.split("=", 1) for variable in env))
         self.pid = pid
-        for fd in (inn[0], out[1], err[1]):
+        for fd in (inn[0], out[1], err[1], execed[1]):
             os.close(fd)
+        os.read(execed[0], 1)  # the end of the file: the child has let go of the lock too
+        os.close(execed[0])
         self.pipes = {out[0]: "stdout", err[0]: "stderr"}
         for fd, stream in self.pipes.items():
             self.selector.register(fd, selectors.EVENT_READ, stream)

@@ -253,6 +253,7 @@ def normal_spec(spec, container_id):
     process, linux = spec["process"], spec["linux"]
     process.pop("user")
     process.pop("rlimits", None)
+    process["env"] = sorted(process["env"])  # see test_record_…: the order of the record's own varies
     process["terminal"] = process.get("terminal", False)
     process["noNewPrivileges"] = process.get("noNewPrivileges", False)
     process["capabilities"] = sorted(process["capabilities"].get("bounding", []))

@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
-from pyctr._core import process_start_time
 
+from pyctr._core import process_start_time
 from pyctr.engine.containers.store import Store
 from pyctr.errors import CorruptData, NotFound, PyctrError, StateError
 

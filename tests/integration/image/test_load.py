@@ -40,13 +40,23 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode != 0:
         pytest.skip(f"podman import does not work here: {done.stderr.strip()}")
     for kind in ("docker-archive", "oci-archive"):
-        subprocess.run([podman, *storage, "save", "--format", kind, "-o", str(base / f"podman-{kind}.tar"), "bb"], check=True, capture_output=True)
+        subprocess.run(
+            [podman, *storage, "save", "--format", kind, "-o", str(base / f"podman-{kind}.tar"), "bb"],
+            check=True,
+            capture_output=True,
+        )
     source = f"docker-archive:{base}/podman-docker-archive.tar"
     copy = [skopeo, "copy", "-q", "--insecure-policy"]
     subprocess.run([*copy, source, f"oci-archive:{base}/skopeo-gzip.tar:bb:gzip"], check=True, capture_output=True)
-    subprocess.run([*copy, "--dest-compress-format", "zstd", source, f"oci:{base}/oci:bb:zstd"], check=True, capture_output=True)
+    subprocess.run(
+        [*copy, "--dest-compress-format", "zstd", source, f"oci:{base}/oci:bb:zstd"], check=True, capture_output=True
+    )
     subprocess.run(["tar", "-C", str(base / "oci"), "-cf", str(base / "skopeo-zstd.tar"), "."], check=True)
-    subprocess.run(f"xz -k {base}/podman-docker-archive.tar && mv {base}/podman-docker-archive.tar.xz {base}/xz.tar", shell=True, check=True)
+    subprocess.run(
+        f"xz -k {base}/podman-docker-archive.tar && mv {base}/podman-docker-archive.tar.xz {base}/xz.tar",
+        shell=True,
+        check=True,
+    )
     subprocess.run(["umount", "-l", f"{short}/root/overlay"], check=False, capture_output=True)
     shutil.rmtree(short)
     return base
@@ -104,7 +114,7 @@ def repack(source: Path, target: Path, change: dict[str, bytes]) -> None:
     [
         ({".tar": b"\0" * 1024}, "digest"),
         ({"manifest.json": b"{"}, "manifest.json"),
-        ({"manifest.json": b"[{\"Config\": \"../../etc/passwd\", \"Layers\": []}]"}, "missing"),
+        ({"manifest.json": b'[{"Config": "../../etc/passwd", "Layers": []}]'}, "missing"),
     ],
 )
 def test_load_wrong_content_is_refused(archives: Path, tmp_path: Path, change: dict[str, bytes], words: str) -> None:
@@ -134,7 +144,9 @@ def test_load_two_at_once_agree(archives: Path, tmp_path: Path) -> None:
 def test_load_killed_in_the_middle_leaves_a_store_that_works(archives: Path, tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     for delay_s in (0.02, 0.04, 0.06, 0.08, 0.1):
-        process = subprocess.Popen(cli.command("load", "-i", str(archives / "skopeo-gzip.tar")), env=cli.env, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            cli.command("load", "-i", str(archives / "skopeo-gzip.tar")), env=cli.env, stdout=subprocess.DEVNULL
+        )
         time.sleep(delay_s)
         process.send_signal(signal.SIGKILL)
         process.wait()

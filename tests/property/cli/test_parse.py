@@ -39,7 +39,9 @@ def by_typer(name: str, words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """What typer makes of the same words."""
     seen: dict[str, Any] = {}
     app = typer.Typer(add_completion=False)
-    app.command()(cli_help._function("probe", COMMANDS[name][6], COMMANDS[name][4], lambda **values: seen.update(values)))
+    app.command()(
+        cli_help._function("probe", COMMANDS[name][6], COMMANDS[name][4], lambda **values: seen.update(values))
+    )
     app(words, standalone_mode=False)
     arguments = seen.pop("arguments", None) or []
     return {key: value for key, value in seen.items() if value is not None and value != []}, list(arguments)

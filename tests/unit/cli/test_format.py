@@ -49,7 +49,9 @@ def test_template_renders_as_go(template: str, text: str | None) -> None:
     assert compile_template(template)(VALUE) == text
 
 
-@pytest.mark.parametrize("template", ["{{.Name", "{{end}}", "{{if .N}}", "{{nothing .N}}", "{{}}", "{{range}}", "{{.N | }}"])
+@pytest.mark.parametrize(
+    "template", ["{{.Name", "{{end}}", "{{if .N}}", "{{nothing .N}}", "{{}}", "{{range}}", "{{.N | }}"]
+)
 def test_template_malformed_is_refused(template: str) -> None:
     with pytest.raises(InvalidArgument):
         compile_template(template)(VALUE)

@@ -35,7 +35,18 @@ def test_parse_manifest_reads_config_and_layers() -> None:
         (encoded(layers=None), "no layers"),
         (encoded(config={"digest": "sha256:../../x", "size": 1}), "not a sha256 digest"),
         (encoded(config={"digest": DIGEST, "size": -1}), "bad size"),
-        (encoded(layers=[{"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": DIGEST, "size": 1}]), "foreign"),
+        (
+            encoded(
+                layers=[
+                    {
+                        "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                        "digest": DIGEST,
+                        "size": 1,
+                    }
+                ]
+            ),
+            "foreign",
+        ),
     ],
 )
 def test_parse_manifest_malformed_is_refused(data: bytes, words: str) -> None:
@@ -45,7 +56,9 @@ def test_parse_manifest_malformed_is_refused(data: bytes, words: str) -> None:
 
 def test_choose_platform_names_what_there_is() -> None:
     offered = [
-        manifest.Descriptor({"digest": DIGEST, "size": 1, "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}})
+        manifest.Descriptor(
+            {"digest": DIGEST, "size": 1, "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}}
+        )
     ]
     assert manifest.choose_platform(offered, ("linux", "arm64", "")).digest == DIGEST
     with pytest.raises(NotFound, match="linux/amd64; there is linux/arm64/v8"):

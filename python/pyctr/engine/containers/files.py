@@ -24,7 +24,7 @@ def plan_hosts(host_config: dict[str, Any], *, host_file: str = "") -> str:
 
 def plan_hostname(config: dict[str, Any]) -> str:
     """/etc/hostname."""
-    return config["Hostname"] + "\n"
+    return f"{config['Hostname']}\n"
 
 
 def plan_resolv_conf(host_config: dict[str, Any], host_text: str) -> str:

@@ -72,10 +72,10 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.channel.close()
 
-    def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+    def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         """Send one packet, with descriptors; a monitor that is gone shows at the next receive, not here."""
         try:
-            self.channel.send(json_dumps(message), fds)
+            self.channel.send(json_dumps(message), fds or [])
         except KernelError as error:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise
@@ -87,7 +87,7 @@ class Session:
         message |= {name: fd is not None for name, fd in streams.items()}
         if size is not None:
             message["size"] = list(size)
-        self.send(message, tuple(fd for fd in streams.values() if fd is not None))
+        self.send(message, [fd for fd in streams.values() if fd is not None])
 
     def watch(self) -> None:
         """Ask for the start's outcome only."""

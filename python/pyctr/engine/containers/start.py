@@ -25,7 +25,7 @@ class Prepared:
     __slots__ = ("_lock", "_runtime", "_theirs", "directory", "session")
 
     def __init__(self, engine: Engine, container_id: str, lock: int) -> None:
-        ours, self._theirs = Channel.pair()
+        ours, self._theirs = Channel.pair()  # theirs is a bare descriptor, for the monitor only
         self.session = Session(ours, container_id)
         self.directory = engine.containers.store.path(container_id)
         self._runtime = engine.runtime
@@ -34,12 +34,12 @@ class Prepared:
     def spawn(self) -> Session:
         """Start the monitor; lock and channel are its own from here on."""
         try:
-            spawn_monitor(self._runtime, self.directory, self._theirs.fileno(), self._lock)
+            spawn_monitor(self._runtime, self.directory, self._theirs, self._lock)
         except BaseException:
             self.session.channel.close()
             raise
         finally:
-            self._theirs.close()
+            os.close(self._theirs)
             os.close(self._lock)
         return self.session
 

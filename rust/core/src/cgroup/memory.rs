@@ -17,9 +17,9 @@ pub fn v1(memory: &LinuxMemory, current_swap: Option<i64>) -> Vec<Setting> {
         _ => false,
     };
     if grows {
-        settings.extend(swap.into_iter().chain(limit))
+        settings.extend(swap.into_iter().chain(limit));
     } else {
-        settings.extend(limit.into_iter().chain(swap))
+        settings.extend(limit.into_iter().chain(swap));
     }
     if let Some(bytes) = memory.reservation() {
         settings.push(Setting::new("memory.soft_limit_in_bytes", bytes));

@@ -11,6 +11,7 @@ pub const VERSION: u32 = 1;
 /// The request of one container.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)] // the file has them
 pub struct Config {
     /// Format of this file.
     pub version: u32,

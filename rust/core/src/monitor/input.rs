@@ -12,13 +12,11 @@ impl EventLoop {
     /// A regular file cannot be polled: it is always ready, and read through at once.
     pub(super) fn watch_input(&mut self, number: u64) {
         let Some(stdin) = self.clients.get(&number).and_then(|client| client.stdin.as_ref()) else { return };
-        match epoll::add(&self.epoll, stdin, EventData::new_u64(token(number, 1)), EventFlags::IN) {
-            Err(Errno::PERM) => {
-                if let Some(client) = self.clients.get_mut(&number) {
-                    client.always_ready = true;
-                }
-            }
-            Ok(()) | Err(_) => {}
+        let added = epoll::add(&self.epoll, stdin, EventData::new_u64(token(number, 1)), EventFlags::IN);
+        if added == Err(Errno::PERM)
+            && let Some(client) = self.clients.get_mut(&number)
+        {
+            client.always_ready = true;
         }
     }
 

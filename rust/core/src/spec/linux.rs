@@ -193,10 +193,10 @@ fn check_paths(linux: &Linux) -> Result<()> {
             return Err(invalid(field, format!("{path:?} is not an absolute path")));
         }
     }
-    if let Some(path) = linux.cgroups_path() {
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(invalid("linux.cgroupsPath", format!("{} has ..", path.display())));
-        }
+    if let Some(path) = linux.cgroups_path()
+        && path.components().any(|part| part == Component::ParentDir)
+    {
+        return Err(invalid("linux.cgroupsPath", format!("{} has ..", path.display())));
     }
     match linux.rootfs_propagation().as_deref() {
         None | Some("") => Ok(()),

@@ -30,10 +30,10 @@ pub fn validate(process: &Process) -> Result<()> {
     if process.io_priority().is_some_and(|io| !(0..=7).contains(&io.priority())) {
         return Err(invalid("process.ioPriority", "priority is outside 0 to 7"));
     }
-    if let Some(size) = process.console_size() {
-        if size.height() > u64::from(u16::MAX) || size.width() > u64::from(u16::MAX) {
-            return Err(invalid("process.consoleSize", "is larger than 65535"));
-        }
+    if let Some(size) = process.console_size()
+        && (size.height() > u64::from(u16::MAX) || size.width() > u64::from(u16::MAX))
+    {
+        return Err(invalid("process.consoleSize", "is larger than 65535"));
     }
     process.scheduler().as_ref().map_or(Ok(()), check_scheduler)
 }

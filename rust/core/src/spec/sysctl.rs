@@ -1,8 +1,6 @@
 //! Which sysctls a container may set: those the kernel keeps per namespace, and only where the container has that
 //! namespace to itself (CVE-2022-0811, CVE-2022-0812: anything else changes the host).
 
-use std::path::PathBuf;
-
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
 use super::invalid;
@@ -40,7 +38,7 @@ pub fn validate(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
         let Some(namespace) = namespaces.iter().find(|namespace| namespace.typ() == needed) else {
             return fail(&format!("needs a private {word} namespace"));
         };
-        if namespace.path().as_ref().is_some_and(is_own) {
+        if namespace.path().as_ref().is_some_and(|path| is_own(path)) {
             return fail(&format!("cannot be set in the host's {word} namespace"));
         }
     }
@@ -48,7 +46,7 @@ pub fn validate(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
 }
 
 /// The paths by which a process calls its own namespaces.
-fn is_own(path: &PathBuf) -> bool {
+fn is_own(path: &std::path::Path) -> bool {
     path.starts_with("/proc/self") || path.starts_with("/proc/thread-self") || path.starts_with("/proc/1/ns")
 }
 

@@ -32,7 +32,7 @@ fn try_load(document: &Value) -> Result<(Spec, Vec<String>)> {
 }
 
 fn message(document: &Value) -> String {
-    try_load(document).map(|_| String::from("accepted")).unwrap_or_else(|error| error.to_string())
+    try_load(document).map_or_else(|error| error.to_string(), |_| String::from("accepted"))
 }
 
 #[test]

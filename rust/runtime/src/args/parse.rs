@@ -139,6 +139,7 @@ fn lookup(options: &'static [Opt], name: &[u8]) -> Option<&'static Opt> {
 }
 
 /// Go's strconv.ParseBool.
+#[allow(clippy::needless_pass_by_value)] // it is taken out of the argument list
 fn switch_value(option: &Opt, value: Option<OsString>) -> Result<&'static str> {
     match value.as_deref().map(OsStr::as_bytes) {
         None | Some(b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True") => Ok("true"),

@@ -68,6 +68,7 @@ fn kill(state: &State) -> Result<()> {
 
 /// Ends what is left of a container whose first process is gone: processes, cgroup, directory; then runs its poststop
 /// hooks. Goes on after an error and tells the first.
+#[allow(clippy::needless_pass_by_value)] // the container is gone afterwards, and its state with it
 pub fn destroy(context: &Context, directory: Directory, state: State, cgroup: Option<Cgroup>) -> Result<()> {
     // Another command may have been faster.
     let cgroup = match cgroup {

@@ -77,7 +77,9 @@ fn read(context: &Context, parsed: &Parsed, state: &State) -> Result<(Spec, Proc
     let mut process = match parsed.path("process") {
         Some(path) => {
             let (mut process, warnings) = spec::load_process(&read_document(path)?)?;
-            warnings.iter().for_each(|warning| context.log.warn(warning));
+            for warning in &warnings {
+                context.log.warn(warning);
+            }
             inherit(&mut process, &own);
             process
         }

@@ -56,12 +56,12 @@ fn run_one(kind: &str, hook: &Hook, state: &State, input: &[u8]) -> Result<()> {
         let _ = stdin.write_all(input);
     }
     let timeout = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());
-    if let Some(seconds) = timeout {
-        if !exits_within(child.id().cast_signed(), Duration::from_secs(seconds)) {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(fail(format!("not done after {seconds} s")));
-        }
+    if let Some(seconds) = timeout
+        && !exits_within(child.id().cast_signed(), Duration::from_secs(seconds))
+    {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(fail(format!("not done after {seconds} s")));
     }
     match child.wait() {
         Ok(status) if status.success() => Ok(()),

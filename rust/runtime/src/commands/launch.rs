@@ -62,7 +62,9 @@ fn load_bundle(context: &Context, parsed: &Parsed) -> Result<Bundle> {
         }
     })?;
     let (mut spec, warnings) = pyctr_core::spec::load_with_warnings(&bytes)?;
-    warnings.iter().for_each(|warning| context.log.warn(warning));
+    for warning in &warnings {
+        context.log.warn(warning);
+    }
     pass_listen_fds(&mut spec, preserved_fds(parsed)?.0);
     let root = spec.root().as_ref().map(|root| root.path().clone()).unwrap_or_default();
     Ok(Bundle { rootfs: path.join(root), path, spec })

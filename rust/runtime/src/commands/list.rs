@@ -25,7 +25,7 @@ pub fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     };
     let rows = rows(context)?;
     if parsed.is_set("quiet") {
-        return print(&rows.iter().map(|row| format!("{}\n", row.state.id)).collect::<String>());
+        return print(&rows.iter().flat_map(|row| [row.state.id.as_str(), "\n"]).collect::<String>());
     }
     if json {
         let public: Vec<_> = rows.iter().map(|row| row.state.public(row.status, &row.owner)).collect();

@@ -146,10 +146,10 @@ impl Prepared {
 
 /// Where containers are kept without `--root`.
 fn default_root() -> PathBuf {
-    if !rustix::process::geteuid().is_root() {
-        if let Some(directory) = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty()) {
-            return Path::new(&directory).join("pyctr-runtime");
-        }
+    if !rustix::process::geteuid().is_root()
+        && let Some(directory) = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty())
+    {
+        return Path::new(&directory).join("pyctr-runtime");
     }
     PathBuf::from("/run/pyctr-runtime")
 }

@@ -22,10 +22,9 @@ pub fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     open_gate(&directory, &state)?;
     directory.remove_gate()?;
     directory.unlock()?;
-    hooks::run("poststart", &state.pyctr.poststart, &state, Status::Running).map(|()| 0).or_else(|error| {
+    hooks::run("poststart", &state.pyctr.poststart, &state, Status::Running).map(|()| 0).inspect_err(|_| {
         // runtime-spec 1.1, "Lifecycle" 9: an error of a poststart hook stops the container.
         let _ = process::signal(&state, libc::SIGKILL);
-        Err(error)
     })
 }
 
@@ -40,11 +39,10 @@ fn open_gate(directory: &Directory, state: &State) -> Result<()> {
     let mut length = 0;
     while length < answer.len() {
         match rustix::io::read(&socket, &mut answer[length..]) {
-            Ok(0) => break,
+            Ok(0) | Err(Errno::CONNRESET) => break,
             Ok(count) => length += count,
             Err(Errno::INTR) => {}
             // The child died with our connection still in its queue.
-            Err(Errno::CONNRESET) => break,
             Err(errno) => return Err(fail(errno)),
         }
     }

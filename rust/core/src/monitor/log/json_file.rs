@@ -183,7 +183,7 @@ mod tests {
     fn endless_line_is_cut_into_pieces() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(&dir, &[]);
-        log.write(Stream::Stdout, &[b'x'; 40_000]);
+        log.write(Stream::Stdout, &vec![b'x'; 40_000]);
         log.finish();
         let lengths: Vec<usize> = entries(&dir.path().join("log")).iter().map(String::len).collect();
         assert_eq!(lengths, [16384, 16384, 7232]);

@@ -1,0 +1,57 @@
+"""What a start does, counted: system calls and processes cannot drift the way times do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import pyctr
+from tests.conftest import Cli, need_tool, needs_root
+
+pytestmark = needs_root
+RUNTIME = str(Path(pyctr.__file__).parent / "_bin/pyctr-runtime")
+#: Counted 770 on a hybrid host of nine hierarchies; a host with more has more cgroups to make.
+RUNTIME_CALLS_MAX = 900
+#: Interpreter start-up included, a few hundred of them looking for site packages.
+RUN_CALLS_MAX = 3000
+
+
+def traced(command: list[str], output: Path, env: dict[str, str] | None = None) -> tuple[int, int]:
+    """System calls and processes execed, all threads and children."""
+    strace = need_tool("strace")
+    done = subprocess.run([strace, "-f", "-qq", "-o", str(output), *command], env=env, capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"strace cannot follow here: {done.stderr.decode().strip()[:200]}")
+    lines = output.read_text(errors="replace").splitlines()
+    calls = [line for line in lines if "resumed>" not in line and "+++" not in line and "---" not in line]
+    # One that succeeded, or one whose end stands on a line of its own because another process spoke in between.
+    execs = [line for line in calls if " execve" in line and ("= 0" in line or "unfinished" in line)]
+    return len(calls), len(execs)
+
+
+def test_runtime_run_makes_few_system_calls(tmp_path: Path) -> None:
+    busybox = need_tool("busybox")
+    for name in ("bin", "proc", "sys", "dev"):
+        (tmp_path / "rootfs" / name).mkdir(parents=True)
+    (tmp_path / "rootfs/bin/true").write_bytes(Path(busybox).read_bytes())
+    (tmp_path / "rootfs/bin/true").chmod(0o755)
+    subprocess.run([RUNTIME, "spec"], cwd=tmp_path, check=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["process"].update(terminal=False, args=["/bin/true"])
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = [RUNTIME, "--root", str(tmp_path / "state"), "run", "--bundle", str(tmp_path), "counted"]
+    calls, execs = traced(command, tmp_path / "trace")
+    assert calls <= RUNTIME_CALLS_MAX
+    assert execs == 3, "the runtime, pyctr-init, the command"
+
+
+def test_run_spawns_only_what_it_must(cli: Cli, tmp_path: Path) -> None:
+    command = cli.command("run", "--rm", "--network", "none", "busybox", "true")
+    calls, execs = traced(command, tmp_path / "trace", {**os.environ, **cli.env})
+    assert calls <= RUN_CALLS_MAX
+    # Besides these four only the interpreter's own wrapper, where there is one (a shim, a virtual environment's link).
+    assert execs <= 5, "python, the monitor, pyctr-init, the command"
