@@ -161,7 +161,7 @@ fn make(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool, undo: &mut 
 }
 
 /// On v2 a directory has files only of controllers that every one above it hands down.
-fn hand_down(cgroup: &Cgroup, group: &Group, resources: &LinuxResources) -> Result<()> {
+pub(super) fn hand_down(cgroup: &Cgroup, group: &Group, resources: &LinuxResources) -> Result<()> {
     let limited = |one: &&'static dyn Controller| matches!(one.asked(resources), Asked::Limit(_));
     let of_v2 = |one: &&'static dyn Controller| !one.is_core_of_v2();
     let required: Vec<&str> = served(cgroup, group)

@@ -224,6 +224,10 @@ impl Cgroup {
         if let Some(unit) = &self.unit {
             unit.update(self, resources)?;
         }
+        if self.is_unified() {
+            // The directory is there, files of a controller nobody needed so far may not be.
+            create::hand_down(self, &self.groups[0], resources)?;
+        }
         for controller in CONTROLLERS {
             if controller.asked(resources) == controller::Asked::Nothing {
                 continue;
