@@ -34,7 +34,14 @@ MODULES = ("overlay", "loop", "bfq", "veth", "bridge", "nf_tables")
 EXIT_MARK = "pyctr-v2-exit:"
 SKIPPED = 77
 
+# The initramfs is a root that nothing can be pivoted away from; a tmpfs takes its place before anything else.
 INIT = """#!/bin/busybox sh
+if [ "$1" != moved ]; then
+  /bin/busybox mkdir /new
+  /bin/busybox mount -t tmpfs -o mode=755,size=80% tmpfs /new
+  for entry in /*; do [ "$entry" = /new ] || /bin/busybox cp -a "$entry" /new/; done
+  exec /bin/busybox switch_root /new /init moved
+fi
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin:/sbin HOME=/root
 mount -t proc proc /proc
@@ -192,7 +199,7 @@ def boot(kernel: Path, initramfs: Path, *, memory_mib: int, cpus: int, timeout_s
         *(QEMU, "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(memory_mib), "-smp", str(cpus)),
         *("-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot", "-nic", "none"),
         *("-serial", f"file:{log}", "-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initramfs)),
-        *("-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off"),
+        *("-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cgroup_no_v1=all"),
     ]
     code = None
     with subprocess.Popen(

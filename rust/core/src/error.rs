@@ -101,14 +101,23 @@ impl Error {
     }
 }
 
+/// Control characters escaped: what a name from an image or a document holds must not make two lines of one.
+fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|letter| {
+        if letter.is_control() { write!(f, "{}", letter.escape_default()) } else { fmt::Write::write_char(f, letter) }
+    })
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.operation)?;
+        write_escaped(f, &self.operation)?;
         if !self.object.is_empty() {
-            write!(f, " {}", self.object)?;
+            f.write_str(" ")?;
+            write_escaped(f, &self.object)?;
         }
         if !self.reason.is_empty() {
-            write!(f, ": {}", self.reason)?;
+            f.write_str(": ")?;
+            write_escaped(f, &self.reason)?;
         }
         if let Some(errno) = self.errno {
             write!(f, ": {}", std::io::Error::from(errno).to_string().split(" (os error").next().unwrap_or_default())?;
@@ -163,5 +172,11 @@ mod tests {
     fn display_names_operation_object_and_errno() {
         let error = Error::kernel("mount proc on", "/proc", Errno::PERM);
         assert_eq!(error.to_string(), "mount proc on /proc: Operation not permitted");
+    }
+
+    #[test]
+    fn display_is_one_line_whatever_the_names_hold() {
+        let error = Error::invalid("open", "a\nb", "bad\r\x1b[2J");
+        assert_eq!(error.to_string(), "open a\\nb: bad\\r\\u{1b}[2J");
     }
 }

@@ -43,6 +43,24 @@ impl Context {
 ///
 /// `volatile` leaves out every sync: for contents that need not survive a power cut.
 pub fn mount(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Result<OwnedFd> {
+    if lower.is_empty() {
+        return Err(Error::invalid("mount overlay", "", "no lower layer"));
+    }
+    let fs = match create(lower, upper, work, volatile, add_lower_one_by_one) {
+        // Linux 6.5 brought `lowerdir+`; before, a word overlay does not know shows only when the mount is made.
+        Err(error) if error.errno == Some(Errno::INVAL) => create(lower, upper, work, volatile, add_lower_at_once)?,
+        other => other?,
+    };
+    own(sys::fsmount(fs.as_raw_fd(), 0)).map_err(|errno| Error::kernel("mount overlay of", upper, errno))
+}
+
+fn create(
+    lower: &[PathBuf],
+    upper: &Path,
+    work: &Path,
+    volatile: bool,
+    add_lower: fn(&mut Context, &[PathBuf]) -> Result<()>,
+) -> Result<OwnedFd> {
     let fail = |errno| Error::kernel("mount overlay of", upper, errno);
     let fs = own(sys::fsopen(c"overlay")).map_err(fail)?;
     let mut context = Context { fs, opened: Vec::new() };
@@ -54,26 +72,11 @@ pub fn mount(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Re
         sys::fsconfig_flag(context.fs.as_raw_fd(), c"volatile").map_err(|errno| fail(errno_of(errno)))?;
     }
     sys::fsconfig_create(context.fs.as_raw_fd()).map_err(|errno| diagnose(lower, upper, work, errno_of(errno)))?;
-    own(sys::fsmount(context.fs.as_raw_fd(), 0)).map_err(fail)
+    Ok(context.fs)
 }
 
-fn add_lower(context: &mut Context, lower: &[PathBuf]) -> Result<()> {
-    let Some((first, rest)) = lower.split_first() else {
-        return Err(Error::invalid("mount overlay", "", "no lower layer"));
-    };
-    let text = super::c_path(first)?;
-    if text.as_bytes_with_nul().len() <= STRING_MAX {
-        match context.string(c"lowerdir+", &text) {
-            Ok(()) => {
-                return rest.iter().try_for_each(|layer| context.path(c"lowerdir+", layer));
-            }
-            Err(Errno::INVAL) => {} // before Linux 6.5 there is no way to add one by one
-            Err(errno) => return Err(Error::kernel("use as overlay layer", first, errno)),
-        }
-    } else if context.path(c"lowerdir+", first).is_ok() {
-        return rest.iter().try_for_each(|layer| context.path(c"lowerdir+", layer));
-    }
-    add_lower_at_once(context, lower)
+fn add_lower_one_by_one(context: &mut Context, lower: &[PathBuf]) -> Result<()> {
+    lower.iter().try_for_each(|layer| context.path(c"lowerdir+", layer))
 }
 
 /// All layers in one string of 255 bytes, each as the path of its open descriptor, the shortest name it has.

@@ -4,6 +4,8 @@
 //! --resources`). Everything that can be judged without asking the host is judged here; nothing here does input or output.
 //! Follows the OCI runtime-spec 1.3 and, where that is silent, runc's validator.
 
+#![allow(clippy::unnecessary_debug_formatting)] // quoted: a path may hold a newline, and an error is one line
+
 mod lenient;
 mod linux;
 mod mount;

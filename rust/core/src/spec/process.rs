@@ -11,7 +11,7 @@ pub fn validate(process: &Process) -> Result<()> {
         return Err(invalid("process.args", "is empty"));
     }
     if !process.cwd().is_absolute() {
-        return Err(invalid("process.cwd", format!("{} is not an absolute path", process.cwd().display())));
+        return Err(invalid("process.cwd", format!("{:?} is not an absolute path", process.cwd())));
     }
     for variable in process.env().iter().flatten() {
         match variable.split_once('=') {

@@ -1,8 +1,6 @@
 //! Which sysctls a container may set: those the kernel keeps per namespace, and only where the container has that
 //! namespace to itself (CVE-2022-0811, CVE-2022-0812: anything else changes the host).
 
-use std::path::Path;
-
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
 use super::invalid;
@@ -48,7 +46,7 @@ pub fn validate(spec: &Spec, namespaces: &[LinuxNamespace]) -> Result<()> {
 }
 
 /// The paths by which a process calls its own namespaces.
-fn is_own(path: &Path) -> bool {
+fn is_own(path: &std::path::Path) -> bool {
     path.starts_with("/proc/self") || path.starts_with("/proc/thread-self") || path.starts_with("/proc/1/ns")
 }
 

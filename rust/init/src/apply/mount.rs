@@ -79,19 +79,25 @@ impl Context {
             other => other?,
         };
         let is_directory = sys::fstat(place)?.mode & sys::S_IFMT == sys::S_IFDIR;
-        let cover = if is_directory { self.empty_directory() } else { self.null_device() }?;
-        let copy = sys::clone_mount(cover, c"", false)?;
-        let result = sys::move_mount(copy, place, c"");
-        sys::close(copy);
+        let result = if is_directory { self.cover_directory(place) } else { self.cover_file(place) };
         sys::close(place);
         result
     }
 
-    fn empty_directory(&mut self) -> Result<i32> {
-        if self.empty < 0 {
-            self.empty = Self::mount(c"tmpfs", c"tmpfs", Strings::new(&[]), attr::RDONLY)?;
+    /// All masked directories show one empty read-only tmpfs. Before Linux 6.15 a mount can be copied only once it is
+    /// attached somewhere, so the first is the mount itself and the others are its copies.
+    fn cover_directory(&mut self, place: i32) -> Result<()> {
+        if self.empty >= 0 {
+            return cover(self.empty, place);
         }
-        Ok(self.empty)
+        let mount = Self::mount(c"tmpfs", c"tmpfs", Strings::new(&[]), attr::RDONLY)?;
+        sys::move_mount(mount, place, c"")?;
+        self.empty = mount;
+        Ok(())
+    }
+
+    fn cover_file(&mut self, place: i32) -> Result<()> {
+        cover(self.null_device()?, place)
     }
 
     /// The container's own /dev/null, which must be one: a link or a file put in its place by the image would be bound
@@ -140,6 +146,14 @@ impl Context {
         }
         sys::chdir(c"/")
     }
+}
+
+/// Attaches a copy of what a descriptor stands for.
+fn cover(with: i32, place: i32) -> Result<()> {
+    let copy = sys::clone_mount(with, c"", false)?;
+    let result = sys::move_mount(copy, place, c"");
+    sys::close(copy);
+    result
 }
 
 fn configure(context: i32, source: &CStr, options: Strings<'_>) -> Result<()> {

@@ -22,7 +22,7 @@ const BOOTED: &str = "/run/systemd/system";
 
 /// Whether systemd is the host's init.
 pub fn is_running() -> bool {
-    std::path::Path::new(BOOTED).is_dir()
+    rustix::fs::access(BOOTED, rustix::fs::Access::EXISTS).is_ok()
 }
 
 /// Refuses the driver by name where it cannot work.
