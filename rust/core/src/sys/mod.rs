@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod clone;
 pub mod memory_file;
 pub mod monitor;
+pub mod processes;
 pub mod signals;
 pub mod time_namespace;
 
