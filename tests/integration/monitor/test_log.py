@@ -145,7 +145,7 @@ def test_json_file_full_disk_loses_log_not_the_container(container, tmp_path):
     try:
         log = small / "log"
         container.request["log"]["path"] = str(log)
-        out, _ = container.run("seq 1 20000; exit 3").start()
+        out, _ = container.run("seq 1 10; sleep 0.3; seq 11 20000; exit 3").start()
         assert container.client.expect("exited")["code"] == 3
         assert out.result().splitlines()[-1] == b"20000"
         container.wait_monitor()
