@@ -103,7 +103,7 @@ pub fn update(state: &State, resources: &LinuxResources) -> Result<()> {
 
 /// The counters, as `events --stats` prints them.
 pub fn stats(state: &State) -> Result<Value> {
-    serde_json::to_value(required(state)?.stats())
+    serde_json::to_value(required(state)?.stats()?)
         .map_err(|error| Error::new(Kind::Corrupt, "print", "statistics", error.to_string()))
 }
 

@@ -1,137 +1,215 @@
-//! Device rules on v2: an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE (Documentation/bpf, include/uapi/linux/bpf.h).
+//! Device rules as a `BPF_PROG_TYPE_CGROUP_DEVICE` program. Pure; `sys::bpf` loads it.
+//!
+//! The program gets a `struct bpf_cgroup_dev_ctx` (linux/bpf.h) and returns 1 to allow. It walks the rules from the last to
+//! the first with the set of accesses no rule has decided yet: an allowing rule that matches takes its accesses out and allows
+//! when none is left; a denying one denies when it concerns one that is left.
 
-use super::devices::{Policy, Rule};
+use super::device_rules::{Access, Match, Rule};
+use crate::sys::bpf::Instruction;
 
-/// One eBPF instruction, as the kernel takes it.
-pub type Instruction = u64;
+const RESULT: u8 = 0;
+const CONTEXT: u8 = 1;
+const LEFT: u8 = 2;
+const KIND: u8 = 3;
+const MAJOR: u8 = 4;
+const MINOR: u8 = 5;
 
+/// `BPF_LDX | BPF_MEM | BPF_W`.
 const LOAD_WORD: u8 = 0x61;
-const MOVE_IMMEDIATE: u8 = 0xb7;
-const MOVE_REGISTER: u8 = 0xbf;
-const AND_IMMEDIATE: u8 = 0x57;
-const SHIFT_RIGHT: u8 = 0x77;
+/// `BPF_ALU | BPF_MOV`, register and constant.
+const MOVE_REGISTER: u8 = 0xbc;
+const MOVE: u8 = 0xb4;
+/// `BPF_ALU | BPF_AND | BPF_K`.
+const AND: u8 = 0x54;
+/// `BPF_ALU | BPF_RSH | BPF_K`.
+const SHIFT_RIGHT: u8 = 0x74;
+/// `BPF_JMP | BPF_JNE | BPF_K`.
 const JUMP_NOT_EQUAL: u8 = 0x55;
+/// `BPF_JMP | BPF_JEQ | BPF_K`.
 const JUMP_EQUAL: u8 = 0x15;
-const JUMP_NOT_EQUAL_REGISTER: u8 = 0x5d;
+/// `BPF_JMP | BPF_EXIT`.
 const EXIT: u8 = 0x95;
-/// Type values of `struct bpf_cgroup_dev_ctx`.
-const BLOCK: i32 = 1;
-const CHARACTER: i32 = 2;
 
-fn instruction(code: u8, target: u8, source: u8, offset: i16, immediate: i32) -> Instruction {
-    let [low, high] = offset.to_ne_bytes();
-    let [a, b, c, d] = immediate.to_ne_bytes();
-    Instruction::from_ne_bytes([code, target | source << 4, low, high, a, b, c, d])
+const fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> Instruction {
+    Instruction { code, registers: destination | source << 4, offset, immediate }
 }
 
-/// Compiles a policy. Registers: r2 type, r3 access, r4 major, r5 minor.
-pub fn compile(policy: &Policy) -> Vec<Instruction> {
+const fn with_constant(code: u8, register: u8, immediate: i32) -> Instruction {
+    instruction(code, register, 0, 0, immediate)
+}
+
+/// Assembles the program for rules in the specification's order.
+pub(super) fn assemble(rules: &[Rule]) -> Vec<Instruction> {
     let mut program = vec![
-        instruction(LOAD_WORD, 2, 1, 0, 0),
-        instruction(MOVE_REGISTER, 3, 2, 0, 0),
-        instruction(SHIFT_RIGHT, 3, 0, 0, 16),
-        instruction(AND_IMMEDIATE, 2, 0, 0, 0xffff),
-        instruction(LOAD_WORD, 4, 1, 4, 0),
-        instruction(LOAD_WORD, 5, 1, 8, 0),
+        // access_type is access << 16 | kind.
+        instruction(LOAD_WORD, LEFT, CONTEXT, 0, 0),
+        instruction(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
+        instruction(LOAD_WORD, MINOR, CONTEXT, 8, 0),
+        instruction(MOVE_REGISTER, KIND, LEFT, 0, 0),
+        with_constant(AND, KIND, 0xffff),
+        with_constant(SHIFT_RIGHT, LEFT, 16),
     ];
-    for rule in &policy.exceptions {
-        push_rule(&mut program, rule, policy.allow_by_default);
+    let mut default = false;
+    for rule in rules.iter().rev() {
+        match *rule {
+            Rule::Everything { allow } => {
+                default = allow;
+                break;
+            }
+            Rule::Some { allow, device, access } => push_rule(&mut program, allow, device, access),
+        }
     }
-    push_verdict(&mut program, policy.allow_by_default);
+    push_verdict(&mut program, default);
     program
 }
 
-fn push_rule(program: &mut Vec<Instruction>, rule: &Rule, allow_by_default: bool) {
-    let mut body =
-        vec![instruction(MOVE_REGISTER, 1, 3, 0, 0), instruction(AND_IMMEDIATE, 1, 0, 0, i32::from(rule.access.0))];
-    // An allowance must cover all that is asked for; a denial bites when it covers any of it. The jump leads past the rule.
-    body.push(if allow_by_default {
-        instruction(JUMP_EQUAL, 1, 0, 0, 0)
-    } else {
-        instruction(JUMP_NOT_EQUAL_REGISTER, 1, 3, 0, 0)
-    });
-    for (register, number) in [(4, rule.major), (5, rule.minor)] {
-        if let Some(number) = number {
-            body.push(instruction(JUMP_NOT_EQUAL, register, 0, 0, number.cast_signed()));
-        }
-    }
-    push_verdict(&mut body, !allow_by_default);
-    let kind = if rule.kind == 'b' { BLOCK } else { CHARACTER };
-    body.insert(0, instruction(JUMP_NOT_EQUAL, 2, 0, 0, kind));
-    let length = body.len();
-    program.extend(body.into_iter().enumerate().map(|(index, word)| land(word, length - index - 1)));
-}
-
-/// Gives a jump its distance; leaves any other instruction alone.
-fn land(word: Instruction, distance: usize) -> Instruction {
-    let mut bytes = word.to_ne_bytes();
-    if matches!(bytes[0], JUMP_NOT_EQUAL | JUMP_EQUAL | JUMP_NOT_EQUAL_REGISTER) {
-        let [low, high] = i16::try_from(distance).unwrap_or(i16::MAX).to_ne_bytes();
-        (bytes[2], bytes[3]) = (low, high);
-    }
-    Instruction::from_ne_bytes(bytes)
-}
-
 fn push_verdict(program: &mut Vec<Instruction>, allow: bool) {
-    program.push(instruction(MOVE_IMMEDIATE, 0, 0, 0, i32::from(allow)));
-    program.push(instruction(EXIT, 0, 0, 0, 0));
+    program.push(with_constant(MOVE, RESULT, i32::from(allow)));
+    program.push(with_constant(EXIT, 0, 0));
+}
+
+fn push_rule(program: &mut Vec<Instruction>, allow: bool, device: Match, access: Access) {
+    let mut action = Vec::with_capacity(5);
+    let mask = i32::from(access.0);
+    if allow {
+        action.push(with_constant(AND, LEFT, !mask & 0xffff));
+        action.push(instruction(JUMP_NOT_EQUAL, LEFT, 0, 2, 0));
+    } else {
+        action.push(instruction(MOVE_REGISTER, RESULT, LEFT, 0, 0));
+        action.push(with_constant(AND, RESULT, mask));
+        action.push(instruction(JUMP_EQUAL, RESULT, 0, 2, 0));
+    }
+    push_verdict(&mut action, allow);
+
+    let mut tests = vec![(KIND, device.kind as u32)];
+    tests.extend(device.major.map(|major| (MAJOR, major)));
+    tests.extend(device.minor.map(|minor| (MINOR, minor)));
+    let mut skip = tests.len() + action.len();
+    for (register, number) in tests {
+        skip -= 1;
+        // At most 8 instructions a rule. A number over 2³¹ would be sign-extended and match nothing; device numbers have 20 bits.
+        let offset = i16::try_from(skip).unwrap_or(i16::MAX);
+        program.push(instruction(JUMP_NOT_EQUAL, register, 0, offset, number.cast_signed()));
+    }
+    program.extend(action);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::devices::Access;
+    #![allow(clippy::unwrap_used)]
+    use super::super::device_rules::{DEFAULTS, Kind};
     use super::*;
 
-    /// The handful of instructions the compiler emits, as the kernel executes them.
-    fn run(program: &[Instruction], kind: char, major: u32, minor: u32, access: u8) -> bool {
-        let mut registers = [0u64; 11];
-        let context = [u32::from(access) << 16 | if kind == 'b' { 1 } else { 2 }, major, minor];
-        let mut counter = 0;
-        loop {
-            let bytes = program[counter].to_ne_bytes();
-            let (target, source) = (usize::from(bytes[1] & 15), usize::from(bytes[1] >> 4));
-            let offset = i16::from_ne_bytes([bytes[2], bytes[3]]);
-            let immediate = i32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-            // eBPF sign-extends 32-bit immediates to 64 bits
-            let wide = i64::from(immediate).cast_unsigned();
+    /// Runs a program as the kernel would.
+    fn interpret(program: &[Instruction], context: [u32; 3]) -> bool {
+        let mut registers = [0_u64; 11];
+        let mut at = 0_usize;
+        for _ in 0..10_000 {
+            let one = program[at];
+            let (to, from) = (usize::from(one.registers & 15), usize::from(one.registers >> 4));
+            let constant = i64::from(one.immediate).cast_unsigned();
+            let word = |number: u64| number & 0xffff_ffff;
             let mut jump = false;
-            match bytes[0] {
-                LOAD_WORD => registers[target] = u64::from(context[usize::try_from(offset / 4).unwrap_or(9)]),
-                MOVE_IMMEDIATE => registers[target] = wide,
-                MOVE_REGISTER => registers[target] = registers[source],
-                AND_IMMEDIATE => registers[target] &= wide,
-                SHIFT_RIGHT => registers[target] >>= immediate,
-                JUMP_NOT_EQUAL => jump = registers[target] != wide,
-                JUMP_EQUAL => jump = registers[target] == wide,
-                JUMP_NOT_EQUAL_REGISTER => jump = registers[target] != registers[source],
+            match one.code {
+                LOAD_WORD => registers[to] = u64::from(context[usize::try_from(one.offset).unwrap() / 4]),
+                MOVE_REGISTER => registers[to] = word(registers[from]),
+                MOVE => registers[to] = word(constant),
+                AND => registers[to] = word(registers[to] & constant),
+                SHIFT_RIGHT => registers[to] = word(registers[to]) >> constant,
+                JUMP_NOT_EQUAL => jump = registers[to] != constant,
+                JUMP_EQUAL => jump = registers[to] == constant,
                 EXIT => return registers[0] == 1,
-                other => panic!("unknown instruction {other:#x}"),
+                code => panic!("instruction {code:#x}"),
             }
-            counter += 1 + if jump { usize::try_from(offset).unwrap_or(0) } else { 0 };
+            at += 1;
+            if jump {
+                at += usize::try_from(one.offset).unwrap();
+            }
         }
+        panic!("the program does not end");
     }
 
-    #[test]
-    fn program_decides_as_the_policy() {
-        let exceptions = vec![
-            Rule { kind: 'c', major: None, minor: None, access: Access(Access::MKNOD) },
-            Rule { kind: 'c', major: Some(1), minor: Some(3), access: Access(7) },
-            Rule { kind: 'b', major: Some(8), minor: None, access: Access(Access::READ) },
-        ];
-        for allow_by_default in [true, false] {
-            let policy = Policy { allow_by_default, exceptions: exceptions.clone() };
-            let program = compile(&policy);
-            for kind in ['b', 'c'] {
-                for (major, minor) in [(1, 3), (1, 5), (8, 0), (8, 1), (9, 3)] {
-                    for access in 1..8 {
+    /// The meaning of the rules, said once more in the plainest way: each access by itself, the last rule that matches.
+    fn oracle(rules: &[Rule], kind: Kind, major: u32, minor: u32, access: u8) -> bool {
+        [Access::MKNOD, Access::READ, Access::WRITE].iter().filter(|one| access & one.0 != 0).all(|one| {
+            rules
+                .iter()
+                .rev()
+                .find_map(|rule| match *rule {
+                    Rule::Everything { allow } => Some(allow),
+                    Rule::Some { allow, device, access } => (device.kind == kind
+                        && device.major.is_none_or(|number| number == major)
+                        && device.minor.is_none_or(|number| number == minor)
+                        && access.0 & one.0 != 0)
+                        .then_some(allow),
+                })
+                .unwrap_or(false)
+        })
+    }
+
+    fn check(rules: &[Rule]) {
+        let program = assemble(rules);
+        for kind in [Kind::Block, Kind::Character] {
+            for major in [0, 1, 2, 5, 136] {
+                for minor in [0, 1, 2, 3] {
+                    for access in 1..8_u8 {
+                        let context = [u32::from(access) << 16 | kind as u32, major, minor];
                         assert_eq!(
-                            run(&program, kind, major, minor, access),
-                            policy.allows(kind, major, minor, access),
-                            "{kind} {major}:{minor} {access} {allow_by_default}"
+                            interpret(&program, context),
+                            oracle(rules, kind, major, minor, access),
+                            "{rules:?} {kind:?} {major}:{minor} {access}"
                         );
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn test_assemble_of_the_defaults_allows_them_alone() {
+        check(&DEFAULTS);
+        let program = assemble(&DEFAULTS);
+        assert!(interpret(&program, [6 << 16 | 2, 1, 3]));
+        assert!(!interpret(&program, [2 << 16 | 1, 8, 0]));
+        assert!(interpret(&program, [1 << 16 | 1, 8, 0]));
+    }
+
+    #[test]
+    fn test_assemble_of_random_rules_means_what_the_rules_mean() {
+        // A fixed linear congruential sequence: the same rules every time.
+        let mut state = 12345_u64;
+        let mut next = |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        for _ in 0..300 {
+            let rules: Vec<Rule> = (0..next(9))
+                .map(|_| {
+                    let allow = next(2) == 0;
+                    if next(12) == 0 {
+                        return Rule::Everything { allow };
+                    }
+                    let kind = if next(2) == 0 { Kind::Block } else { Kind::Character };
+                    let mut number = || u32::try_from(next(5)).ok().filter(|number| *number < 4);
+                    let device = Match { kind, major: number(), minor: number() };
+                    let access = Access(u8::try_from(1 + next(7)).unwrap());
+                    Rule::Some { allow, device, access }
+                })
+                .collect();
+            check(&rules);
+        }
+    }
+
+    #[test]
+    fn test_assemble_later_rule_overrides_even_within_a_wildcard() {
+        let device = |minor| Match { kind: Kind::Character, major: Some(1), minor };
+        let rules = [
+            Rule::Some { allow: true, device: device(None), access: Access::ALL },
+            Rule::Some { allow: false, device: device(Some(3)), access: Access::WRITE },
+        ];
+        let program = assemble(&rules);
+        assert!(!interpret(&program, [6 << 16 | 2, 1, 3]));
+        assert!(interpret(&program, [2 << 16 | 2, 1, 3]));
+        assert!(interpret(&program, [6 << 16 | 2, 1, 4]));
     }
 }

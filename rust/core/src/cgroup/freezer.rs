@@ -1,77 +1,166 @@
-//! The freezer, v1 and v2.
+//! The freezer: v1's controller and v2's `cgroup.freeze`.
+//!
+//! Whatever goes wrong on the way to frozen, the group is thawed: a container must not stay stuck between.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::setting::{read_file, write_file};
-use super::{Cgroup, Group};
+use oci_spec::runtime::LinuxResources;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+
+use super::controller::{Asked, Controller, Target, Write};
+use super::file;
+use super::hierarchy::Version;
+use super::stats::Stats;
 use crate::{Error, Kind, Result};
 
-/// v1 may need to be told again: a task that forks while it is being frozen keeps the group FREEZING
-/// (Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst).
-const ATTEMPTS: u32 = 1000;
+#[derive(Debug)]
+pub(super) struct Freezer;
 
-impl Cgroup {
-    /// Stops every process. If that does not come about they are running again afterwards.
-    pub fn freeze(&self) -> Result<()> {
-        if let Some(group) = self.with_controller("freezer") {
-            return freeze_v1(group);
-        }
-        let group = self.v2.as_ref().ok_or_else(|| no_freezer("pause"))?;
-        write_file(&group.directory, "cgroup.freeze", b"1")
-            .map_err(|errno| Error::kernel("freeze", &group.path, errno))?;
-        for _ in 0..ATTEMPTS {
-            if self.is_frozen()? {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let _ = self.thaw();
-        Err(Error::new(Kind::State, "freeze", &group.path, "processes do not stop"))
+impl Controller for Freezer {
+    fn name(&self, _version: Version) -> &'static str {
+        "freezer"
     }
 
-    /// Lets every process go on.
-    pub fn thaw(&self) -> Result<()> {
-        let (group, file, value) = match (self.with_controller("freezer"), &self.v2) {
-            (Some(group), _) => (group, "freezer.state", &b"THAWED"[..]),
-            (None, Some(group)) => (group, "cgroup.freeze", &b"0"[..]),
-            (None, None) => return Err(no_freezer("resume")),
-        };
-        write_file(&group.directory, file, value).map_err(|errno| Error::kernel("thaw", &group.path, errno))
+    fn is_core_of_v2(&self) -> bool {
+        true
     }
 
-    /// Whether the processes are stopped.
-    pub fn is_frozen(&self) -> Result<bool> {
-        if let Some(group) = self.with_controller("freezer") {
-            let state = read_file(&group.directory, "freezer.state");
-            return state
-                .map(|state| state.trim() != "THAWED")
-                .map_err(|errno| Error::kernel("read freezer.state of", &group.path, errno));
-        }
-        let Some(group) = &self.v2 else { return Ok(false) };
-        let events = read_file(&group.directory, "cgroup.events")
-            .map_err(|errno| Error::kernel("read cgroup.events of", &group.path, errno))?;
-        Ok(events.lines().any(|line| line == "frozen 1"))
+    fn asked(&self, _resources: &LinuxResources) -> Asked {
+        Asked::Nothing
+    }
+
+    fn plan(&self, _target: Target<'_>, _resources: &LinuxResources) -> Result<Vec<Write>> {
+        Ok(Vec::new())
+    }
+
+    fn stats(&self, _version: Version, _directory: &str, _stats: &mut Stats) -> Result<()> {
+        Ok(())
     }
 }
 
-fn freeze_v1(group: &Group) -> Result<()> {
-    let fail = |errno| Error::kernel("freeze", &group.path, errno);
-    for attempt in 0..ATTEMPTS {
-        // Now and then a thaw in between lets a stuck group get unstuck.
-        if attempt % 50 == 49 {
-            write_file(&group.directory, "freezer.state", b"THAWED").map_err(fail)?;
+/// How long a group may take to freeze. A process in an uninterruptible sleep (NFS) takes as long as it likes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Stops every process of a group.
+pub(super) fn freeze(version: Version, directory: &str) -> Result<()> {
+    let result = match version {
+        Version::V1 => freeze_v1(directory, Instant::now() + PATIENCE),
+        Version::V2 => freeze_v2(directory, Instant::now() + PATIENCE),
+    };
+    if result.is_err() {
+        let _ = thaw(version, directory); // the first error is the one to tell
+    }
+    result
+}
+
+/// Lets every process of a group go on.
+pub(super) fn thaw(version: Version, directory: &str) -> Result<()> {
+    let (name, value) = match version {
+        Version::V1 => ("freezer.state", "THAWED"),
+        Version::V2 => ("cgroup.freeze", "0"),
+    };
+    let path = format!("{directory}/{name}");
+    file::write(&path, value).map_err(|errno| Error::kernel("thaw control group by", &path, errno))
+}
+
+/// Whether a group was told to freeze and has.
+pub(super) fn is_frozen(version: Version, directory: &str) -> Result<bool> {
+    match version {
+        // FREEZING is a pause that is under way; a group frozen by its parent alone counts as well, its processes do stand still.
+        Version::V1 => {
+            Ok(file::read_optional(&format!("{directory}/freezer.state"))?
+                .is_some_and(|state| state.trim() != "THAWED"))
+        }
+        Version::V2 => Ok(file::read_optional(&format!("{directory}/cgroup.events"))?
+            .is_some_and(|events| file::keyed_number(&events, "frozen") == Some(1))),
+    }
+}
+
+/// A task that forks while the group is FREEZING can keep it there (the v1 freezer's old documentation says: retry or thaw). As runc found
+/// out, writing again helps, and an occasional thaw and pause helps more.
+fn freeze_v1(directory: &str, deadline: Instant) -> Result<()> {
+    let path = format!("{directory}/freezer.state");
+    let fail = |errno| Error::kernel("freeze control group by", &path, errno);
+    for attempt in 1_u32.. {
+        if attempt % 50 == 0 {
+            file::write(&path, "THAWED").map_err(fail)?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        file::write(&path, "FROZEN").map_err(fail)?;
+        if attempt % 25 == 0 {
             std::thread::sleep(Duration::from_micros(10));
         }
-        write_file(&group.directory, "freezer.state", b"FROZEN").map_err(fail)?;
-        if read_file(&group.directory, "freezer.state").map_err(fail)?.trim() == "FROZEN" {
-            return Ok(());
+        match file::read(&path).map_err(fail)?.trim() {
+            "FROZEN" => return Ok(()),
+            "FREEZING" if Instant::now() < deadline => {}
+            "FREEZING" => break,
+            state => {
+                return Err(Error::new(Kind::State, "freeze control group by", &path, format!("state became {state}")));
+            }
         }
-        std::thread::sleep(Duration::from_micros(if attempt < 10 { 10 } else { 1000 }));
     }
-    let _ = write_file(&group.directory, "freezer.state", b"THAWED");
-    Err(Error::new(Kind::State, "freeze", &group.path, "processes do not stop"))
+    Err(stuck(directory))
 }
 
-fn no_freezer(operation: &str) -> Error {
-    Error::invalid(operation, "", "this host has no freezer controller")
+fn freeze_v2(directory: &str, deadline: Instant) -> Result<()> {
+    let path = format!("{directory}/cgroup.freeze");
+    file::write(&path, "1").map_err(|errno| Error::kernel("freeze control group by", &path, errno))?;
+    let path = format!("{directory}/cgroup.events");
+    let fail = |errno| Error::kernel("read", &path, errno);
+    loop {
+        // Opened anew each time: poll(2) reports changes since the file was read.
+        let events = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
+        if file::keyed_number(&file::read_open(&events).map_err(fail)?, "frozen") == Some(1) {
+            return Ok(());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(stuck(directory));
+        }
+        let timeout = Timespec::try_from(left).ok();
+        let mut polled = [PollFd::new(&events, PollFlags::PRI)];
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(fail(errno)),
+        }
+    }
+}
+
+fn stuck(directory: &str) -> Error {
+    let reason = format!("processes still run after {} s", PATIENCE.as_secs());
+    Error::new(Kind::State, "freeze control group", directory, reason)
+        .with_hint("a process in an uninterruptible sleep cannot be frozen")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn test_freeze_v1_of_a_stuck_group_thaws_it_and_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        std::fs::write(dir.path().join("freezer.state"), "").unwrap();
+        // A plain file keeps what was written: no state the kernel would answer after a write of FROZEN but that one, so a
+        // deadline already past is tried with a state in between.
+        assert!(freeze_v1(path, Instant::now()).is_ok());
+        assert!(is_frozen(Version::V1, path).unwrap());
+        thaw(Version::V1, path).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("freezer.state")).unwrap(), "THAWED");
+    }
+
+    #[test]
+    fn test_freeze_v2_that_never_comes_about_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        std::fs::write(dir.path().join("cgroup.freeze"), "0").unwrap();
+        std::fs::write(dir.path().join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        let error = freeze_v2(path, Instant::now()).unwrap_err();
+        assert_eq!(error.kind, Kind::State);
+        thaw(Version::V2, path).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("cgroup.freeze")).unwrap(), "0");
+        assert!(!is_frozen(Version::V2, path).unwrap());
+    }
 }

@@ -1,298 +1,327 @@
-//! Statistics in the form runc's `events --stats` prints them.
+//! What a container's groups count, in the form `runc events --stats` prints under `data` (runc's types/events.go).
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Cgroup;
-use super::Group;
-use super::setting::read_file;
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
 
-/// Everything the controllers count. Times in nanoseconds, sizes in bytes.
-#[derive(Debug, Default, Serialize)]
+/// All counters of a container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stats {
-    /// CPU time and throttling.
+    /// Processor time.
     pub cpu: Cpu,
+    /// Processors and memory nodes allowed.
+    pub cpuset: CpuSet,
     /// Memory.
     pub memory: Memory,
-    /// Processes.
+    /// Tasks.
     pub pids: Pids,
     /// Block devices.
     pub blkio: Blkio,
-    /// Huge pages by size.
-    pub hugetlb: BTreeMap<String, HugePages>,
+    /// Huge pages, keyed by page size (`2MB`).
+    pub hugetlb: BTreeMap<String, Hugetlb>,
+    /// Always empty: Intel RDT is not used.
+    pub intel_rdt: BTreeMap<String, u64>,
+    /// Filled in by who knows the container's network; null without.
+    pub network_interfaces: Option<Vec<NetworkInterface>>,
 }
 
-/// CPU time.
-#[derive(Debug, Default, Serialize)]
+/// Processor time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Cpu {
-    /// Used.
+    /// Time used.
     pub usage: CpuUsage,
-    /// Held back by the bandwidth limit.
+    /// Time withheld by the quota.
     pub throttling: Throttling,
+    /// How long tasks waited for a processor; v2 with PSI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Psi>,
 }
 
-/// CPU time used, nanoseconds.
-#[derive(Debug, Default, Serialize)]
+/// Processor time used, in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CpuUsage {
-    /// By all.
+    /// All of it.
+    #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
-    /// A CPU each (v1).
+    /// By processor; v1 only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu: Vec<u64>,
+    /// By processor, in the kernel; v1 only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu_kernel: Vec<u64>,
+    /// By processor, in user mode; v1 only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu_user: Vec<u64>,
     /// In the kernel.
     pub kernel: u64,
-    /// In user space.
+    /// In user mode.
     pub user: u64,
 }
 
-/// Bandwidth limit.
-#[derive(Debug, Default, Serialize)]
+/// What the CPU quota did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Throttling {
-    /// Periods that passed.
+    /// Periods that went by.
+    #[serde(skip_serializing_if = "is_zero")]
     pub periods: u64,
-    /// Of them held back.
-    #[serde(rename = "throttledPeriods")]
+    /// Periods in which the quota ran out.
+    #[serde(rename = "throttledPeriods", skip_serializing_if = "is_zero")]
     pub throttled_periods: u64,
-    /// For how long, nanoseconds.
-    #[serde(rename = "throttledTime")]
+    /// Time withheld, in nanoseconds.
+    #[serde(rename = "throttledTime", skip_serializing_if = "is_zero")]
     pub throttled_time: u64,
 }
 
-/// Memory.
-#[derive(Debug, Default, Serialize)]
-pub struct Memory {
-    /// Page cache, bytes.
-    pub cache: u64,
-    /// Memory.
-    pub usage: MemoryUsage,
-    /// Memory and swap on v1, swap on v2.
-    pub swap: MemoryUsage,
-    /// memory.stat as it is.
-    pub raw: BTreeMap<String, u64>,
+/// Pressure stall information of one resource.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Psi {
+    /// Some task waited.
+    pub some: PsiData,
+    /// Every task waited.
+    pub full: PsiData,
 }
 
-/// Bytes in use.
-#[derive(Debug, Default, Serialize)]
-pub struct MemoryUsage {
-    /// May be used.
+/// One line of a `*.pressure` file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PsiData {
+    /// Percent of the last 10 s.
+    pub avg10: f64,
+    /// Percent of the last minute.
+    pub avg60: f64,
+    /// Percent of the last five minutes.
+    pub avg300: f64,
+    /// In microseconds since the group was made.
+    pub total: u64,
+}
+
+/// Processors and memory nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // the kernel's own names, cpuset(7)
+pub struct CpuSet {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u16>,
+    pub cpu_exclusive: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mems: Vec<u16>,
+    pub mem_hardwall: u64,
+    pub mem_exclusive: u64,
+    pub memory_migrate: u64,
+    pub memory_spread_page: u64,
+    pub memory_spread_slab: u64,
+    pub memory_pressure: u64,
+    pub sched_load_balance: u64,
+    pub sched_relax_domain_level: i64,
+}
+
+/// One kind of memory, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryEntry {
+    /// The limit; `u64::MAX` is none on v2.
     pub limit: u64,
-    /// Is used.
+    /// Used now.
+    #[serde(skip_serializing_if = "is_zero")]
     pub usage: u64,
-    /// Was used at most.
+    /// The most ever used.
+    #[serde(skip_serializing_if = "is_zero")]
     pub max: u64,
     /// How often the limit was hit.
     pub failcnt: u64,
 }
 
-/// Processes.
-#[derive(Debug, Default, Serialize)]
+/// Memory.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Page cache, in bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache: u64,
+    /// User memory, cache included.
+    pub usage: MemoryEntry,
+    /// Memory and swap together, as v1 counts.
+    pub swap: MemoryEntry,
+    /// Kernel memory; v1 only.
+    pub kernel: MemoryEntry,
+    /// TCP buffers; v1 only.
+    #[serde(rename = "kernelTCP")]
+    pub kernel_tcp: MemoryEntry,
+    /// Every line of memory.stat.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub raw: BTreeMap<String, u64>,
+    /// How long tasks waited for memory; v2 with PSI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Psi>,
+}
+
+/// Tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pids {
     /// Now.
+    #[serde(skip_serializing_if = "is_zero")]
     pub current: u64,
-    /// At most; 0 without limit.
+    /// The limit; 0 is none.
+    #[serde(skip_serializing_if = "is_zero")]
     pub limit: u64,
 }
 
 /// Block devices.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Blkio {
-    /// Bytes by device and operation.
-    #[serde(rename = "ioServiceBytesRecursive")]
-    pub service_bytes: Vec<BlkioEntry>,
-    /// Operations by device and operation.
-    #[serde(rename = "ioServicedRecursive")]
-    pub serviced: Vec<BlkioEntry>,
+    /// Bytes moved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_service_bytes_recursive: Vec<BlkioEntry>,
+    /// Requests served.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_serviced_recursive: Vec<BlkioEntry>,
+    /// How long tasks waited for devices; v2 with PSI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Psi>,
 }
 
-/// One counter of one device.
-#[derive(Debug, Default, Serialize, PartialEq, Eq)]
+/// A counter of one device and operation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BlkioEntry {
-    /// Major number.
+    /// The device's major number.
+    #[serde(skip_serializing_if = "is_zero")]
     pub major: u64,
-    /// Minor number.
+    /// The device's minor number.
+    #[serde(skip_serializing_if = "is_zero")]
     pub minor: u64,
-    /// Read, Write, …
+    /// `Read`, `Write`, `Sync`, `Async`, `Discard`, `Total`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub op: String,
-    /// The count.
+    /// Bytes or requests.
+    #[serde(skip_serializing_if = "is_zero")]
     pub value: u64,
 }
 
-/// Huge pages of one size, bytes.
-#[derive(Debug, Default, Serialize)]
-pub struct HugePages {
-    /// In use.
+/// Huge pages of one size, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hugetlb {
+    /// Used now.
+    #[serde(skip_serializing_if = "is_zero")]
     pub usage: u64,
-    /// At most so far.
+    /// The most ever used; v1 only.
+    #[serde(skip_serializing_if = "is_zero")]
     pub max: u64,
-    /// Refused.
+    /// How often the limit was hit.
     pub failcnt: u64,
 }
 
-impl Cgroup {
-    /// Reads the counters; what a host does not count is zero.
-    pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        if let Some(group) = &self.v2 {
-            self.read_v2(group, &mut stats);
-        }
-        if let Some(group) = self.with_controller("cpuacct") {
-            read_cpuacct(group, &mut stats.cpu.usage);
-        }
-        if let Some(group) = self.with_controller("cpu") {
-            stats.cpu.throttling = throttling(&keys(group, "cpu.stat"), "throttled_time", 1);
-        }
-        if let Some(group) = self.with_controller("memory") {
-            stats.memory = memory_v1(group);
-        }
-        if let Some(group) = self.with_controller("pids") {
-            stats.pids = pids(group);
-        }
-        if let Some(group) = self.with_controller("blkio") {
-            stats.blkio.service_bytes = blkio_v1(&text(group, "blkio.throttle.io_service_bytes_recursive"));
-            stats.blkio.serviced = blkio_v1(&text(group, "blkio.throttle.io_serviced_recursive"));
-        }
-        stats
-    }
-
-    fn read_v2(&self, group: &Group, stats: &mut Stats) {
-        if self.with_controller("cpu").is_none() {
-            let counters = keys(group, "cpu.stat");
-            let nanoseconds = |key: &str| counters.get(key).map_or(0, |microseconds| microseconds * 1000);
-            stats.cpu.usage.total = nanoseconds("usage_usec");
-            stats.cpu.usage.user = nanoseconds("user_usec");
-            stats.cpu.usage.kernel = nanoseconds("system_usec");
-            stats.cpu.throttling = throttling(&counters, "throttled_usec", 1000);
-        }
-        if self.with_controller("memory").is_none() {
-            stats.memory = memory_v2(group);
-        }
-        if self.with_controller("pids").is_none() {
-            stats.pids = pids(group);
-        }
-        if self.with_controller("blkio").is_none() {
-            (stats.blkio.service_bytes, stats.blkio.serviced) = io_v2(&text(group, "io.stat"));
-        }
-    }
+/// Counters of a network interface (runc's form, hence the capitals).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+#[allow(missing_docs)] // the kernel's own names
+pub struct NetworkInterface {
+    pub name: String,
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
+    pub rx_errors: u64,
+    pub rx_dropped: u64,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_errors: u64,
+    pub tx_dropped: u64,
 }
 
-fn text(group: &Group, file: &str) -> String {
-    read_file(&group.directory, file).unwrap_or_default()
-}
-
-/// A number, or the largest one for `max`.
-fn value(group: &Group, file: &str) -> u64 {
-    match text(group, file).trim() {
-        "max" => u64::MAX,
-        number => number.parse().unwrap_or(0),
-    }
-}
-
-/// A flat keyed file.
-fn keys(group: &Group, file: &str) -> BTreeMap<String, u64> {
-    text(group, file)
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(key, number)| Some((key.to_owned(), number.trim().parse().ok()?)))
-        .collect()
-}
-
-fn read_cpuacct(group: &Group, usage: &mut CpuUsage) {
-    /// User and kernel time come in ticks of 1/100 s (USER_HZ on every architecture pyctr runs on).
-    const TICK_NS: u64 = 10_000_000;
-    usage.total = value(group, "cpuacct.usage");
-    usage.percpu =
-        text(group, "cpuacct.usage_percpu").split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let ticks = keys(group, "cpuacct.stat");
-    usage.user = ticks.get("user").copied().unwrap_or(0) * TICK_NS;
-    usage.kernel = ticks.get("system").copied().unwrap_or(0) * TICK_NS;
-}
-
-fn throttling(counters: &BTreeMap<String, u64>, time: &str, unit_ns: u64) -> Throttling {
-    let get = |key: &str| counters.get(key).copied().unwrap_or(0);
-    Throttling {
-        periods: get("nr_periods"),
-        throttled_periods: get("nr_throttled"),
-        throttled_time: get(time) * unit_ns,
-    }
-}
-
-fn memory_v1(group: &Group) -> Memory {
-    let usage = |prefix: &str| MemoryUsage {
-        limit: value(group, &format!("{prefix}.limit_in_bytes")),
-        usage: value(group, &format!("{prefix}.usage_in_bytes")),
-        max: value(group, &format!("{prefix}.max_usage_in_bytes")),
-        failcnt: value(group, &format!("{prefix}.failcnt")),
-    };
-    let raw = keys(group, "memory.stat");
-    let cache = raw.get("total_cache").copied().unwrap_or(0);
-    Memory { cache, usage: usage("memory"), swap: usage("memory.memsw"), raw }
-}
-
-fn memory_v2(group: &Group) -> Memory {
-    let usage = |prefix: &str| MemoryUsage {
-        limit: value(group, &format!("{prefix}.max")),
-        usage: value(group, &format!("{prefix}.current")),
-        max: value(group, &format!("{prefix}.peak")),
-        failcnt: 0,
-    };
-    let raw = keys(group, "memory.stat");
-    let cache = raw.get("file").copied().unwrap_or(0);
-    Memory { cache, usage: usage("memory"), swap: usage("memory.swap"), raw }
-}
-
-fn pids(group: &Group) -> Pids {
-    let limit = value(group, "pids.max");
-    Pids { current: value(group, "pids.current"), limit: if limit == u64::MAX { 0 } else { limit } }
-}
-
-fn device(text: &str) -> Option<(u64, u64)> {
-    let (major, minor) = text.split_once(':')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-fn blkio_v1(text: &str) -> Vec<BlkioEntry> {
-    text.lines()
-        .filter_map(|line| {
-            let mut words = line.split(' ');
-            let (major, minor) = device(words.next()?)?;
-            Some(BlkioEntry { major, minor, op: words.next()?.to_owned(), value: words.next()?.parse().ok()? })
-        })
-        .collect()
-}
-
-fn io_v2(text: &str) -> (Vec<BlkioEntry>, Vec<BlkioEntry>) {
-    let (mut bytes, mut operations) = (Vec::new(), Vec::new());
+/// Parses a `*.pressure` file.
+pub(super) fn parse_pressure(text: &str) -> Psi {
+    let mut psi = Psi::default();
     for line in text.lines() {
-        let mut words = line.split(' ');
-        let Some((major, minor)) = words.next().and_then(device) else { continue };
-        for (key, number) in words.filter_map(|word| word.split_once('=')) {
-            let (list, op) = match key {
-                "rbytes" => (&mut bytes, "Read"),
-                "wbytes" => (&mut bytes, "Write"),
-                "rios" => (&mut operations, "Read"),
-                "wios" => (&mut operations, "Write"),
-                _ => continue,
-            };
-            list.push(BlkioEntry { major, minor, op: op.to_owned(), value: number.parse().unwrap_or(0) });
+        let mut fields = line.split(' ');
+        let data = match fields.next() {
+            Some("some") => &mut psi.some,
+            Some("full") => &mut psi.full,
+            _ => continue,
+        };
+        for (key, value) in fields.filter_map(|field| field.split_once('=')) {
+            match key {
+                "avg10" => data.avg10 = value.parse().unwrap_or_default(),
+                "avg60" => data.avg60 = value.parse().unwrap_or_default(),
+                "avg300" => data.avg300 = value.parse().unwrap_or_default(),
+                "total" => data.total = value.parse().unwrap_or_default(),
+                _ => {}
+            }
         }
     }
-    (bytes, operations)
+    psi
+}
+
+/// The pressure file of a resource; None where the kernel has no PSI.
+pub(super) fn read_pressure(path: &str) -> crate::Result<Option<Psi>> {
+    Ok(super::file::read_optional(path)?.map(|text| parse_pressure(&text)))
+}
+
+/// Parses a kernel list of numbers, `0-3,7`.
+pub(super) fn parse_list(text: &str) -> Option<Vec<u16>> {
+    let mut numbers = Vec::new();
+    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last < first {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn io_stat_is_split_by_unit() {
-        let (bytes, operations) = io_v2("8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0\n");
-        assert_eq!(bytes[1], BlkioEntry { major: 8, minor: 0, op: "Write".into(), value: 20 });
-        assert_eq!(operations.len(), 2);
+    fn test_stats_serialize_has_runcs_keys() {
+        let mut stats = Stats::default();
+        stats.cpu.throttling.throttled_periods = 3;
+        stats.blkio.io_service_bytes_recursive.push(BlkioEntry {
+            major: 8,
+            op: "Read".into(),
+            value: 9,
+            ..BlkioEntry::default()
+        });
+        let json = serde_json::to_value(&stats).unwrap();
+        assert_eq!(json["cpu"]["throttling"], serde_json::json!({"throttledPeriods": 3}));
+        assert_eq!(json["cpu"]["usage"], serde_json::json!({"kernel": 0, "user": 0}));
+        assert_eq!(
+            json["blkio"],
+            serde_json::json!({"ioServiceBytesRecursive": [{"major": 8, "op": "Read", "value": 9}]})
+        );
+        assert_eq!(json["memory"]["kernelTCP"], serde_json::json!({"limit": 0, "failcnt": 0}));
+        assert_eq!(json["intel_rdt"], serde_json::json!({}));
+        assert!(json["network_interfaces"].is_null());
     }
 
     #[test]
-    fn blkio_total_line_is_passed_over() {
-        assert_eq!(blkio_v1("8:0 Read 5\nTotal 5\n").len(), 1);
+    fn test_parse_list_of_ranges() {
+        assert_eq!(parse_list("0-2,7\n"), Some(vec![0, 1, 2, 7]));
+        assert_eq!(parse_list(""), Some(vec![]));
+        assert_eq!(parse_list("3-1"), None);
+        assert_eq!(parse_list("x"), None);
+    }
+
+    #[test]
+    fn test_parse_pressure_of_both_lines() {
+        let text = "some avg10=1.50 avg60=0.25 avg300=0.00 total=12\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        let psi = parse_pressure(text);
+        assert!((psi.some.avg10 - 1.5).abs() < 1e-9);
+        assert_eq!((psi.some.total, psi.full.total), (12, 7));
     }
 }

@@ -1,88 +1,254 @@
-//! bpf(2), for device programs on cgroup v2.
-
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+//! bpf(2): loading a device program and attaching it to a v2 control group.
+use std::ffi::c_long;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 
-const PROG_LOAD: libc::c_long = 5;
-const PROG_ATTACH: libc::c_long = 8;
-const PROG_DETACH: libc::c_long = 9;
-const PROG_GET_FD_BY_ID: libc::c_long = 13;
-const PROG_QUERY: libc::c_long = 16;
-const TYPE_CGROUP_DEVICE: u32 = 15;
-const ATTACH_CGROUP_DEVICE: u32 = 6;
+// linux/bpf.h: enum bpf_cmd, bpf_prog_type, bpf_attach_type, flags.
+/// One instruction, `struct bpf_insn`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Instruction {
+    pub(crate) code: u8,
+    /// Destination in the low four bits, source in the high four.
+    pub(crate) registers: u8,
+    pub(crate) offset: i16,
+    pub(crate) immediate: i32,
+}
+
+const PROG_LOAD: c_long = 5;
+const PROG_ATTACH: c_long = 8;
+const PROG_DETACH: c_long = 9;
+const PROG_GET_FD_BY_ID: c_long = 13;
+const OBJ_GET_INFO_BY_FD: c_long = 15;
+const PROG_QUERY: c_long = 16;
+const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const CGROUP_DEVICE: u32 = 6;
 const ALLOW_MULTI: u32 = 2;
-const MAX_PROGRAMS: usize = 64;
+const REPLACE: u32 = 4;
 
-/// `union bpf_attr`, as far as these commands look at it; unused parts must be zero.
-#[repr(C, align(8))]
-struct Attributes([u32; 32]);
+/// The name's room in the kernel, terminating zero included.
+const NAME_LENGTH: usize = 16;
+/// More programs than the kernel lets one group have (`BPF_CGROUP_MAX_PROGS`).
+const MOST_PROGRAMS: usize = 64;
 
-impl Attributes {
-    fn new(words: &[(usize, u32)], pointers: &[(usize, u64)]) -> Self {
-        let mut attributes = Self([0; 32]);
-        for (index, word) in words {
-            attributes.0[*index] = *word;
-        }
-        for (index, pointer) in pointers {
-            let bytes = pointer.to_ne_bytes();
-            attributes.0[*index] = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            attributes.0[*index + 1] = u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-        }
-        attributes
-    }
+/// `union bpf_attr` for `BPF_PROG_LOAD`, as far as it is used.
+#[repr(C)]
+#[derive(Default)]
+struct LoadAttr {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; NAME_LENGTH],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
 }
 
-fn call(command: libc::c_long, attributes: &mut Attributes) -> Result<i32, Errno> {
-    // SAFETY: the attributes are as large as said, and what they point to outlives the call (see the callers).
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<Attributes>()) };
+/// For `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`.
+#[repr(C)]
+#[derive(Default)]
+struct AttachAttr {
+    target_fd: u32,
+    attach_bpf_fd: u32,
+    attach_type: u32,
+    attach_flags: u32,
+    replace_bpf_fd: u32,
+}
+
+/// For `BPF_PROG_QUERY`.
+#[repr(C)]
+#[derive(Default)]
+struct QueryAttr {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    padding: u32,
+}
+
+/// For `BPF_PROG_GET_FD_BY_ID`.
+#[repr(C)]
+#[derive(Default)]
+struct IdAttr {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// For `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+#[derive(Default)]
+struct InfoAttr {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// `struct bpf_prog_info` up to and with the name.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramInfo {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_prog_len: u32,
+    xlated_prog_len: u32,
+    jited_prog_insns: u64,
+    xlated_prog_insns: u64,
+    load_time: u64,
+    created_by_uid: u32,
+    nr_map_ids: u32,
+    map_ids: u64,
+    name: [u8; NAME_LENGTH],
+}
+
+/// Attributes that bpf(2) takes: plain integers, C layout.
+trait Attr {}
+impl Attr for LoadAttr {}
+impl Attr for AttachAttr {}
+impl Attr for QueryAttr {}
+impl Attr for IdAttr {}
+impl Attr for InfoAttr {}
+
+fn bpf<A: Attr>(command: c_long, attr: &mut A) -> rustix::io::Result<c_long> {
+    // SAFETY: `attr` is a live, initialised `#[repr(C)]` prefix of `union bpf_attr` of the length given, and the kernel treats
+    // what lies beyond as zero. The addresses within were taken from buffers that outlive the call, with their lengths.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<A>()) };
     if result < 0 {
-        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL));
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        return Err(Errno::from_raw_os_error(errno));
     }
-    i32::try_from(result).map_err(|_| Errno::INVAL)
+    Ok(result)
 }
 
-fn number(fd: BorrowedFd<'_>) -> u32 {
-    u32::try_from(fd.as_raw_fd()).unwrap_or(0)
-}
-
-/// Loads a device program.
-pub fn load_device_program(instructions: &[u64]) -> Result<OwnedFd, Errno> {
-    let license = c"Apache-2.0";
-    let count = u32::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
-    let pointers = [(2, instructions.as_ptr() as u64), (4, license.as_ptr() as u64)];
-    let fd = call(PROG_LOAD, &mut Attributes::new(&[(0, TYPE_CGROUP_DEVICE), (1, count)], &pointers))?;
-    // SAFETY: a fresh descriptor from the kernel.
+fn bpf_fd<A: Attr>(command: c_long, attr: &mut A) -> rustix::io::Result<OwnedFd> {
+    let fd = RawFd::try_from(bpf(command, attr)?).map_err(|_| Errno::BADF)?;
+    // SAFETY: these commands return a new descriptor (close-on-exec) that nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Attaches a device program to a cgroup, beside those of its ancestors, all of which must agree.
-pub fn attach_device_program(cgroup: impl AsFd, program: impl AsFd) -> Result<(), Errno> {
-    let words =
-        [(0, number(cgroup.as_fd())), (1, number(program.as_fd())), (2, ATTACH_CGROUP_DEVICE), (3, ALLOW_MULTI)];
-    call(PROG_ATTACH, &mut Attributes::new(&words, &[])).map(drop)
+fn number(fd: impl AsFd) -> u32 {
+    fd.as_fd().as_raw_fd().cast_unsigned()
 }
 
-/// Detaches a device program from a cgroup.
-pub fn detach_device_program(cgroup: impl AsFd, program: impl AsFd) -> Result<(), Errno> {
-    let words = [(0, number(cgroup.as_fd())), (1, number(program.as_fd())), (2, ATTACH_CGROUP_DEVICE)];
-    call(PROG_DETACH, &mut Attributes::new(&words, &[])).map(drop)
+fn address<T>(buffer: &[T]) -> u64 {
+    buffer.as_ptr() as u64
 }
 
-/// The device programs attached to a cgroup itself.
-pub fn device_programs(cgroup: impl AsFd) -> Result<Vec<OwnedFd>, Errno> {
-    let mut ids = [0u32; MAX_PROGRAMS];
-    let words = [(0, number(cgroup.as_fd())), (1, ATTACH_CGROUP_DEVICE), (6, 64)];
-    let mut attributes = Attributes::new(&words, &[(4, ids.as_mut_ptr() as u64)]);
-    call(PROG_QUERY, &mut attributes)?;
-    let count = (attributes.0[6] as usize).min(MAX_PROGRAMS);
-    ids[..count]
-        .iter()
-        .map(|id| {
-            let fd = call(PROG_GET_FD_BY_ID, &mut Attributes::new(&[(0, *id)], &[]))?;
-            // SAFETY: a fresh descriptor from the kernel.
-            Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-        })
-        .collect()
+fn mutable_address<T>(buffer: &mut [T]) -> u64 {
+    buffer.as_mut_ptr() as u64
+}
+
+fn load(program: &[Instruction], name: &str) -> rustix::io::Result<OwnedFd> {
+    let mut attr = LoadAttr {
+        prog_type: PROG_TYPE_CGROUP_DEVICE,
+        insn_cnt: u32::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
+        insns: address(program),
+        license: address(b"Apache-2.0\0"),
+        expected_attach_type: CGROUP_DEVICE,
+        ..LoadAttr::default()
+    };
+    let name = &name.as_bytes()[..name.len().min(NAME_LENGTH - 1)];
+    attr.prog_name[..name.len()].copy_from_slice(name);
+    match bpf_fd(PROG_LOAD, &mut attr) {
+        // Before Linux 5.11 programs count as locked memory, of which 64 KiB are usual.
+        Err(Errno::PERM) => {
+            let unlimited = Rlimit { current: None, maximum: None };
+            rustix::process::setrlimit(Resource::Memlock, unlimited).map_err(|_| Errno::PERM)?;
+            bpf_fd(PROG_LOAD, &mut attr)
+        }
+        result => result,
+    }
+}
+
+/// The programs attached to a group that bear a name.
+fn attached(group: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Vec<OwnedFd>> {
+    let mut ids = [0_u32; MOST_PROGRAMS];
+    let mut query = QueryAttr {
+        target_fd: number(group),
+        attach_type: CGROUP_DEVICE,
+        prog_ids: mutable_address(&mut ids),
+        prog_cnt: u32::try_from(MOST_PROGRAMS).unwrap_or_default(),
+        ..QueryAttr::default()
+    };
+    bpf(PROG_QUERY, &mut query)?;
+    let count = usize::try_from(query.prog_cnt).unwrap_or_default().min(MOST_PROGRAMS);
+    let mut programs = Vec::new();
+    for id in &ids[..count] {
+        let program = match bpf_fd(PROG_GET_FD_BY_ID, &mut IdAttr { id: *id, ..IdAttr::default() }) {
+            Ok(program) => program,
+            Err(Errno::NOENT) => continue, // gone meanwhile
+            Err(errno) => return Err(errno),
+        };
+        let mut info = [ProgramInfo::default()];
+        let mut attr = InfoAttr {
+            bpf_fd: number(&program),
+            info_len: u32::try_from(size_of::<ProgramInfo>()).unwrap_or_default(),
+            info: mutable_address(&mut info),
+        };
+        bpf(OBJ_GET_INFO_BY_FD, &mut attr)?;
+        let held = info[0].name.split(|byte| *byte == 0).next().unwrap_or_default();
+        if held == name.as_bytes() {
+            programs.push(program);
+        }
+    }
+    Ok(programs)
+}
+
+/// Loads a program under a name and attaches it to a v2 group's directory.
+///
+/// Unless the group is fresh, the programs of that name attached before are replaced: the first atomically (Linux 5.6), any further ones
+/// detached after. Programs of other names (systemd's) stay; every one must allow an access. The program lives as long as the group.
+///
+/// # Errors
+/// EPERM without `CAP_BPF`/`CAP_SYS_ADMIN` or inside a user namespace; EINVAL where the kernel has no `CONFIG_CGROUP_BPF`.
+pub(crate) fn attach_device_program(
+    group: impl AsFd,
+    program: &[Instruction],
+    name: &str,
+    fresh: bool,
+) -> rustix::io::Result<()> {
+    let group = group.as_fd();
+    let program = load(program, name)?;
+    let before = if fresh { Vec::new() } else { attached(group, name)? };
+    let mut attr = AttachAttr {
+        target_fd: number(group),
+        attach_bpf_fd: number(&program),
+        attach_type: CGROUP_DEVICE,
+        attach_flags: ALLOW_MULTI,
+        ..AttachAttr::default()
+    };
+    let mut left = before.iter();
+    if let Some(first) = left.next() {
+        attr.attach_flags |= REPLACE;
+        attr.replace_bpf_fd = number(first);
+        if bpf(PROG_ATTACH, &mut attr) == Err(Errno::INVAL) {
+            // Without REPLACE both must allow for a moment: stricter, never looser.
+            attr.attach_flags = ALLOW_MULTI;
+            attr.replace_bpf_fd = 0;
+            left = before.iter();
+            bpf(PROG_ATTACH, &mut attr)?;
+        }
+    } else {
+        bpf(PROG_ATTACH, &mut attr)?;
+    }
+    for old in left {
+        let mut attr = AttachAttr {
+            target_fd: number(group),
+            attach_bpf_fd: number(old),
+            attach_type: CGROUP_DEVICE,
+            ..AttachAttr::default()
+        };
+        bpf(PROG_DETACH, &mut attr)?;
+    }
+    Ok(())
 }
