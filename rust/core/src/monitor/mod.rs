@@ -74,6 +74,7 @@ pub fn run(container_dir: &Path, client: OwnedFd, lock: OwnedFd) -> Result<()> {
         ooms_told: 0,
         spec: Some(spec),
         directory,
+        mounts: None,
         events,
         state,
         restarts,
@@ -124,6 +125,9 @@ struct Monitor {
     /// Read for a start and dropped after it: a restart reads it again.
     spec: Option<Spec>,
     directory: OwnedFd,
+    /// The container's mount namespace, held so that its first process does not take it down in its exit: unmounting an
+    /// overlay that is not volatile syncs the whole file system below, and the exit code is not to wait for that.
+    mounts: Option<OwnedFd>,
     events: EventLoop,
     state: State,
     restarts: Restarts,
@@ -185,6 +189,9 @@ impl Monitor {
 
     /// The file first: who hears that the container runs may ask where.
     fn started(&mut self, running: &Running, ends: Ends, cgroup: &Cgroup) -> Result<()> {
+        // At once, since it may be about to exit; its pid is its own until we reap it. Where this fails the exit is slower.
+        let namespace = format!("/proc/{}/ns/mnt", running.pid);
+        self.mounts = rustix::fs::open(namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok();
         self.state.status = "running";
         self.state.pid = running.pid;
         self.state.pid_start = state::start_ticks(running.pid);
@@ -338,6 +345,7 @@ impl Monitor {
         self.state.exit_code = end.exit_code;
         self.state.oom_killed = end.oom_killed;
         self.state.finished_at = Time::now().rfc3339_nano();
+        self.state.log_lost = self.events.log_lost();
         let written = self.write_state();
         if status == "exited" {
             exit::give_up_name(&self.config, &self.directory);
@@ -346,6 +354,7 @@ impl Monitor {
         self.events.watch_memory(None)?;
         let lasted = end.lasted.as_secs().to_string();
         self.journal("die", &[("execDuration", lasted), ("exitCode", end.exit_code.to_string())]);
+        self.mounts = None;
         // Processes that joined the group from outside its pid namespace, or were never in one (--pid host), end with it.
         if cgroup.pids().is_ok_and(|pids| !pids.is_empty()) {
             let _ = cgroup.kill_all(libc::SIGKILL);
