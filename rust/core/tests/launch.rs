@@ -155,12 +155,39 @@ fn capabilities_are_exactly_those_asked_for() {
 #[test]
 fn executable_seen_from_inside_before_exec_is_a_sealed_memory_file() {
     let Some(container) = container() else { return };
-    // The command is the executable of whoever execs it: what runs then must be pyctr-init, which cannot be written to.
-    let spec = spec(&["/proc/self/exe"], |_| {});
-    match container.run(&spec, None) {
-        Ok((_, code)) => assert_eq!(code, 125, "pyctr-init run with wrong arguments"),
-        Err(error) => panic!("{error}"),
-    }
+    let address =
+        rustix::net::SocketAddrUnix::new_abstract_name(format!("pyctr-{}", std::process::id()).as_bytes()).unwrap();
+    let listener =
+        rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 1).unwrap();
+    let null: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
+    // Held at the gate: all is set up, only the exec is missing.
+    let child = launch(&Launch {
+        id: "test",
+        bundle: Path::new("/"),
+        spec: &spec(&["true"], |_| {}),
+        rootfs: Rootfs::Directory(container.root.path().to_owned()),
+        stdio: Stdio::Descriptors([null.as_fd(), null.as_fd(), null.as_fd()]),
+        cgroup: None,
+        seccomp: SeccompChoice::Unconfined,
+        user: None,
+        gate: Some(listener.as_fd()),
+        preserve_fds: 0,
+        no_pivot: false,
+        no_new_keyring: false,
+        parent_death_signal: Some(9),
+        reaper: false,
+    })
+    .unwrap();
+    let executable = format!("/proc/{}/exe", child.pid.as_raw_nonzero());
+    let link = std::fs::read_link(&executable).unwrap();
+    let seals = rustix::fs::fcntl_get_seals(std::fs::File::open(&executable).unwrap());
+    let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+    let _ = rustix::process::waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
+    assert!(link.to_string_lossy().starts_with("/memfd:pyctr-init"), "{}", link.display());
+    let wanted = rustix::fs::SealFlags::WRITE | rustix::fs::SealFlags::SEAL;
+    assert!(seals.unwrap().contains(wanted));
 }
 
 #[test]

@@ -141,6 +141,8 @@ def test_granted_hard_with_the_capability_is_the_kernels_own_bound():
         ({"link": ["x"]}, "--link: needs a bridge network"),
         ({"gpus": "all"}, "--gpus: GPUs are not supported"),
         ({"log_driver": "syslog"}, "log driver syslog: not supported yet"),
+        ({"log_opt": ["compress=true"]}, "log opt 'compress' of the json-file log driver: not supported yet"),
+        ({"log_opt": ["max-file=2"]}, "max-file cannot be set without max-size"),
         ({"log_opt": ["labels=a"]}, "log opt 'labels' of the json-file log driver: not supported yet"),
         ({"runtime": "runc"}, "unknown or invalid runtime name: runc"),
         ({"security_opt": ["label=user:x"]}, "SELinux labels are not supported"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyctr.engine.options.units import parse_bool, parse_size
+from pyctr.engine.options.units import parse_size
 from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from pyctr.engine.options import Request
 
-_JSON_FILE = frozenset(("max-size", "max-file", "compress"))
+_JSON_FILE = frozenset(("max-size", "max-file"))
 #: Known to Docker for json-file but not acted on here yet: refused by name, never ignored.
-_NOT_YET = frozenset(("labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"))
+_NOT_YET = frozenset(("compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"))
 _OTHER_DRIVERS = frozenset(
     ("local", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs", "logentries")
 )
@@ -49,11 +49,8 @@ def check_json_file(settings: dict[str, str]) -> None:
             if name == "max-size":
                 if value != "-1" and parse_size(value) <= 0:
                     raise ValueError("max-size must be a positive number")
-            elif name == "max-file":
-                if not value.isascii() or not value.isdigit() or int(value) < 1:
-                    raise ValueError("max-file cannot be less than 1")
-            else:
-                parse_bool(value)
+            elif not value.isascii() or not value.isdigit() or int(value) < 1:
+                raise ValueError("max-file cannot be less than 1")
         except ValueError as error:
             raise InvalidArgument(f"invalid log opt '{name}={value}': {error}") from None
     if settings.get("max-size", "-1") == "-1" and int(settings.get("max-file", "1")) > 1:
