@@ -180,7 +180,7 @@ def test_attach_stuck_client_killed_container_goes_on(container):
     container.client.expect("started")
     time.sleep(0.2)
     container.client.close()
-    wait_for(lambda: container.log()[-1:] and container.log()[-1]["log"] == "done\n", "the rest of the output")
+    wait_for(lambda: b'{"log":"done' in container.log_path.read_bytes()[-200:], "the rest of the output")
     os.close(reader)
     container.kill(9)
     container.wait_monitor()
@@ -513,7 +513,7 @@ def test_monitor_holds_nothing_it_does_not_need(container):
     container.client.close()
     time.sleep(0.1)
     links = sorted(os.readlink(entry) for entry in pathlib.Path(f"/proc/{container.process}/fd").iterdir())
-    names = [link for link in links if not link.startswith(("/dev/null", "pipe:", "socket:", "anon_inode"))]
+    names = [link for link in links if not link.startswith(("/dev/null", "pipe:", "socket:", "anon_inode", "mnt:"))]
     allowed = (str(container.dir), "/sys/fs/cgroup")
     assert all(name.startswith(allowed) for name in names), names
     assert os.readlink(f"/proc/{container.process}/cwd") == "/"
