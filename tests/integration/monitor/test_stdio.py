@@ -180,7 +180,7 @@ def test_attach_stuck_client_killed_container_goes_on(container):
     container.client.expect("started")
     time.sleep(0.2)
     container.client.close()
-    wait_for(lambda: container.log()[-1:] and container.log()[-1]["log"] == "done\n", "the rest of the output")
+    wait_for(lambda: b'{"log":"done' in container.log_path.read_bytes()[-200:], "the rest of the output")
     os.close(reader)
     container.kill(9)
     container.wait_monitor()
@@ -513,7 +513,7 @@ def test_monitor_holds_nothing_it_does_not_need(container):
     container.client.close()
     time.sleep(0.1)
     links = sorted(os.readlink(entry) for entry in pathlib.Path(f"/proc/{container.process}/fd").iterdir())
-    names = [link for link in links if not link.startswith(("/dev/null", "pipe:", "socket:", "anon_inode"))]
+    names = [link for link in links if not link.startswith(("/dev/null", "pipe:", "socket:", "anon_inode", "mnt:"))]
     allowed = (str(container.dir), "/sys/fs/cgroup")
     assert all(name.startswith(allowed) for name in names), names
     assert os.readlink(f"/proc/{container.process}/cwd") == "/"
@@ -532,12 +532,12 @@ def test_monitor_endless_line_bounded_memory(container):
     container.spawn(lambda client: client.attach(stdout=writer))
     os.close(writer)
     container.client.expect("started")
-    got = highest = 0
+    got = reads = highest = 0
     while chunk := os.read(reader, 1 << 20):
-        got += len(chunk)
-        if got % 50 == 0:
+        got, reads = got + len(chunk), reads + 1
+        if reads % 50 == 0 and got < size // 2:  # while the monitor is sure to live
             highest = max(highest, private_kib(container.process))
-    highest = max(highest, 1)
+    assert highest > 0, "measured"
     assert container.client.expect("exited")["code"] == 0
     assert got == size
     assert highest < limit_kib(container.runtime)

@@ -476,6 +476,11 @@ impl EventLoop {
         Ok(())
     }
 
+    /// What of the output could not be logged.
+    pub fn log_lost(&self) -> u64 {
+        self.log.lost()
+    }
+
     /// Ends the log: what works for it in the background is waited for.
     pub fn close_log(&mut self) {
         self.log.close();

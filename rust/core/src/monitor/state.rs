@@ -43,6 +43,8 @@ pub struct State {
     pub finished_at: String,
     /// Restarts by policy so far.
     pub restart_count: u32,
+    /// What could not be logged: bytes of a file, messages of syslog.
+    pub log_lost: u64,
     /// A user stopped it (`unless-stopped` asks).
     pub stopped_by_user: bool,
     /// Its cgroup directories.

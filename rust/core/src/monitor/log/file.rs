@@ -73,6 +73,11 @@ impl FileLog {
         batch.flush();
     }
 
+    /// Bytes that could not be written.
+    pub fn lost(&self) -> u64 {
+        self.file.lost
+    }
+
     /// See [`RotatingFile::is_busy`].
     pub fn is_busy(&self) -> bool {
         self.file.is_busy()

@@ -84,6 +84,15 @@ impl Driver {
         }
     }
 
+    /// What could not be kept: bytes of a file, messages of syslog.
+    pub fn lost(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Files(log) => log.lost(),
+            Self::Syslog(log) => log.lost,
+        }
+    }
+
     /// Takes no more for now: output stays in its pipe until [`TOKEN`] is reported.
     pub fn is_busy(&self) -> bool {
         match self {

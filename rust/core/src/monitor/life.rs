@@ -1,0 +1,384 @@
+//! A container's life, or its lives: what follows from each event, in which order.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use oci_spec::runtime::{LinuxMemory, Spec};
+use rustix::fs::{Mode, OFlags};
+
+use super::clock::Time;
+use super::config::Config;
+use super::container::{self, Running};
+use super::event_loop::{EventLoop, Outcome};
+use super::protocol::Event;
+use super::restart::Restarts;
+use super::state::{self, State};
+use super::streams::Ends;
+use super::{exit, journal, load_spec};
+use crate::cgroup::Cgroup;
+use crate::process::{self, run_hooks};
+use crate::sys::monitor::signal_descriptor;
+use crate::{Error, Kind, Result};
+
+/// Exit codes of a failed start, as Docker's.
+const ENGINE_ERROR: i32 = 125;
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+/// What ends a monitor in good order, its container with it.
+const TERMINATING: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+
+/// What a client is told of an error, and what it exits with.
+pub fn failure(error: &Error) -> Event {
+    let code = match error.kind {
+        Kind::CommandNotFound => NOT_FOUND,
+        Kind::CommandNotExecutable => NOT_EXECUTABLE,
+        _ => ENGINE_ERROR,
+    };
+    Event::Error { message: error.to_string(), code }
+}
+
+/// The monitor of one container.
+pub struct Monitor {
+    config: Config,
+    /// Memory can run out.
+    limits_memory: bool,
+    /// Out-of-memory events in the journal.
+    ooms_told: u64,
+    /// Read for a start and dropped after it, unless its hooks are still to run: a restart reads it again.
+    spec: Option<Spec>,
+    directory: OwnedFd,
+    /// The container's mount namespace, held so that its first process does not take it down in its exit: unmounting an
+    /// overlay that is not volatile syncs the whole file system below, and the exit code is not to wait for that.
+    mounts: Option<OwnedFd>,
+    /// The loop.
+    pub events: EventLoop,
+    state: State,
+    restarts: Restarts,
+    /// This process was told to end.
+    stopping: bool,
+    /// When SIGKILL follows the stop signal.
+    kill_at: Option<Instant>,
+}
+
+/// How a container's life ended.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    exit_code: i32,
+    oom_killed: bool,
+    lasted: Duration,
+}
+
+impl Monitor {
+    /// For a container about to start.
+    pub fn new(config: Config, spec: Spec, directory: OwnedFd, events: EventLoop) -> Self {
+        let state = State::new(&directory);
+        let restarts = Restarts::new(config.restart.clone());
+        Self {
+            config,
+            limits_memory: false,
+            ooms_told: 0,
+            spec: Some(spec),
+            directory,
+            mounts: None,
+            events,
+            state,
+            restarts,
+            stopping: false,
+            kill_at: None,
+        }
+    }
+
+    /// From the start to the last clean-up.
+    pub fn live(&mut self) -> Result<()> {
+        let spec = self.spec.take().map_or_else(|| load_spec(&self.config.container_dir), Ok)?;
+        let cgroup = match container::create_cgroup(&self.config, &spec) {
+            Ok(cgroup) => cgroup,
+            Err(error) => return self.never_started(error, None),
+        };
+        self.spec = Some(spec);
+        loop {
+            let running = match self.start(&cgroup) {
+                Ok(running) => running,
+                Err(error) if self.restarts.count == 0 => return self.never_started(error, Some(&cgroup)),
+                Err(error) => return self.not_restarted(&error, &cgroup),
+            };
+            let (end, watched) = self.live_once(&running, &cgroup);
+            let restart = watched.is_ok() && !self.stopping;
+            let pause =
+                if restart { self.restarts.next(end.exit_code, self.state.stopped_by_user, end.lasted) } else { None };
+            let Some(pause) = pause else { return watched.and(self.ended(end, &cgroup)) };
+            let _ = self.note_exit("restarting", end, &cgroup); // a full disk is no reason to stay down
+            if !self.pause(pause).unwrap_or(false) {
+                return self.ended_in_pause(&cgroup);
+            }
+        }
+    }
+
+    /// Starts the container and says so. On failure nothing of this life is left.
+    fn start(&mut self, cgroup: &Cgroup) -> Result<Running> {
+        let spec = self.spec.take().map_or_else(|| load_spec(&self.config.container_dir), Ok)?;
+        self.limits_memory = limits_memory(&spec);
+        let (running, ends) = container::start(&self.config, &spec, cgroup, self.events.size)?;
+        let poststart = spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());
+        let state = self.hook_state(&spec, "running", Some(running.pid));
+        let started = run_hooks("poststart", poststart, &state).and_then(|()| self.started(&running, ends, cgroup));
+        if let Err(error) = started {
+            let _ = running.signal(libc::SIGKILL);
+            running.reap();
+            self.events.detach();
+            return Err(error);
+        }
+        self.spec = spec.hooks().is_some().then_some(spec);
+        Ok(running)
+    }
+
+    fn hook_state<'a>(&'a self, spec: &'a Spec, status: &'a str, pid: Option<i32>) -> process::State<'a> {
+        process::State::new(spec, &self.config.id, &self.config.container_dir, status, pid)
+    }
+
+    /// Until the end of a life that has begun; how it ended, and whether it was watched to its end.
+    fn live_once(&mut self, running: &Running, cgroup: &Cgroup) -> (End, Result<()>) {
+        let began = Instant::now();
+        let kills_before = if self.restarts.count == 0 { 0 } else { cgroup.oom_kills().unwrap_or(0) };
+        let watched = self.settle(cgroup).and_then(|()| self.watch(running, cgroup));
+        if watched.is_err() {
+            let _ = running.signal(libc::SIGKILL); // unwatched it must not live on
+        }
+        let exit_code = running.reap();
+        self.events.detach();
+        let kills = cgroup.oom_kills().unwrap_or(0);
+        self.tell_ooms(kills);
+        (End { exit_code, oom_killed: kills > kills_before, lasted: began.elapsed() }, watched)
+    }
+
+    /// The file first: who hears that the container runs may ask where.
+    fn started(&mut self, running: &Running, ends: Ends, cgroup: &Cgroup) -> Result<()> {
+        // At once, since it may be about to exit; its pid is its own until we reap it. Where this fails the exit is slower.
+        let namespace = format!("/proc/{}/ns/mnt", running.pid);
+        self.mounts = rustix::fs::open(namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok();
+        self.state.status = "running";
+        self.state.pid = running.pid;
+        self.state.pid_start = state::start_ticks(running.pid);
+        self.state.exit_code = 0;
+        self.state.oom_killed = false;
+        self.state.started_at = Time::now().rfc3339_nano();
+        self.state.restart_count = self.restarts.count;
+        self.state.cgroup_paths = cgroup.paths();
+        self.state.write(&self.directory)?;
+        let pidfd = rustix::io::fcntl_dupfd_cloexec(&running.pidfd, 0)
+            .map_err(|errno| Error::kernel("copy", "the container's pidfd", errno))?;
+        self.events.attach(running.pid, pidfd, ends)?;
+        self.events.tell_all(&Event::Started { pid: running.pid });
+        Ok(())
+    }
+
+    /// What nobody who waits for the start has to wait for.
+    fn settle(&mut self, cgroup: &Cgroup) -> Result<()> {
+        let signals = signal_descriptor(&TERMINATING).map_err(|errno| Error::kernel("watch", "signals", errno))?;
+        self.events.watch_signals(signals)?;
+        if self.limits_memory
+            && let Ok(watch) = cgroup.watch_oom()
+        {
+            self.events.watch_memory(Some(watch.descriptor))?;
+        }
+        self.journal("start", &[]);
+        Ok(())
+    }
+
+    /// Until the first process ends.
+    fn watch(&mut self, running: &Running, cgroup: &Cgroup) -> Result<()> {
+        loop {
+            match self.events.run(self.kill_at)? {
+                Outcome::Exited => return Ok(()),
+                Outcome::TimedOut => {
+                    self.kill_at = None;
+                    self.send(running, cgroup, libc::SIGKILL)?;
+                }
+                Outcome::Signal(signal) => {
+                    let _ = running.signal(signal); // the client has its own way of finding out what became of it
+                }
+                Outcome::Kill { signal, client } => self.kill(running, cgroup, signal, client),
+                Outcome::Terminate => {
+                    self.stopping = true;
+                    let grace = u64::try_from(self.config.stop_timeout_s).ok().map(Duration::from_secs);
+                    self.kill_at = grace.map(|grace| Instant::now() + grace);
+                    self.send(running, cgroup, self.config.stop_signal)?;
+                }
+                // The notice comes before the kill is counted.
+                Outcome::OutOfMemory { certain: true } => self.tell_ooms(self.ooms_told + 1),
+                Outcome::OutOfMemory { certain: false } => self.tell_ooms(cgroup.oom_kills().unwrap_or(0)),
+            }
+        }
+    }
+
+    /// The journal hears of kills for lack of memory it does not know of yet.
+    fn tell_ooms(&mut self, kills: u64) {
+        if kills > self.ooms_told {
+            self.ooms_told = kills;
+            self.journal("oom", &[]);
+        }
+    }
+
+    /// Sends a signal that is meant to end the container; one that is frozen would not notice.
+    fn send(&self, running: &Running, cgroup: &Cgroup, signal: i32) -> Result<()> {
+        running
+            .signal(signal)
+            .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))?;
+        if cgroup.is_frozen().unwrap_or(false) {
+            cgroup.thaw()?;
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, running: &Running, cgroup: &Cgroup, signal: i32, client: u64) {
+        let ends = self.is_meant_to_end(signal);
+        let sent = if ends {
+            self.send(running, cgroup, signal)
+        } else {
+            running
+                .signal(signal)
+                .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))
+        };
+        match sent {
+            Ok(()) => {
+                if ends && !self.state.stopped_by_user {
+                    self.state.stopped_by_user = true;
+                    let _ = self.state.write(&self.directory); // written again at the end
+                }
+                self.events.tell(client, &Event::Ok);
+                self.journal("kill", &[("signal", signal.to_string())]);
+            }
+            Err(error) => self.events.tell(client, &failure(&error)),
+        }
+    }
+
+    fn is_meant_to_end(&self, signal: i32) -> bool {
+        signal == libc::SIGKILL || signal == self.config.stop_signal
+    }
+
+    /// Waits before a restart; false: there is to be none.
+    fn pause(&mut self, pause: Duration) -> Result<bool> {
+        let until = Instant::now() + pause;
+        loop {
+            match self.events.run(Some(until))? {
+                Outcome::TimedOut => return Ok(true),
+                Outcome::Terminate => {
+                    self.stopping = true;
+                    return Ok(false);
+                }
+                Outcome::Kill { signal, client } if self.is_meant_to_end(signal) => {
+                    self.state.stopped_by_user = true;
+                    self.events.tell(client, &Event::Ok);
+                    return Ok(false);
+                }
+                Outcome::Kill { client, .. } => {
+                    let message = format!("container {} is not running", self.config.id);
+                    self.events.tell(client, &Event::Error { message, code: ENGINE_ERROR });
+                }
+                Outcome::Exited | Outcome::Signal(_) | Outcome::OutOfMemory { .. } => {}
+            }
+        }
+    }
+
+    fn never_started(&mut self, error: Error, cgroup: Option<&Cgroup>) -> Result<()> {
+        let event = failure(&error);
+        if let Event::Error { code, message } = &event {
+            self.state.status = "created";
+            self.state.exit_code = *code;
+            self.state.error.clone_from(message);
+        }
+        let _ = self.write_state();
+        exit::give_up_name(&self.config, &self.directory);
+        self.clean_up(cgroup);
+        // Last: who reads this finds nothing left behind.
+        self.events.dismiss_all(&event);
+        Err(error)
+    }
+
+    fn not_restarted(&mut self, error: &Error, cgroup: &Cgroup) -> Result<()> {
+        self.state.error = error.to_string();
+        let Event::Error { code, .. } = failure(error) else { return Ok(()) };
+        self.ended(End { exit_code: code, oom_killed: false, lasted: Duration::ZERO }, cgroup)
+    }
+
+    /// The state of `--rm` containers is never read once they have ended.
+    fn write_state(&self) -> Result<()> {
+        if self.config.remove.is_none() { self.state.write(&self.directory) } else { Ok(()) }
+    }
+
+    /// One life is over: the caller hears the exit code first; what is slow comes after.
+    fn note_exit(&mut self, status: &'static str, end: End, cgroup: &Cgroup) -> Result<()> {
+        self.state.status = status;
+        self.state.pid = 0;
+        self.state.pid_start = 0;
+        self.state.exit_code = end.exit_code;
+        self.state.oom_killed = end.oom_killed;
+        self.state.finished_at = Time::now().rfc3339_nano();
+        self.state.log_lost = self.events.log_lost();
+        let written = self.write_state();
+        if status == "exited" {
+            exit::give_up_name(&self.config, &self.directory);
+        }
+        self.events.announce_exit(&Event::Exited { code: end.exit_code, oom_killed: end.oom_killed });
+        self.events.watch_memory(None)?;
+        let lasted = end.lasted.as_secs().to_string();
+        self.journal("die", &[("execDuration", lasted), ("exitCode", end.exit_code.to_string())]);
+        self.mounts = None;
+        // Processes that joined the group from outside its pid namespace, or were never in one (--pid host), end with it.
+        if cgroup.pids().is_ok_and(|pids| !pids.is_empty()) {
+            let _ = cgroup.kill_all(libc::SIGKILL);
+        }
+        written
+    }
+
+    fn ended(&mut self, end: End, cgroup: &Cgroup) -> Result<()> {
+        let noted = self.note_exit("exited", end, cgroup);
+        self.events.stop_listening();
+        self.clean_up(Some(cgroup));
+        if self.config.remove.is_some() {
+            self.journal("destroy", &[]);
+            return noted;
+        }
+        noted.and(state::sync(&self.directory))
+    }
+
+    /// Stopped between two lives: the last one's end stands.
+    fn ended_in_pause(&mut self, cgroup: &Cgroup) -> Result<()> {
+        self.state.status = "exited";
+        let written = self.write_state();
+        exit::give_up_name(&self.config, &self.directory);
+        self.events.announce_exit(&Event::Exited { code: self.state.exit_code, oom_killed: self.state.oom_killed });
+        self.clean_up(Some(cgroup));
+        written.and(state::sync(&self.directory))
+    }
+
+    /// Control group and directories go, poststop hooks run; what fails does not keep the rest.
+    fn clean_up(&mut self, cgroup: Option<&Cgroup>) {
+        self.mounts = None;
+        if let Some(cgroup) = cgroup {
+            let _ = cgroup.remove();
+        }
+        self.events.close_log();
+        if let Some(spec) = &self.spec {
+            let state = self.hook_state(spec, "stopped", None);
+            for hook in spec.hooks().iter().filter_map(|hooks| hooks.poststop().as_ref()).flatten() {
+                // runtime-spec, "Lifecycle" 13: the remaining hooks run as if this one had succeeded.
+                let _ = run_hooks("poststop", Some(&vec![hook.clone()]), &state);
+            }
+        }
+        exit::remove_directories(&self.config, &self.directory);
+    }
+
+    fn journal(&self, action: &str, more: &[(&str, String)]) {
+        let mut attributes = self.config.event_attributes.clone();
+        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        journal::append(&self.config.events, action, &self.config.id, &attributes);
+    }
+}
+
+/// Out of memory is watched for where there is a limit to run out of.
+fn limits_memory(spec: &Spec) -> bool {
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let limit = resources.and_then(|resources| resources.memory().as_ref()).and_then(LinuxMemory::limit);
+    limit.is_some_and(|bytes| bytes > 0)
+}
