@@ -331,3 +331,64 @@ fn test_bus_without_systemd_says_so() {
     let error = bus.manager_property("Version").unwrap_err();
     assert!(error.to_string().contains("org.freedesktop.systemd1"), "{error}");
 }
+
+/// Needs a host whose init is systemd, and root.
+#[test]
+fn test_scope_of_a_real_systemd_lives_and_ends_with_its_container() {
+    let host = Hierarchies::detect().unwrap();
+    if !host.has_systemd() || !rustix::process::geteuid().is_root() {
+        return println!("skipped: needs root and systemd");
+    }
+    let resources: LinuxResources = serde_json::from_value(serde_json::json!({
+        "memory": {"limit": 64 << 20, "swap": 64 << 20}, "pids": {"limit": 40}, "cpu": {"shares": 512, "quota": 25_000, "cpus": "0"},
+        "devices": [{"allow": false, "access": "rwm"}]
+    }))
+    .unwrap();
+    let name = format!("pyctr-test.slice:pyctr:{}", std::process::id());
+    let cgroup = Cgroup::create(&host, crate::cgroup::Driver::Systemd, &name, Some(&resources), false).unwrap();
+    let directory = cgroup.paths().into_values().next_back().unwrap();
+    let expected = format!("pyctr.slice/pyctr-test.slice/pyctr-{}.scope", std::process::id());
+    assert!(directory.ends_with(&expected), "{}", directory.display());
+    assert_eq!(cgroup.pids().unwrap(), [0_i32; 0]);
+    let controller = |v1: &str, v2: &str| {
+        let paths = cgroup.paths();
+        let path = paths.get(v1.split('.').next().unwrap()).map(|path| path.join(v1));
+        std::fs::read_to_string(path.unwrap_or_else(|| directory.join(v2))).unwrap().trim().to_owned()
+    };
+    assert_eq!(controller("memory.limit_in_bytes", "memory.max"), (64 << 20).to_string());
+    assert_eq!(controller("pids.max", "pids.max"), "40");
+
+    let mut script = String::new();
+    for path in cgroup.paths().values().filter(|path| path.exists()) {
+        script.extend(["echo 0 >", path.to_str().unwrap(), "/cgroup.procs || exit 99\n"]);
+    }
+    script.push_str("dd if=/dev/kmsg of=/dev/null bs=8k count=1 && exit 98\nexec sleep 60");
+    let mut child = Command::new("sh").arg("-c").arg(script).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while cgroup.pids().unwrap().is_empty() {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    cgroup.settled();
+    // What systemd was not told it would take back at its next reload.
+    let update =
+        serde_json::from_value(serde_json::json!({"memory": {"limit": 32 << 20}, "pids": {"limit": 30}})).unwrap();
+    let paths = cgroup.paths();
+    Cgroup::open(&host, &paths).unwrap().update(&update).unwrap();
+    let mut bus = Bus::connect(false).unwrap();
+    bus.reload().unwrap();
+    assert_eq!(controller("memory.limit_in_bytes", "memory.max"), (32 << 20).to_string());
+    assert_eq!(controller("pids.max", "pids.max"), "30");
+    cgroup.freeze().unwrap();
+    cgroup.thaw().unwrap();
+    assert!(child.try_wait().unwrap().is_none());
+    cgroup.kill_all(libc::SIGKILL).unwrap();
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+    assert!(paths.values().all(|path| !path.exists()));
+
+    // A limit that is refused leaves no scope.
+    let refused = serde_json::from_value(serde_json::json!({"cpu": {"cpus": "9999"}})).unwrap();
+    Cgroup::create(&host, crate::cgroup::Driver::Systemd, &name, Some(&refused), false).unwrap_err();
+    assert!(paths.values().all(|path| !path.exists()));
+}
