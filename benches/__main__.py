@@ -201,13 +201,16 @@ def run_rows(base: Path, rounds: int) -> None:
             "none",
             "--ulimit",
             "nofile=1024:4096",
+            "--ulimit",
+            "nproc=1024:1024",
             "bench",
             "/bin/true",
         ]
-        if imported.returncode == 0 and subprocess.run(argv, check=False, capture_output=True).returncode == 0:
+        probe = subprocess.run(argv, check=False, capture_output=True, text=True)
+        if imported.returncode == 0 and probe.returncode == 0:
             peers.append(Contender("podman", lambda _: argv, 0.2))
         else:
-            print("podman cannot run a container here: left out")
+            print(f"podman cannot run a container here and is left out: {probe.stderr.strip()}")
     race("pyctr run --rm --network none IMAGE true, the whole command", ours, peers, rounds)
 
 

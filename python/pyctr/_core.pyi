@@ -16,6 +16,9 @@ class LayerInfo:
     def size(self) -> int: ...
     @property
     def entries(self) -> int: ...
+    @property
+    def skipped_devices(self) -> int:
+        """Device nodes left out because a user namespace cannot make them."""
 
 @final
 class BlobInfo:

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod error;
+pub mod files;
 #[cfg(feature = "layer")]
 pub mod layer;
 pub mod monitor;

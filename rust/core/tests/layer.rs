@@ -1,127 +1,17 @@
 //! Extraction against archives that mean harm, and against GNU tar.
 #![cfg(feature = "layer")]
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    clippy::large_types_passed_by_value,
-    clippy::format_collect
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod tar_builder;
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use pyctr_core::layer::digest::{Digest, Expected, Hasher};
-use pyctr_core::layer::{Extracted, Limits, Whiteouts, extract};
-use pyctr_core::{Error, Kind};
-
-fn octal(field: &mut [u8], value: u64) {
-    let text = format!("{value:0width$o}\0", width = field.len() - 1);
-    field.copy_from_slice(text.as_bytes());
-}
-
-fn header(name: &str, kind: u8, size: u64, link: &str) -> [u8; 512] {
-    let mut block = [0u8; 512];
-    block[..name.len()].copy_from_slice(name.as_bytes());
-    octal(&mut block[100..108], 0o644);
-    octal(&mut block[108..116], 0);
-    octal(&mut block[116..124], 0);
-    octal(&mut block[124..136], size);
-    octal(&mut block[136..148], 1_000_000);
-    block[156] = kind;
-    block[157..157 + link.len()].copy_from_slice(link.as_bytes());
-    block[257..265].copy_from_slice(b"ustar\x0000");
-    seal(&mut block);
-    block
-}
-
-fn seal(block: &mut [u8; 512]) {
-    block[148..156].copy_from_slice(b"        ");
-    let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-}
-
-#[derive(Default)]
-struct Tar(Vec<u8>);
-
-impl Tar {
-    fn raw(mut self, block: [u8; 512], data: &[u8]) -> Self {
-        self.0.extend_from_slice(&block);
-        self.0.extend_from_slice(data);
-        self.0.resize(self.0.len().next_multiple_of(512), 0);
-        self
-    }
-    fn file(self, name: &str, data: &[u8]) -> Self {
-        self.raw(header(name, b'0', data.len() as u64, ""), data)
-    }
-    fn dir(self, name: &str) -> Self {
-        self.raw(header(name, b'5', 0, ""), b"")
-    }
-    fn link(self, name: &str, target: &str) -> Self {
-        self.raw(header(name, b'2', 0, target), b"")
-    }
-    fn hard(self, name: &str, target: &str) -> Self {
-        self.raw(header(name, b'1', 0, target), b"")
-    }
-    fn pax(self, records: &[(&str, &str)]) -> Self {
-        let data: String = records
-            .iter()
-            .map(|(key, value)| {
-                let body = key.len() + value.len() + 3;
-                let mut length = body + 1;
-                while length.to_string().len() + body != length {
-                    length = length.to_string().len() + body;
-                }
-                format!("{length} {key}={value}\n")
-            })
-            .collect();
-        self.raw(header("pax", b'x', data.len() as u64, ""), data.as_bytes())
-    }
-    fn end(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(&[0; 1024]);
-        self.0
-    }
-}
-
-fn unpack_with(
-    bytes: &[u8],
-    expected: Expected,
-    diff_id: Option<Digest>,
-    limits: Limits,
-) -> (tempfile::TempDir, Result<Extracted, Error>) {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("root")).unwrap();
-    let root =
-        rustix::fs::open(dir.path().join("root"), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
-    let result = extract(bytes, root.as_fd(), expected, diff_id, limits, Whiteouts::Trusted);
-    (dir, result)
-}
-
-fn unpack(bytes: &[u8]) -> (tempfile::TempDir, Result<Extracted, Error>) {
-    unpack_with(bytes, Expected::default(), None, Limits::default())
-}
-
-/// What lies outside the root must be as before: nothing but the root itself.
-fn nothing_outside(dir: &tempfile::TempDir) {
-    let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["root"]);
-}
-
-fn root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        println!("skipped: needs root");
-    }
-    root
-}
-
-fn refused(bytes: &[u8]) {
-    let (dir, result) = unpack(bytes);
-    assert_eq!(result.unwrap_err().kind, Kind::Corrupt);
-    nothing_outside(&dir);
-}
+use pyctr_core::layer::digest::{Expected, Hasher};
+use pyctr_core::layer::{Limits, Whiteouts, extract};
+use tar_builder::{Tar, header, nothing_outside, refused, root, seal, unpack, unpack_with};
 
 #[test]
 fn members_that_lead_out_are_refused() {

@@ -1,22 +1,25 @@
 //! Archives read member by member, from a stream that need not be seekable.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use pyctr_core::layer::tar::{Kind, TarReader};
+use pyctr_core::layer::tar::{self, TarReader};
 use pyctr_core::layer::{blob, codec};
-use pyctr_core::{Error, Result};
+use pyctr_core::{Error, Kind, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::IntoPython;
 use crate::files::open_directory;
+use crate::interrupt::{self, Cancelled, Source};
 use crate::layer::{BlobInfo, expected};
 
-type Reader = TarReader<Box<dyn Read + Send>>;
+const BUFFER_BYTES: usize = 256 * 1024;
+
+type Reader = TarReader<BufReader<Box<dyn Read + Send>>>;
 
 #[pyclass(frozen, get_all, module = "pyctr._core")]
 pub struct Member {
@@ -29,23 +32,27 @@ pub struct Member {
 #[pyclass(frozen, module = "pyctr._core")]
 pub struct ArchiveReader {
     reader: Mutex<Reader>,
+    cancelled: Cancelled,
 }
 
-fn word(kind: Kind) -> &'static str {
+fn word(kind: tar::Kind) -> &'static str {
     match kind {
-        Kind::File => "file",
-        Kind::HardLink => "hardlink",
-        Kind::Symlink => "symlink",
-        Kind::Character | Kind::Block => "device",
-        Kind::Directory => "directory",
-        Kind::Fifo => "fifo",
+        tar::Kind::File => "file",
+        tar::Kind::HardLink => "hardlink",
+        tar::Kind::Symlink => "symlink",
+        tar::Kind::Character | tar::Kind::Block => "device",
+        tar::Kind::Directory => "directory",
+        tar::Kind::Fifo => "fifo",
     }
 }
 
 impl ArchiveReader {
-    fn with<T>(&self, act: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
-        let mut reader = self.reader.lock().map_err(|_| Error::invalid("read", "archive", "an earlier read failed"))?;
-        act(&mut reader)
+    fn with<T: Send>(&self, py: Python<'_>, act: impl FnOnce(&mut Reader) -> Result<T> + Send) -> PyResult<T> {
+        interrupt::run(py, &self.cancelled, || {
+            let mut reader =
+                self.reader.lock().map_err(|_| Error::new(Kind::State, "read", "archive", "an earlier read failed"))?;
+            act(&mut reader)
+        })
     }
 }
 
@@ -53,13 +60,15 @@ impl ArchiveReader {
 impl ArchiveReader {
     #[new]
     fn new(py: Python<'_>, fd: i32) -> PyResult<Self> {
-        py.detach(|| {
-            let copy = pyctr_core::sys::duplicate(fd)
-                .map_err(|errno| Error::kernel("use descriptor", fd.to_string(), errno))?;
-            let decoder = codec::decoder(File::from(copy))?;
-            Ok(Self { reader: Mutex::new(TarReader::new(decoder)) })
-        })
-        .into_python(py)
+        let copy = pyctr_core::sys::duplicate(fd)
+            .map_err(|errno| Error::kernel("use descriptor", fd.to_string(), errno))
+            .into_python(py)?;
+        let cancelled = Cancelled::default();
+        let source = Source::new(File::from(copy), &cancelled);
+        let reader = interrupt::run(py, &cancelled, || {
+            Ok(TarReader::new(BufReader::with_capacity(BUFFER_BYTES, codec::decoder(source)?)))
+        })?;
+        Ok(Self { reader: Mutex::new(reader), cancelled })
     }
 
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -67,7 +76,7 @@ impl ArchiveReader {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Member>> {
-        let entry = py.detach(|| self.with(TarReader::next_entry)).into_python(py)?;
+        let entry = self.with(py, TarReader::next_entry)?;
         Ok(entry.map(|entry| Member {
             name: String::from_utf8_lossy(&entry.path).into_owned(),
             size: entry.size,
@@ -77,22 +86,15 @@ impl ArchiveReader {
     }
 
     fn read<'py>(&self, py: Python<'py>, limit: u64) -> PyResult<Bound<'py, PyBytes>> {
-        let data = py
-            .detach(|| {
-                self.with(|reader| {
-                    let mut data = Vec::new();
-                    reader
-                        .take(limit.saturating_add(1))
-                        .read_to_end(&mut data)
-                        .map_err(|error| Error::new(pyctr_core::Kind::Corrupt, "read", "archive", error.to_string()))?;
-                    if data.len() as u64 > limit {
-                        let reason = format!("member is larger than {limit} bytes");
-                        return Err(Error::new(pyctr_core::Kind::Corrupt, "read", "archive", reason));
-                    }
-                    Ok(data)
-                })
-            })
-            .into_python(py)?;
+        let data = self.with(py, |reader| {
+            let corrupt = |reason: String| Error::new(Kind::Corrupt, "read", "archive", reason);
+            let mut data = Vec::new();
+            reader.take(limit.saturating_add(1)).read_to_end(&mut data).map_err(|error| corrupt(error.to_string()))?;
+            if data.len() as u64 > limit {
+                return Err(corrupt(format!("member is larger than {limit} bytes")));
+            }
+            Ok(data)
+        })?;
         Ok(PyBytes::new(py, &data))
     }
 
@@ -106,11 +108,10 @@ impl ArchiveReader {
         max_bytes: u64,
     ) -> PyResult<BlobInfo> {
         let expected = expected(digest, size).into_python(py)?;
-        py.detach(|| {
+        let stored = self.with(py, |reader| {
             let directory = open_directory(&blobs_dir)?;
-            self.with(|reader| blob::store(reader, directory.as_fd(), expected, max_bytes))
-        })
-        .into_python(py)
-        .map(BlobInfo::from)
+            blob::store(reader, directory.as_fd(), expected, max_bytes)
+        })?;
+        Ok(BlobInfo::from(stored))
     }
 }

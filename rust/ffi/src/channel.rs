@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use pyctr_core::sys::signals::Blocked;
 use pyctr_core::{Error, Kind, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -15,6 +16,8 @@ use rustix::net::{
 
 use crate::error::IntoPython;
 
+/// Descriptors in one packet: a client's three streams.
+const FDS_MAX: usize = 3;
 const PACKET_MAX: usize = 64 * 1024;
 
 #[pyclass(module = "pyctr._core")]
@@ -53,11 +56,15 @@ impl Channel {
         let mut buffer = vec![0u8; PACKET_MAX];
         loop {
             let socket = self.socket().into_python(py)?;
-            match py.detach(|| rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty())) {
-                Ok((0, _)) | Err(Errno::CONNRESET) => return Ok(None),
-                Ok((length, _)) => return Ok(Some(PyBytes::new(py, &buffer[..length]))),
-                // A signal: its Python handler runs now, and may raise.
-                Err(Errno::INTR) => py.check_signals()?,
+            // TRUNC: the length the packet had, not the part that fits.
+            match rustix::net::recv(socket, &mut buffer[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+                Ok((_, 0)) | Err(Errno::CONNRESET) => return Ok(None),
+                Ok((_, length)) => {
+                    let too_long = || Error::new(Kind::Corrupt, "hear from", "the monitor", "packet too long");
+                    let packet = buffer.get(..length).ok_or_else(too_long).into_python(py)?;
+                    return Ok(Some(PyBytes::new(py, packet)));
+                }
+                Err(Errno::AGAIN | Errno::INTR) => wait(py, socket)?,
                 Err(errno) => return Err(Error::kernel("hear from", "the monitor", errno)).into_python(py),
             }
         }
@@ -69,6 +76,19 @@ impl Channel {
 
     fn close(&mut self) {
         self.socket = None;
+    }
+}
+
+/// Waits for a packet. A signal's Python handler runs at once, may raise, and is never left waiting for the next packet.
+fn wait(py: Python<'_>, socket: BorrowedFd<'_>) -> PyResult<()> {
+    py.check_signals()?;
+    let blocked = Blocked::all();
+    py.check_signals()?; // one that came before the mask; those after it end the wait
+    let waited = py.detach(|| blocked.wait_readable(socket));
+    drop(blocked);
+    match waited {
+        Ok(()) | Err(Errno::INTR) => py.check_signals(),
+        Err(errno) => Err(Error::kernel("hear from", "the monitor", errno)).into_python(py),
     }
 }
 
@@ -90,14 +110,18 @@ fn connect(path: &Path) -> Result<OwnedFd> {
 
 fn send(socket: BorrowedFd<'_>, data: &[u8], fds: &[i32]) -> Result<()> {
     let fail = |errno| Error::kernel("talk to", "the monitor", errno);
+    let too_many = || Error::invalid("send", "descriptors", "more than three");
+    if fds.len() > FDS_MAX {
+        return Err(too_many());
+    }
     // Copies of our own: the numbers come from Python, which may close its files at any time.
     let copies: Vec<OwnedFd> =
         fds.iter().map(|fd| pyctr_core::sys::duplicate(*fd).map_err(fail)).collect::<Result<_>>()?;
     let borrowed: Vec<BorrowedFd<'_>> = copies.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !borrowed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(Error::invalid("send", "descriptors", "more than three"));
+        return Err(too_many());
     }
     rustix::net::sendmsg(socket, &[std::io::IoSlice::new(data)], &mut control, SendFlags::NOSIGNAL)
         .map(drop)

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::error::IntoPython;
 use crate::files::open_directory;
+use crate::interrupt::{self, Cancelled, Source};
 
 #[pyclass(frozen, get_all, module = "pyctr._core")]
 pub struct LayerInfo {
@@ -20,6 +21,7 @@ pub struct LayerInfo {
     diff_id: String,
     size: u64,
     entries: u64,
+    skipped_devices: u64,
 }
 
 #[pyclass(frozen, get_all, module = "pyctr._core")]
@@ -74,19 +76,19 @@ pub fn extract_layer(
         max_bytes: max_bytes.unwrap_or(default.max_bytes),
         max_entries: max_entries.unwrap_or(default.max_entries),
     };
-    let extracted = py
-        .detach(|| {
-            let root = open_directory(&target)?;
-            let whiteouts = if rustix::process::geteuid().is_root() { Whiteouts::Trusted } else { Whiteouts::User };
-            extract(file, root.as_fd(), expected, diff_id, limits, whiteouts)
-        })
-        .into_python(py)?;
+    let cancelled = Cancelled::default();
+    let source = Source::new(file, &cancelled);
+    let extracted = interrupt::run(py, &cancelled, || {
+        let root = open_directory(&target)?;
+        extract(source, root.as_fd(), expected, diff_id, limits, Whiteouts::of_this_process())
+    })?;
     Ok(LayerInfo {
         digest: extracted.digest.to_string(),
         compressed_size: extracted.compressed_size,
         diff_id: extracted.diff_id.to_string(),
         size: extracted.size,
         entries: extracted.entries,
+        skipped_devices: extracted.skipped_devices,
     })
 }
 
@@ -100,12 +102,13 @@ pub fn store_blob(
     max_bytes: u64,
 ) -> PyResult<BlobInfo> {
     let py = source.py();
-    let mut file = open_source(source)?;
+    let file = open_source(source)?;
     let expected = expected(digest, size).into_python(py)?;
-    py.detach(|| {
+    let cancelled = Cancelled::default();
+    let mut source = Source::new(file, &cancelled);
+    let stored = interrupt::run(py, &cancelled, || {
         let directory = open_directory(&blobs_dir)?;
-        blob::store(&mut file, directory.as_fd(), expected, max_bytes)
-    })
-    .into_python(py)
-    .map(BlobInfo::from)
+        blob::store(&mut source, directory.as_fd(), expected, max_bytes)
+    })?;
+    Ok(BlobInfo::from(stored))
 }

@@ -8,6 +8,7 @@ mod archive;
 mod channel;
 mod error;
 mod files;
+mod interrupt;
 mod json;
 mod layer;
 mod process;

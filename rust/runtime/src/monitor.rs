@@ -4,14 +4,16 @@ use std::path::Path;
 
 use pyctr_core::Result;
 use pyctr_core::sys::inherited;
+use pyctr_core::sys::monitor::close_inherited;
 
 /// The first client's socket.
 const CLIENT: i32 = 3;
-/// The container's lock, held as long as this process lives.
+/// The container's lock, held until all is cleaned up.
 const LOCK: i32 = 4;
 
 /// Watches until the container has ended for good.
 pub fn watch(container_dir: &Path) -> Result<u8> {
-    let (client, _lock) = (inherited(CLIENT)?, inherited(LOCK)?);
-    pyctr_core::monitor::run(container_dir, client).map(|()| 0)
+    close_inherited(LOCK.unsigned_abs() + 1);
+    let (client, lock) = (inherited(CLIENT)?, inherited(LOCK)?);
+    pyctr_core::monitor::run(container_dir, client, lock).map(|()| 0)
 }

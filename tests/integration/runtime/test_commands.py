@@ -136,7 +136,9 @@ def test_failing_hook_stops_the_start_and_leaves_nothing(runtime: Runtime) -> No
 
 
 def test_console_socket_gets_the_terminal(runtime: Runtime) -> None:
-    runtime.configure(lambda config: config["process"].update(terminal=True, args=["sh", "-c", "test -t 0 && echo terminal"]))
+    runtime.configure(
+        lambda config: config["process"].update(terminal=True, args=["sh", "-c", "test -t 0 && echo terminal"])
+    )
     path = str(runtime.base / "console")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -181,7 +183,12 @@ def test_user_namespace_and_idmapped_mount_show_mapped_owners(runtime: Runtime) 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{", "config.json"), ("[]", "config"), ('{"ociVersion": "9.0"}', "ociVersion"), ('{"ociVersion": "1.0.0"}', "config")],
+    [
+        ("{", "config.json"),
+        ("[]", "config"),
+        ('{"ociVersion": "9.0"}', "ociVersion"),
+        ('{"ociVersion": "1.0.0"}', "config"),
+    ],
 )
 def test_config_that_is_not_oci_is_one_line(runtime: Runtime, content: str, words: str) -> None:
     (runtime.bundle / "config.json").write_text(content)

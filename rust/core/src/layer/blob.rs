@@ -1,16 +1,18 @@
-//! Content-addressed files: hashed while they are written, renamed into place when they are whole and right.
+//! Content-addressed files: hashed while they are written, given their name when they are whole and right.
 
-use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ffi::CString;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::digest::{Digest, Expected, Hasher, corrupt};
+use super::tree::path_of;
+use crate::files::temporary_name;
 use crate::{Error, Result};
 
 const BUFFER_BYTES: usize = 256 * 1024;
-static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// A blob that lies in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,49 +23,152 @@ pub struct Blob {
     pub size: u64,
 }
 
-/// Writes what `source` gives into `directory` under its digest. Idempotent; returns only when stored.
-pub fn store(source: &mut impl Read, directory: BorrowedFd<'_>, expected: Expected, max_bytes: u64) -> Result<Blob> {
-    let name = format!(".{}.{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600))
-        .map_err(|errno| Error::kernel("create blob", &name, errno))?;
-    let result = fill(source, &file, expected, max_bytes).and_then(|blob| {
-        let fail = |errno| Error::kernel("store blob", blob.digest.to_string(), errno);
-        rustix::fs::fsync(&file).map_err(fail)?;
-        rustix::fs::renameat(directory, &name, directory, blob.digest.hex()).map_err(fail)?;
-        rustix::fs::fsync(directory).map_err(fail)?;
-        Ok(blob)
-    });
-    if result.is_err() {
-        let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
-    }
-    result
+/// A file in the making: without a name where the file system can, so that a crash leaves nothing, else with a hidden one.
+struct Draft<'fd> {
+    directory: BorrowedFd<'fd>,
+    file: OwnedFd,
+    name: Option<String>,
 }
 
-fn fill(source: &mut impl Read, file: &OwnedFd, expected: Expected, max_bytes: u64) -> Result<Blob> {
+/// Writes what `source` gives into `directory` under its digest. Idempotent; returns only when stored, on disk.
+///
+/// Fails with kind Corrupt, and leaves nothing, if it is longer than `max_bytes` or not what is expected.
+pub fn store(source: &mut impl Read, directory: BorrowedFd<'_>, expected: Expected, max_bytes: u64) -> Result<Blob> {
+    let mut draft = Draft::new(directory).map_err(|errno| Error::kernel("create", "blob", errno))?;
+    let max_bytes = max_bytes.min(expected.size.unwrap_or(u64::MAX));
+    let (digest, size) = read_all(source, max_bytes, |mut data| {
+        while !data.is_empty() {
+            let written = rustix::io::retry_on_intr(|| rustix::io::write(&draft.file, data))
+                .map_err(|errno| Error::kernel("write", "blob", errno))?;
+            data = &data[written..];
+        }
+        Ok(())
+    })?;
+    expected.check("blob", &digest, size)?;
+    draft.publish(&digest.hex()).map_err(|errno| Error::kernel("store blob", digest.to_string(), errno))?;
+    Ok(Blob { digest, size })
+}
+
+/// The digest and length of what `source` gives.
+pub fn digest_of(source: &mut impl Read) -> Result<(Digest, u64)> {
+    read_all(source, u64::MAX, |_| Ok(()))
+}
+
+fn read_all(
+    source: &mut impl Read,
+    max_bytes: u64,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<(Digest, u64)> {
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let count = match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if error.raw_os_error().is_none() => return Err(corrupt("blob", error.to_string())),
             Err(error) => return Err(Error::io("read", "blob", &error)),
         };
-        if hasher.length + count as u64 > max_bytes.min(expected.size.unwrap_or(u64::MAX)) {
-            return Err(corrupt("blob", "is larger than it may be"));
-        }
         hasher.update(&buffer[..count]);
-        let mut rest = &buffer[..count];
-        while !rest.is_empty() {
-            let written =
-                rustix::io::write(file.as_fd(), rest).map_err(|errno| Error::kernel("write", "blob", errno))?;
-            rest = &rest[written..];
+        if hasher.length > max_bytes {
+            return Err(corrupt("blob", format!("is larger than {max_bytes} bytes")));
         }
+        take(&buffer[..count])?;
     }
     let size = hasher.length;
-    let digest = hasher.finish();
-    expected.check("blob", &digest, size)?;
-    Ok(Blob { digest, size })
+    Ok((hasher.finish(), size))
+}
+
+impl<'fd> Draft<'fd> {
+    fn new(directory: BorrowedFd<'fd>) -> rustix::io::Result<Self> {
+        let (flags, mode) = (OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+        match rustix::fs::openat(directory, c".", flags | OFlags::TMPFILE, mode) {
+            Ok(file) => Ok(Self { directory, file, name: None }),
+            // open(2): a file system without O_TMPFILE says one of these.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                let name = temporary_name();
+                let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+                let file = rustix::fs::openat(directory, &name, flags, mode)?;
+                Ok(Self { directory, file, name: Some(name) })
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn publish(&mut self, name: &str) -> rustix::io::Result<()> {
+        rustix::fs::fsync(&self.file)?;
+        if self.name.is_none() && !self.link(name)? {
+            // What has the name may have been damaged since; only a rename replaces it at once.
+            let temporary = temporary_name();
+            if !self.link(&temporary)? {
+                return Err(Errno::EXIST);
+            }
+            self.name = Some(temporary);
+        }
+        if let Some(temporary) = self.name.clone() {
+            rustix::fs::renameat(self.directory, &temporary, self.directory, name)?;
+            self.name = None;
+        }
+        rustix::fs::fsync(self.directory)
+    }
+
+    /// Names the nameless file; false if the name is taken.
+    fn link(&self, name: &str) -> rustix::io::Result<bool> {
+        let from: CString = path_of(&self.file);
+        match rustix::fs::linkat(rustix::fs::CWD, &from, self.directory, name, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            let _ = rustix::fs::unlinkat(self.directory, name, AtFlags::empty());
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, OwnedFd) {
+        let dir = tempfile::tempdir().unwrap();
+        let fd = rustix::fs::open(dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        (dir, fd)
+    }
+
+    #[test]
+    fn stored_twice_is_stored_once_and_heals() {
+        let (dir, fd) = directory();
+        let blob = store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3).unwrap();
+        assert_eq!((blob.size, blob.digest), (3, digest_of(&mut &b"abc"[..]).unwrap().0));
+        let path = dir.path().join(blob.digest.hex());
+        std::fs::write(&path, "damaged").unwrap();
+        assert_eq!(store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3).unwrap(), blob);
+        assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn wrong_content_leaves_nothing() {
+        let (dir, fd) = directory();
+        let digest = Some(digest_of(&mut &b"abc"[..]).unwrap().0);
+        for (data, expected, max_bytes) in [
+            (&b"abd"[..], Expected { digest, size: None }, 10),
+            (b"abc", Expected { digest, size: Some(2) }, 10),
+            (b"abc", Expected { digest, size: Some(4) }, 10),
+            (b"abc", Expected { digest, size: None }, 2),
+        ] {
+            let error = store(&mut &*data, fd.as_fd(), expected, max_bytes).unwrap_err();
+            assert_eq!(error.kind, crate::Kind::Corrupt);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

@@ -1,6 +1,6 @@
 //! Compressions, told apart by their first bytes.
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ pub fn decoder<'a>(source: impl Read + Send + 'a) -> Result<Box<dyn Read + Send 
     if start.starts_with(GZIP) {
         return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(source)));
     }
-    if start.starts_with(ZSTD) {
+    if start.starts_with(ZSTD) || is_skippable_frame(start) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(fail)?;
         decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(fail)?;
         return Ok(Box::new(decoder));
@@ -48,13 +48,7 @@ pub fn decoder<'a>(source: impl Read + Send + 'a) -> Result<Box<dyn Read + Send 
     Ok(Box::new(source))
 }
 
-/// What is left of a stream, read and thrown away.
-pub fn drain(source: &mut impl BufRead) -> std::io::Result<()> {
-    loop {
-        let length = source.fill_buf()?.len();
-        if length == 0 {
-            return Ok(());
-        }
-        source.consume(length);
-    }
+/// A frame without content, with which a zstd stream may begin (RFC 8878, section 3.1.2); pzstd writes them.
+fn is_skippable_frame(start: &[u8]) -> bool {
+    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }

@@ -1,141 +1,39 @@
 //! A client: its socket, and the stdio it lends.
 
-use std::collections::VecDeque;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 
+use super::log::Stream;
+use super::output::{Input, Output, QUEUE_MAX_BYTES};
+use super::poller::{EventFlags, Poller, Source};
 use super::protocol::{Event, KeyMatcher, PACKET_MAX, Request};
+use crate::{Error, Result};
 
-/// More output than this waiting for a client holds the container back, as Docker does: output is never dropped.
-pub const QUEUE_MAX: usize = 1 << 20;
+/// Tokens of a client: its socket, standard input, output, error.
+pub const TOKENS: u64 = 4;
+/// Most requests are far shorter; what is longer costs a second system call.
+const USUAL_BYTES: usize = 1024;
 
 /// One client.
 #[derive(Debug)]
 pub struct Client {
-    /// Its socket.
-    pub socket: OwnedFd,
-    /// Wants output of the command's descriptor 1.
-    pub stdout: Option<Output>,
-    /// And 2.
-    pub stderr: Option<Output>,
+    socket: Source,
+    poller: Poller,
+    token: u64,
     /// Gives input.
-    pub stdin: Option<OwnedFd>,
-    /// That input is a regular file, which cannot be polled.
-    pub always_ready: bool,
-    /// Detach keys.
+    pub stdin: Option<Input>,
+    outputs: [Option<Output>; 2],
+    /// Detach keys; they work with a terminal only, since input that is no typing may hold any bytes.
     pub keys: KeyMatcher,
-    /// Waits for the end.
+    /// Has lent its stdio.
+    pub attached: bool,
+    /// Wants to hear of the end.
     pub waits: bool,
-}
-
-/// Where a client's output goes, without ever blocking.
-#[derive(Debug)]
-pub struct Output {
-    file: OwnedFd,
-    kind: Kind,
-    queue: VecDeque<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Opened again for us alone, without blocking.
-    Own,
-    /// A socket: asked not to wait, call by call.
-    Socket,
-    /// Written in pieces a pipe takes at once when it is ready at all.
-    Shared,
-}
-
-/// POSIX lets a pipe that polls writable take this much.
-const PIPE_BUF: usize = 4096;
-
-impl Output {
-    /// For a descriptor a client lent. The open file description is the client's: its O_NONBLOCK is not ours to change.
-    pub fn new(file: OwnedFd) -> Self {
-        let is_socket = rustix::fs::fstat(&file)
-            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket);
-        if is_socket {
-            return Self { file, kind: Kind::Socket, queue: VecDeque::new() };
-        }
-        // Append mode of a file stays with the description that has it, and so must the shared offset.
-        let is_file = rustix::fs::fstat(&file)
-            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile);
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(own) if !is_file => Self { file: own, kind: Kind::Own, queue: VecDeque::new() },
-            _ => Self { file, kind: Kind::Shared, queue: VecDeque::new() },
-        }
-    }
-
-    /// The descriptor to poll.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-
-    /// Bytes waiting.
-    pub fn waiting(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Writes, or queues what cannot be written now; an error means the reader is gone.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        let mut rest = bytes;
-        if self.queue.is_empty() {
-            let written = self.attempt(rest)?;
-            rest = &rest[written..];
-        }
-        self.queue.extend(rest);
-        Ok(())
-    }
-
-    /// Writes on from the queue.
-    pub fn flush(&mut self) -> Result<(), Errno> {
-        while !self.queue.is_empty() {
-            self.queue.make_contiguous();
-            let (pending, _) = self.queue.as_slices();
-            let written = self.attempt(pending)?;
-            if written == 0 {
-                break;
-            }
-            self.queue.drain(..written);
-        }
-        if self.queue.is_empty() {
-            self.queue.shrink_to(0);
-        }
-        Ok(())
-    }
-
-    /// How much could be written without waiting.
-    fn attempt(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        let mut done = 0;
-        while done < bytes.len() {
-            let rest = &bytes[done..];
-            let result = match self.kind {
-                Kind::Own => rustix::io::write(&self.file, rest),
-                Kind::Socket => rustix::net::send(&self.file, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
-                Kind::Shared if !self.ready() => return Ok(done),
-                Kind::Shared => rustix::io::write(&self.file, &rest[..rest.len().min(PIPE_BUF)]),
-            };
-            match result {
-                Ok(written) => done += written,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(done)
-    }
-
-    fn ready(&self) -> bool {
-        let mut entry = [rustix::event::PollFd::new(&self.file, rustix::event::PollFlags::OUT)];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::event::poll(&mut entry, Some(&now)).is_ok_and(|count| count > 0)
-    }
+    /// The end, to be told when the last byte of output has reached it; then the client is let go.
+    farewell: Option<Event>,
 }
 
 /// What came over a client's socket.
@@ -145,69 +43,165 @@ pub enum Incoming {
     Request(Request, Vec<OwnedFd>),
     /// Nothing more for now.
     Nothing,
-    /// The client has gone, or talks nonsense.
+    /// No request: why not.
+    Nonsense(String),
+    /// The client has gone.
     Gone,
 }
 
 impl Client {
-    /// A client that has only connected.
-    pub fn new(socket: OwnedFd) -> Self {
-        Self {
+    /// A client that has only connected; its tokens begin at `token`.
+    pub fn new(socket: OwnedFd, poller: &Poller, token: u64) -> Result<Self> {
+        let mut socket = poller.source(socket, token);
+        socket.watch(EventFlags::IN).map_err(|errno| Error::kernel("watch", "a client", errno))?;
+        Ok(Self {
             socket,
-            stdout: None,
-            stderr: None,
+            poller: poller.clone(),
+            token,
             stdin: None,
-            always_ready: false,
+            outputs: [None, None],
             keys: KeyMatcher::default(),
+            attached: false,
             waits: false,
-        }
+            farewell: None,
+        })
     }
 
     /// The next request, without waiting.
     pub fn receive(&self) -> Incoming {
-        let mut bytes = vec![0u8; PACKET_MAX];
+        let mut usual = [0u8; USUAL_BYTES];
+        match self.peek() {
+            Err(Errno::AGAIN | Errno::INTR) => Incoming::Nothing,
+            // An empty packet is no request either.
+            Err(_) | Ok(0) => Incoming::Gone,
+            Ok(length) if length <= USUAL_BYTES => self.take(&mut usual[..length]),
+            Ok(length) if length <= PACKET_MAX => self.take(&mut vec![0; length]),
+            Ok(_) => Incoming::Nonsense(format!("a packet is at most {PACKET_MAX} bytes long")),
+        }
+    }
+
+    /// The length of the next packet.
+    fn peek(&self) -> rustix::io::Result<usize> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK | RecvFlags::TRUNC;
+        rustix::net::recv(&self.socket, &mut [0u8; 1], flags).map(|(_, length)| length)
+    }
+
+    fn take(&self, bytes: &mut [u8]) -> Incoming {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let length = loop {
-            let mut parts = [std::io::IoSliceMut::new(&mut bytes)];
-            match rustix::net::recvmsg(&self.socket, &mut parts, &mut control, flags) {
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Incoming::Nothing,
-                Ok(message) if message.bytes > 0 => break message.bytes,
-                Ok(_) | Err(_) => return Incoming::Gone,
-            }
+        let result = {
+            let mut parts = [std::io::IoSliceMut::new(bytes)];
+            rustix::net::recvmsg(&self.socket, &mut parts, &mut control, flags)
         };
+        let Ok(message) = result else { return Incoming::Gone };
         let mut descriptors = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(fds) = message {
                 descriptors.extend(fds);
             }
         }
-        match serde_json::from_slice(&bytes[..length]) {
+        if message.flags.contains(ReturnFlags::CTRUNC) {
+            return Incoming::Nonsense("a client lends at most three descriptors".to_owned());
+        }
+        match serde_json::from_slice(&bytes[..message.bytes]) {
             Ok(request) => Incoming::Request(request, descriptors),
-            Err(_) => Incoming::Gone,
+            Err(error) => Incoming::Nonsense(format!("not understood: {error}")),
+        }
+    }
+
+    /// Takes what the client lends: one descriptor for each true one of `wanted`, in the order of their numbers.
+    pub fn lend(&mut self, wanted: [bool; 3], fds: Vec<OwnedFd>) -> std::result::Result<(), &'static str> {
+        if self.attached {
+            return Err("attached already");
+        }
+        if fds.len() != wanted.iter().filter(|wanted| **wanted).count() {
+            return Err("attach: the number of descriptors is not that of the streams");
+        }
+        let mut fds = fds.into_iter();
+        let mut next = |wanted: bool| if wanted { fds.next() } else { None };
+        let [stdin, stdout, stderr] = wanted.map(&mut next);
+        self.stdin = stdin.map(|fd| Input::new(fd, &self.poller, self.token + 1));
+        self.outputs = [
+            stdout.map(|fd| Output::new(fd, &self.poller, self.token + 2)),
+            stderr.map(|fd| Output::new(fd, &self.poller, self.token + 3)),
+        ];
+        self.attached = true;
+        self.waits = true;
+        Ok(())
+    }
+
+    /// Passes output on. A reader that is gone costs that stream only.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let output = &mut self.outputs[stream as usize];
+        if output.as_mut().is_some_and(|sink| sink.write(bytes).is_err()) {
+            *output = None;
+        }
+    }
+
+    /// Writes on what waits.
+    pub fn flush(&mut self) {
+        for output in &mut self.outputs {
+            if output.as_mut().is_some_and(|sink| sink.flush().is_err()) {
+                *output = None;
+            }
         }
     }
 
     /// Tells the client something; one that does not listen is its own loss.
     pub fn send(&self, event: &Event) {
-        let bytes = serde_json::to_vec(event).unwrap_or_default();
-        let _ = rustix::net::send(&self.socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        send(self.socket.owned(), event);
     }
 
-    /// Everything written for it has been taken.
-    pub fn drained(&self) -> bool {
-        [&self.stdout, &self.stderr].into_iter().flatten().all(|output| output.waiting() == 0)
+    /// Bytes waiting for the slower of its readers.
+    fn waiting(&self) -> usize {
+        self.outputs.iter().flatten().map(Output::waiting).max().unwrap_or(0)
     }
 
     /// It holds the container back.
-    pub fn full(&self) -> bool {
-        [&self.stdout, &self.stderr].into_iter().flatten().any(|output| output.waiting() > QUEUE_MAX)
+    pub fn is_full(&self) -> bool {
+        self.waiting() > QUEUE_MAX_BYTES
     }
 
-    /// Lets go of what it lent.
-    pub fn release(&mut self) {
-        (self.stdin, self.stdout, self.stderr) = (None, None, None);
+    /// The end of the container's life: to be told as soon as all output has been taken.
+    pub fn bid_farewell(&mut self, event: Event) {
+        self.stdin = None;
+        self.farewell = Some(event);
     }
+
+    /// Tells the end if it is time to; true when the client is to be let go.
+    pub fn try_farewell(&mut self) -> bool {
+        let Some(event) = &self.farewell else { return false };
+        if self.waiting() > 0 {
+            return false;
+        }
+        // What it lent first: who hears of the end may count on nobody else holding its terminal or pipe.
+        self.outputs = [None, None];
+        part(self.socket.owned(), event);
+        true
+    }
+
+    /// Tells it why and lets it go.
+    pub fn dismiss(self, event: &Event) {
+        part(self.socket.owned(), event);
+    }
+
+    /// Whether it has yet to hear of the end.
+    pub fn is_leaving(&self) -> bool {
+        self.farewell.is_some()
+    }
+}
+
+/// One packet, without waiting for who does not read.
+pub fn send(socket: impl AsFd, event: &Event) {
+    let bytes = serde_json::to_vec(event).unwrap_or_default();
+    let _ = rustix::net::send(socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+}
+
+/// The last packet of a conversation. Were anything unread when the socket is closed, the client would read ECONNRESET before
+/// what we said last (net/unix/af_unix.c, unix_release_sock): so nothing is taken any more, then the rest is read.
+pub fn part(socket: impl AsFd, event: &Event) {
+    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Read);
+    while rustix::net::recv(&socket, &mut [0u8; 1], RecvFlags::DONTWAIT).is_ok_and(|(_, length)| length > 0) {}
+    send(socket, event);
 }

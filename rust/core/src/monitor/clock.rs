@@ -1,23 +1,63 @@
-//! Wall-clock time as RFC 3339 with nanoseconds, UTC.
+//! Wall-clock time, UTC.
 
 use std::fmt::Write;
 
 const DAY_S: i64 = 86_400;
 
-/// Now.
-pub fn now() -> String {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    format(time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0))
+/// A moment of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// Since the epoch.
+    pub seconds: i64,
+    /// Within the second.
+    pub nanoseconds: u32,
 }
 
-/// Seconds and nanoseconds since the epoch as `2006-01-02T15:04:05.000000000Z`.
-pub fn format(seconds: i64, nanoseconds: u32) -> String {
-    let (days, rest) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
-    let (year, month, day) = civil(days);
-    let mut text = String::with_capacity(30);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds:09}Z");
-    text
+impl Time {
+    /// Now.
+    pub fn now() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Self { seconds: time.tv_sec, nanoseconds: u32::try_from(time.tv_nsec).unwrap_or(0) }
+    }
+
+    /// Nanoseconds since the epoch.
+    pub fn as_nanoseconds(self) -> i64 {
+        self.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(self.nanoseconds))
+    }
+
+    /// `2006-01-02T15:04:05.999999999Z`, trailing zeros off, as Go writes RFC3339Nano.
+    pub fn rfc3339_nano(self) -> String {
+        let mut text = self.rfc3339();
+        if self.nanoseconds > 0 {
+            text.pop();
+            let _ = write!(text, ".{:09}", self.nanoseconds);
+            text.truncate(text.trim_end_matches('0').len());
+            text.push('Z');
+        }
+        text
+    }
+
+    /// `2006-01-02T15:04:05Z`.
+    pub fn rfc3339(self) -> String {
+        let (year, month, day, [hour, minute, second]) = self.parts();
+        let mut text = String::with_capacity(32);
+        let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+        text
+    }
+
+    /// `Jan _2 15:04:05` (RFC 3164, "TIMESTAMP").
+    pub fn rfc3164(self) -> String {
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (_, month, day, [hour, minute, second]) = self.parts();
+        let name = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).unwrap_or(&"Jan");
+        format!("{name} {day:2} {hour:02}:{minute:02}:{second:02}")
+    }
+
+    fn parts(self) -> (i64, i64, i64, [i64; 3]) {
+        let (days, rest) = (self.seconds.div_euclid(DAY_S), self.seconds.rem_euclid(DAY_S));
+        let (year, month, day) = civil(days);
+        (year, month, day, [rest / 3600, rest / 60 % 60, rest % 60])
+    }
 }
 
 /// Days since 1970-01-01 as a date of the proleptic Gregorian calendar: years begin in March, so that the leap day is last,
@@ -39,12 +79,44 @@ fn civil(days: i64) -> (i64, i64, i64) {
 mod tests {
     use super::*;
 
+    fn nano(seconds: i64, nanoseconds: u32) -> String {
+        Time { seconds, nanoseconds }.rfc3339_nano()
+    }
+
     #[test]
-    fn format_knows_leap_years_and_the_epoch() {
-        assert_eq!(format(0, 0), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(format(951_782_400, 5), "2000-02-29T00:00:00.000000005Z");
-        assert_eq!(format(1_709_251_199, 999_999_999), "2024-02-29T23:59:59.999999999Z");
-        assert_eq!(format(4_107_542_399, 0), "2100-02-28T23:59:59.000000000Z");
-        assert_eq!(format(-1, 0), "1969-12-31T23:59:59.000000000Z");
+    fn test_rfc3339_nano_leap_years_and_the_epoch_are_known() {
+        assert_eq!(nano(0, 0), "1970-01-01T00:00:00Z");
+        assert_eq!(nano(951_782_400, 5), "2000-02-29T00:00:00.000000005Z");
+        assert_eq!(nano(1_709_251_199, 999_999_999), "2024-02-29T23:59:59.999999999Z");
+        assert_eq!(nano(4_107_542_399, 120_000_000), "2100-02-28T23:59:59.12Z");
+        assert_eq!(nano(-1, 0), "1969-12-31T23:59:59Z");
+        assert_eq!(nano(253_402_300_799, 1_000), "9999-12-31T23:59:59.000001Z");
+    }
+
+    #[test]
+    fn test_civil_every_day_of_four_centuries_follows_the_one_before() {
+        let leap = |year: i64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..146_097 {
+            assert_eq!(civil(days), (year, month, day));
+            let length = match month {
+                2 if leap(year) => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > length {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn test_rfc3164_day_is_padded_with_a_blank() {
+        assert_eq!(Time { seconds: 951_782_400 - 20 * DAY_S, nanoseconds: 0 }.rfc3164(), "Feb  9 00:00:00");
     }
 }

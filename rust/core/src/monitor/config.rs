@@ -11,7 +11,7 @@ pub const VERSION: u32 = 1;
 /// The request of one container.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools)] // the file has them
+#[allow(clippy::struct_excessive_bools)] // the file's own form
 pub struct Config {
     /// Format of this file.
     pub version: u32,
@@ -42,8 +42,8 @@ pub struct Config {
     pub restart: Restart,
     /// The signal `stop` sends.
     pub stop_signal: i32,
-    /// How long `stop` waits, seconds.
-    #[allow(dead_code)] // `stop` itself waits; kept so that old monitors understand new files
+    /// How long after the stop signal SIGKILL follows, seconds; negative: never. `stop` itself waits; this is for a monitor
+    /// that is told to end.
     pub stop_timeout_s: i64,
     /// Process 1 is a reaper.
     pub init: bool,
@@ -77,7 +77,7 @@ pub struct Overlay {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// `json-file` or `none`.
+    /// `json-file`, `local`, `syslog` or `none`.
     pub driver: String,
     /// The file.
     pub path: PathBuf,
@@ -133,6 +133,35 @@ pub enum Seccomp {
     Unconfined,
     /// spec.linux.seccomp.
     Spec,
+}
+
+#[cfg(test)]
+impl Config {
+    /// A request that says nothing but how to log.
+    pub fn for_log(driver: &str, path: &str, options: BTreeMap<String, String>) -> Self {
+        Self {
+            version: VERSION,
+            id: String::new(),
+            container_dir: PathBuf::new(),
+            run_dir: PathBuf::new(),
+            overlay: None,
+            user: String::new(),
+            group_add: Vec::new(),
+            terminal: false,
+            open_stdin: false,
+            stdin_once: false,
+            log: Log { driver: driver.to_owned(), path: path.into(), options },
+            remove: None,
+            restart: Restart { policy: RestartPolicy::No, maximum_retry_count: 0 },
+            stop_signal: 15,
+            stop_timeout_s: 10,
+            init: false,
+            seccomp: Seccomp::Default,
+            cgroup_driver: CgroupDriver::Cgroupfs,
+            events: PathBuf::new(),
+            event_attributes: BTreeMap::new(),
+        }
+    }
 }
 
 /// Choice of cgroup driver.

@@ -1,6 +1,5 @@
-//! The container: its cgroup, its start, its end.
+//! The container: its cgroup, its start, its exit code.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -9,28 +8,22 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{WaitId, WaitIdOptions};
 
 use super::config::{CgroupDriver, Config, Seccomp};
+use super::streams::Ends;
 use crate::cgroup::{Cgroup, Driver, Hierarchies};
-use crate::process::{Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch};
+use crate::process::{Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch};
+use crate::sys::monitor::pidfd_send_signal;
 use crate::{Error, Result};
 
 /// SIGKILL: a container does not outlive its monitor.
 const PARENT_DEATH_SIGNAL: u32 = 9;
 
-/// A container that runs, and the monitor's ends of its streams.
+/// A container that runs.
 #[derive(Debug)]
 pub struct Running {
     /// Its first process.
     pub pid: i32,
     /// The same, race-free.
     pub pidfd: OwnedFd,
-    /// Command's descriptor 0, if it is fed; the terminal is [`Running::console`].
-    pub stdin: Option<OwnedFd>,
-    /// Command's descriptor 1.
-    pub stdout: Option<OwnedFd>,
-    /// Command's descriptor 2.
-    pub stderr: Option<OwnedFd>,
-    /// Master of the terminal.
-    pub console: Option<OwnedFd>,
 }
 
 /// Makes the container's cgroup.
@@ -47,24 +40,18 @@ pub fn create_cgroup(config: &Config, spec: &Spec) -> Result<Cgroup> {
     Cgroup::create(&Hierarchies::detect()?, driver, &path.to_string_lossy(), resources, rootless)
 }
 
-/// Starts the container; returns when its command was execed.
-pub fn start(config: &Config, spec: &Spec, cgroup: &Cgroup, size: Option<(u16, u16)>) -> Result<Running> {
-    let fail = |errno| Error::kernel("make", "a pipe", errno);
+/// Starts the container; returns when its command was execed, with our ends of its streams.
+pub fn start(config: &Config, spec: &Spec, cgroup: &Cgroup, size: Option<(u16, u16)>) -> Result<(Running, Ends)> {
+    let running = |child: Child| Running { pid: child.pid.as_raw_nonzero().get(), pidfd: child.pidfd };
     if config.terminal {
-        let child = launch(&request(config, spec, cgroup, Stdio::Terminal { size }))?;
-        return Ok(Running {
-            pid: child.pid.as_raw_nonzero().get(),
-            pidfd: child.pidfd,
-            stdin: None,
-            stdout: None,
-            stderr: None,
-            console: child.console,
-        });
+        let mut child = launch(&request(config, spec, cgroup, Stdio::Terminal { size }))?;
+        let console = child.console.take();
+        return Ok((running(child), Ends { console, ..Ends::default() }));
     }
-    let (stdout, child_stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(fail)?;
-    let (stderr, child_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(fail)?;
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Error::kernel("make", "a pipe", errno));
+    let ((stdout, child_stdout), (stderr, child_stderr)) = (pipe()?, pipe()?);
     let (child_stdin, stdin) = if config.open_stdin {
-        let (child, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(fail)?;
+        let (child, ours) = pipe()?;
         (child, Some(ours))
     } else {
         let null = std::fs::File::open("/dev/null").map_err(|error| Error::io("open", "/dev/null", &error))?;
@@ -72,17 +59,7 @@ pub fn start(config: &Config, spec: &Spec, cgroup: &Cgroup, size: Option<(u16, u
     };
     let stdio = Stdio::Descriptors([child_stdin.as_fd(), child_stdout.as_fd(), child_stderr.as_fd()]);
     let child = launch(&request(config, spec, cgroup, stdio))?;
-    for fd in [Some(&stdout), Some(&stderr), stdin.as_ref()].into_iter().flatten() {
-        rustix::io::ioctl_fionbio(fd, true).map_err(fail)?;
-    }
-    Ok(Running {
-        pid: child.pid.as_raw_nonzero().get(),
-        pidfd: child.pidfd,
-        stdin,
-        stdout: Some(stdout),
-        stderr: Some(stderr),
-        console: None,
-    })
+    Ok((running(child), Ends { stdin, stdout: Some(stdout), stderr: Some(stderr), console: None }))
 }
 
 fn request<'a>(config: &'a Config, spec: &'a Spec, cgroup: &'a Cgroup, stdio: Stdio<'a>) -> Launch<'a> {
@@ -131,23 +108,8 @@ impl Running {
         }
     }
 
-    /// Sends a signal to the first process.
-    pub fn signal(&self, signal: i32) {
-        if let Some(signal) = rustix::process::Signal::from_named_raw(signal) {
-            let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
-        }
+    /// Sends a signal to the first process; one that is a zombie already takes it without a word.
+    pub fn signal(&self, signal: i32) -> rustix::io::Result<()> {
+        pidfd_send_signal(self.pidfd.as_fd(), signal)
     }
-
-    /// Tells the terminal its size.
-    pub fn resize(&self, rows: u16, cols: u16) {
-        if let Some(console) = &self.console {
-            let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
-            let _ = rustix::termios::tcsetwinsize(console, size);
-        }
-    }
-}
-
-/// The paths of a container's cgroup, for `state.json`.
-pub fn cgroup_paths(cgroup: &Cgroup) -> BTreeMap<String, PathBuf> {
-    cgroup.paths()
 }

@@ -1,180 +1,236 @@
-//! The loop: one thread, one epoll, asleep unless something happens.
+//! The loop: one thread, one epoll, asleep unless something happens. It moves bytes and hears clients; what follows from an
+//! event is the monitor's to decide (`super::Monitor`).
+//!
+//! A further source of events (a health check, a name server) takes a token below [`CLIENTS`], an [`Outcome`], and a line in
+//! `dispatch`.
 
-use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::client::{Client, Incoming, Output};
-use super::container::Running;
-use super::log::{Driver, Stream};
+use super::client::{self, Client, Incoming};
+use super::log::{self, Driver, Stream};
+use super::output::Input;
+use super::poller::{EventFlags, Poller, Source};
 use super::protocol::{self, Event, KeyMatcher, Request};
+use super::streams::{CONSOLE, Ends, STDERR, STDIN, STDOUT, Streams};
 use crate::{Error, Result};
 
 const PIDFD: u64 = 1;
-const STDOUT: u64 = 2;
-const STDERR: u64 = 3;
-pub(super) const CONSOLE: u64 = 4;
-pub(super) const STDIN: u64 = 5;
 const LISTENER: u64 = 6;
-/// Tokens of clients: socket, stdin, stdout, stderr of client n are 16 + 4n … 16 + 4n + 3.
+const SIGNALS: u64 = 7;
+const OOM: u64 = 8;
 const CLIENTS: u64 = 16;
-const PER_CLIENT: u64 = 4;
+/// More are not accepted until one has gone: descriptors are finite.
+const CLIENTS_MAX: usize = 64;
 const READ_BYTES: usize = 64 * 1024;
-const SIGKILL: i32 = 9;
+/// Input is taken in smaller pieces than output: it waits in memory for the container.
+const INPUT_BYTES: usize = 16 * 1024;
+const ENGINE_ERROR: i32 = 125;
 
-/// Everything the loop watches.
-#[derive(Debug)]
-pub struct EventLoop {
-    pub(super) epoll: OwnedFd,
-    listener: Option<OwnedFd>,
-    pub(super) clients: BTreeMap<u64, Client>,
-    next_client: u64,
-    log: Driver,
-    buffer: Vec<u8>,
-    /// Input taken from a client that the container has not taken yet.
-    pub(super) input: Vec<u8>,
-    pub(super) stdin_once: bool,
-    stop_signal: i32,
-    paused_output: bool,
-    /// The last terminal size a client told.
-    pub size: Option<(u16, u16)>,
-    /// A user asked for the end.
-    pub stopped_by_user: bool,
-}
-
-/// Why the loop came back.
+/// What happened that the monitor must act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The first process ended.
     Exited,
-    /// The time that was given has passed.
+    /// The deadline has passed.
     TimedOut,
-    /// A user ended the wait.
-    Stopped,
+    /// A client passes a signal on.
+    Signal(i32),
+    /// A client wants a signal sent, and an answer.
+    Kill {
+        /// The signal.
+        signal: i32,
+        /// Who asks.
+        client: u64,
+    },
+    /// This process is told to end.
+    Terminate,
+    /// Memory ran out.
+    OutOfMemory {
+        /// Or came near to it (v2): the kernel's count of kills says which.
+        certain: bool,
+    },
+}
+
+/// What of the request the loop itself needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Manners {
+    /// The container has a terminal.
+    pub terminal: bool,
+    /// It reads standard input.
+    pub open_stdin: bool,
+    /// Its input ends with the first client's.
+    pub stdin_once: bool,
+}
+
+/// Everything the loop watches.
+#[derive(Debug)]
+pub struct EventLoop {
+    poller: Poller,
+    manners: Manners,
+    listener: Option<Source>,
+    pidfd: Option<Source>,
+    signals: Option<Source>,
+    out_of_memory: Option<Source>,
+    clients: BTreeMap<u64, Client>,
+    next_client: u64,
+    pid: i32,
+    streams: Option<Streams>,
+    log: Driver,
+    buffer: Vec<u8>,
+    outcomes: VecDeque<Outcome>,
+    /// The last terminal size a client told.
+    pub size: Option<(u16, u16)>,
 }
 
 impl EventLoop {
     /// A loop with its log.
-    pub fn new(log: Driver, stdin_once: bool, stop_signal: i32) -> Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|errno| Error::kernel("make", "epoll", errno))?;
-        Ok(Self {
-            epoll,
+    pub fn new(poller: Poller, log: Driver, manners: Manners) -> Self {
+        Self {
+            poller,
+            manners,
             listener: None,
+            pidfd: None,
+            signals: None,
+            out_of_memory: None,
             clients: BTreeMap::new(),
             next_client: 0,
+            pid: 0,
+            streams: None,
             log,
             buffer: Vec::new(),
-            input: Vec::new(),
-            stdin_once,
-            stop_signal,
-            paused_output: false,
+            outcomes: VecDeque::new(),
             size: None,
-            stopped_by_user: false,
-        })
+        }
+    }
+
+    fn source(&self, fd: OwnedFd, token: u64) -> Result<Source> {
+        let mut source = self.poller.source(fd, token);
+        source.watch(EventFlags::IN).map_err(|errno| Error::kernel("watch", "a descriptor", errno))?;
+        Ok(source)
     }
 
     /// Takes connections from now on.
     pub fn listen(&mut self, listener: OwnedFd) -> Result<()> {
-        self.watch(listener.as_fd(), LISTENER, EventFlags::IN)?;
-        self.listener = Some(listener);
+        self.listener = Some(self.source(listener, LISTENER)?);
+        Ok(())
+    }
+
+    /// Takes no more connections; who waits for one hears that nobody is there.
+    pub fn stop_listening(&mut self) {
+        self.listener = None;
+    }
+
+    /// Hears signals sent to this process.
+    pub fn watch_signals(&mut self, signals: OwnedFd) -> Result<()> {
+        self.signals = Some(self.source(signals, SIGNALS)?);
+        Ok(())
+    }
+
+    /// Hears that memory ran out. None: no longer.
+    pub fn watch_memory(&mut self, event: Option<OwnedFd>) -> Result<()> {
+        self.out_of_memory = event.map(|event| self.source(event, OOM)).transpose()?;
         Ok(())
     }
 
     /// A client that is connected already; what it has said is heard at once.
-    pub fn add_client(&mut self, socket: OwnedFd, running: Option<&mut Running>) -> Result<()> {
+    pub fn add_client(&mut self, socket: OwnedFd) -> Result<()> {
         let number = self.next_client;
         self.next_client += 1;
-        self.watch(socket.as_fd(), token(number, 0), EventFlags::IN)?;
-        self.clients.insert(number, Client::new(socket));
-        self.hear(number, running);
+        let client = Client::new(socket, &self.poller, CLIENTS + number * client::TOKENS)?;
+        self.clients.insert(number, client);
+        self.hear(number);
         Ok(())
     }
 
     /// Tells every client.
     pub fn tell_all(&self, event: &Event) {
-        for client in self.clients.values() {
+        self.clients.values().for_each(|client| client.send(event));
+    }
+
+    /// Tells every client and lets it go.
+    pub fn dismiss_all(&mut self, event: &Event) {
+        for client in std::mem::take(&mut self.clients).into_values() {
+            client.dismiss(event);
+        }
+    }
+
+    fn dismiss(&mut self, number: u64, message: String) {
+        if let Some(client) = self.remove_client(number) {
+            client.dismiss(&Event::Error { message, code: ENGINE_ERROR });
+        }
+    }
+
+    /// Tells one client.
+    pub fn tell(&self, client: u64, event: &Event) {
+        if let Some(client) = self.clients.get(&client) {
             client.send(event);
         }
     }
 
-    /// Watches a container's descriptors.
-    pub fn attach(&mut self, running: &Running) -> Result<()> {
-        self.watch(running.pidfd.as_fd(), PIDFD, EventFlags::IN)?;
-        for (fd, token) in [(&running.stdout, STDOUT), (&running.stderr, STDERR), (&running.console, CONSOLE)] {
-            if let Some(fd) = fd {
-                self.watch(fd.as_fd(), token, EventFlags::IN)?;
-            }
-        }
-        if let Some(console) = &running.console {
-            rustix::io::ioctl_fionbio(console, true).map_err(|errno| Error::kernel("set up", "the terminal", errno))?;
-        }
-        // Clients that attached before the start begin to give input now.
-        let numbers: Vec<u64> = self.clients.keys().copied().collect();
-        for number in numbers {
-            self.watch_input(number);
-        }
+    /// Watches a container that runs, and moves its output and input.
+    pub fn attach(&mut self, pid: i32, pidfd: OwnedFd, ends: Ends) -> Result<()> {
+        self.pidfd = Some(self.source(pidfd, PIDFD)?);
+        let streams = Streams::new(ends, &self.poller);
+        self.streams = Some(streams.map_err(|errno| Error::kernel("watch", "the container's streams", errno))?);
+        self.pid = pid;
+        self.balance();
         Ok(())
     }
 
-    fn watch(&self, fd: BorrowedFd<'_>, token: u64, flags: EventFlags) -> Result<()> {
-        epoll::add(&self.epoll, fd, EventData::new_u64(token), flags)
-            .map_err(|errno| Error::kernel("watch", "a descriptor", errno))
-    }
-
-    /// Runs until the container's first process ends, a user stops the wait, or `limit` has passed.
-    pub fn run(&mut self, mut running: Option<&mut Running>, limit: Option<Duration>) -> Result<Outcome> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+    /// Runs until something happens that the monitor must act on.
+    pub fn run(&mut self, deadline: Option<Instant>) -> Result<Outcome> {
+        let mut tokens = Vec::new();
         loop {
-            let mut timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if timeout.is_some_and(|left| left.is_zero()) {
+            if let Some(outcome) = self.outcomes.pop_front() {
+                return Ok(outcome);
+            }
+            self.turn(&mut tokens, deadline)?;
+            if self.outcomes.is_empty() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(Outcome::TimedOut);
-            }
-            if let Some(running) = running.as_deref_mut()
-                && self.read_always_ready(running)
-            {
-                timeout = Some(Duration::ZERO);
-            }
-            let mut events = Vec::with_capacity(16);
-            let timespec = timeout.map(|left| rustix::event::Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(left.subsec_nanos()),
-            });
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timespec.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::kernel("wait for", "events", errno)),
-            }
-            let mut exited = false;
-            for event in events {
-                match event.data.u64() {
-                    PIDFD => exited = true,
-                    other => self.dispatch(other, running.as_deref_mut()),
-                }
-            }
-            self.balance(running.as_deref_mut());
-            if exited {
-                return Ok(Outcome::Exited);
-            }
-            if running.is_none() && self.stopped_by_user {
-                return Ok(Outcome::Stopped);
             }
         }
     }
 
-    fn dispatch(&mut self, event: u64, running: Option<&mut Running>) {
-        match (event, running) {
-            (LISTENER, running) => self.accept(running),
-            (STDOUT, Some(running)) => self.read(&mut running.stdout, Stream::Stdout),
-            (STDERR, Some(running)) => self.read(&mut running.stderr, Stream::Stderr),
-            (CONSOLE, Some(running)) => self.read_console(running),
-            (STDIN, Some(running)) => self.write_input(running),
-            (event, running) if event >= CLIENTS => {
-                let number = (event - CLIENTS) / PER_CLIENT;
-                match (event - CLIENTS) % PER_CLIENT {
-                    0 => self.hear(number, running),
-                    1 => self.read_input(number, running),
+    fn turn(&mut self, tokens: &mut Vec<u64>, deadline: Option<Instant>) -> Result<()> {
+        let limit = if self.read_files() {
+            Some(Duration::ZERO)
+        } else {
+            deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        };
+        self.poller.wait(tokens, limit)?;
+        for &token in &*tokens {
+            self.dispatch(token);
+        }
+        self.balance();
+        Ok(())
+    }
+
+    fn dispatch(&mut self, token: u64) {
+        match token {
+            PIDFD => self.outcomes.push_back(Outcome::Exited),
+            STDOUT | CONSOLE => self.read(token, Stream::Stdout),
+            STDERR => self.read(token, Stream::Stderr),
+            STDIN => self.write_input(),
+            LISTENER => self.accept(),
+            SIGNALS => self.hear_signals(),
+            OOM => {
+                // v1 has an eventfd for it, whose eight bytes nothing of inotify is as short as.
+                if let Some(source) = &self.out_of_memory
+                    && let Ok(count) = rustix::io::read(source, &mut [0u8; 512][..])
+                {
+                    self.outcomes.push_back(Outcome::OutOfMemory { certain: count == size_of::<u64>() });
+                }
+            }
+            log::TOKEN => self.log.proceed(),
+            token if token >= CLIENTS => {
+                let number = (token - CLIENTS) / client::TOKENS;
+                match (token - CLIENTS) % client::TOKENS {
+                    0 => self.hear(number),
+                    1 => self.read_input(number),
                     _ => self.flush(number),
                 }
             }
@@ -182,254 +238,246 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, running: Option<&mut Running>) {
+    fn hear_signals(&mut self) {
+        while let Some(source) = &self.signals
+            && crate::sys::monitor::next_signal(source.owned()).is_some()
+        {
+            self.outcomes.push_back(Outcome::Terminate);
+        }
+    }
+
+    fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
         let flags = rustix::net::SocketFlags::CLOEXEC;
-        let Ok(socket) = rustix::net::accept_with(listener, flags) else { return };
+        let socket = match rustix::net::accept_with(listener, flags) {
+            Ok(socket) => socket,
+            // No descriptor free: the listener would be reported for ever. The next client to go brings it back.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return self.watch_listener(false),
+            Err(_) => return,
+        };
         let own = rustix::process::geteuid();
         let trusted =
             rustix::net::sockopt::socket_peercred(&socket).is_ok_and(|peer| peer.uid.is_root() || peer.uid == own);
         if trusted {
-            let _ = self.add_client(socket, running);
+            let _ = self.add_client(socket);
+        }
+        self.watch_listener(self.clients.len() < CLIENTS_MAX);
+    }
+
+    fn watch_listener(&mut self, wanted: bool) {
+        let flags = if wanted { EventFlags::IN } else { EventFlags::empty() };
+        if let Some(listener) = &mut self.listener {
+            let _ = listener.watch(flags);
         }
     }
 
     /// Hears all a client has to say.
-    fn hear(&mut self, number: u64, mut running: Option<&mut Running>) {
+    fn hear(&mut self, number: u64) {
         loop {
             let Some(client) = self.clients.get(&number) else { return };
             match client.receive() {
-                Incoming::Request(request, fds) => self.obey(number, request, fds, running.as_deref_mut()),
                 Incoming::Nothing => return,
                 Incoming::Gone => return self.drop_client(number),
+                Incoming::Nonsense(message) => {
+                    return self.dismiss(number, message);
+                }
+                Incoming::Request(request, fds) => {
+                    if let Err(message) = self.obey(number, request, fds) {
+                        return self.dismiss(number, message);
+                    }
+                }
             }
         }
     }
 
-    fn obey(&mut self, number: u64, request: Request, fds: Vec<OwnedFd>, running: Option<&mut Running>) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
+    fn obey(&mut self, number: u64, request: Request, fds: Vec<OwnedFd>) -> std::result::Result<(), String> {
+        let Some(client) = self.clients.get_mut(&number) else { return Ok(()) };
         match request {
             Request::Attach { version, .. } | Request::Watch { version } if version != super::config::VERSION => {
-                let message = format!("this container's monitor speaks protocol {}", super::config::VERSION);
-                client.send(&Event::Error { message, code: 125 });
+                return Err(format!("this container's monitor speaks protocol {}", super::config::VERSION));
             }
             Request::Attach { stdin, stdout, stderr, detach_keys, size, .. } => {
-                let Some(keys) = protocol::detach_keys(&detach_keys) else {
-                    let message = format!("invalid detach keys ({detach_keys}) provided");
-                    return client.send(&Event::Error { message, code: 125 });
-                };
-                client.keys = KeyMatcher::new(keys);
-                client.waits = true;
-                let mut fds = fds.into_iter();
-                client.stdin = fds.by_ref().take(usize::from(stdin)).next();
-                client.stdout = fds.by_ref().take(usize::from(stdout)).next().map(Output::new);
-                client.stderr = fds.take(usize::from(stderr)).next().map(Output::new);
-                self.size = size.or(self.size);
-                if let Some(running) = running {
-                    client.send(&Event::Started { pid: running.pid });
-                    if let Some((rows, cols)) = size {
-                        running.resize(rows, cols);
-                    }
-                    self.watch_input(number);
+                let keys = protocol::detach_keys(&detach_keys)
+                    .ok_or_else(|| format!("invalid detach keys ({detach_keys}) provided"))?;
+                client.lend([stdin, stdout, stderr], fds)?;
+                client.keys = KeyMatcher::new(if self.manners.terminal { keys } else { Vec::new() });
+                if !self.manners.open_stdin {
+                    client.stdin = None;
                 }
+                self.resize(size);
+                self.tell_started(number);
             }
-            Request::Watch { .. } => {
-                if let Some(running) = running {
-                    client.send(&Event::Started { pid: running.pid });
-                }
-            }
+            Request::Watch { .. } => self.tell_started(number),
             Request::Wait => client.waits = true,
-            Request::Resize { rows, cols } => {
-                self.size = Some((rows, cols));
-                if let Some(running) = running {
-                    running.resize(rows, cols);
-                }
-            }
-            Request::Signal { signal } => running.map_or((), |running| running.signal(signal)),
-            Request::Kill { signal } => {
-                client.send(&Event::Ok);
-                if signal == SIGKILL || signal == self.stop_signal {
-                    self.stopped_by_user = true;
-                }
-                if let Some(running) = running {
-                    running.signal(signal);
-                }
-            }
-        }
-    }
-
-    pub(super) fn drop_client(&mut self, number: u64) {
-        self.unwatch_outputs(number);
-        if let Some(client) = self.clients.remove(&number)
-            && let Some(stdin) = &client.stdin
-        {
-            let _ = epoll::delete(&self.epoll, stdin);
-        }
-    }
-
-    fn unwatch_outputs(&self, number: u64) {
-        if let Some(client) = self.clients.get(&number) {
-            for output in [&client.stdout, &client.stderr].into_iter().flatten() {
-                let _ = epoll::delete(&self.epoll, output.descriptor());
-            }
-        }
-    }
-
-    fn read(&mut self, pipe: &mut Option<OwnedFd>, stream: Stream) {
-        let Some(fd) = pipe.as_ref() else { return };
-        self.buffer.resize(READ_BYTES, 0);
-        match rustix::io::read(fd, &mut self.buffer[..]) {
-            Ok(0) => {
-                let _ = epoll::delete(&self.epoll, fd);
-                *pipe = None;
-            }
-            Ok(count) => self.spread(stream, count),
-            Err(_) => {}
-        }
-    }
-
-    fn read_console(&mut self, running: &mut Running) {
-        let Some(fd) = running.console.as_ref() else { return };
-        self.buffer.resize(READ_BYTES, 0);
-        match rustix::io::read(fd, &mut self.buffer[..]) {
-            Ok(count) if count > 0 => self.spread(Stream::Stdout, count),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            // EIO: the last holder of the terminal's other side is gone. It may be opened again, so only the watch ends.
-            Ok(_) | Err(_) => {
-                let _ = epoll::delete(&self.epoll, fd);
-            }
-        }
-    }
-
-    /// Gives what was read to the log and to every client.
-    fn spread(&mut self, stream: Stream, count: usize) {
-        self.log.write(stream, &self.buffer[..count]);
-        let mut gone = Vec::new();
-        for (number, client) in &mut self.clients {
-            let output = match stream {
-                Stream::Stdout => &mut client.stdout,
-                Stream::Stderr => &mut client.stderr,
-            };
-            let Some(sink) = output else { continue };
-            let had = sink.waiting();
-            if sink.write(&self.buffer[..count]).is_err() {
-                gone.push((*number, stream));
-            } else if had == 0 && sink.waiting() > 0 {
-                let token = token(*number, if stream == Stream::Stdout { 2 } else { 3 });
-                let _ = epoll::add(&self.epoll, sink.descriptor(), EventData::new_u64(token), EventFlags::OUT);
-            }
-        }
-        for (number, stream) in gone {
-            self.drop_output(number, stream);
-        }
-    }
-
-    /// The reader of one stream is gone; the client may still listen to the other.
-    fn drop_output(&mut self, number: u64, stream: Stream) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        let output = match stream {
-            Stream::Stdout => client.stdout.take(),
-            Stream::Stderr => client.stderr.take(),
-        };
-        if let Some(output) = output {
-            let _ = epoll::delete(&self.epoll, output.descriptor());
-        }
-    }
-
-    fn flush(&mut self, number: u64) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let Some(client) = self.clients.get_mut(&number) else { return };
-            let output = match stream {
-                Stream::Stdout => &mut client.stdout,
-                Stream::Stderr => &mut client.stderr,
-            };
-            let Some(sink) = output.as_mut().filter(|sink| sink.waiting() > 0) else { continue };
-            match sink.flush() {
-                Err(_) => self.drop_output(number, stream),
-                Ok(()) if sink.waiting() == 0 => {
-                    let _ = epoll::delete(&self.epoll, sink.descriptor());
-                }
-                Ok(()) => {}
-            }
-        }
-    }
-
-    /// While a client's queue is full the container's output is left in its pipe.
-    fn balance(&mut self, running: Option<&mut Running>) {
-        let full = self.clients.values().any(Client::full);
-        let Some(running) = running.filter(|_| full != self.paused_output) else { return };
-        let flags = if full { EventFlags::empty() } else { EventFlags::IN };
-        for (fd, token) in [(&running.stdout, STDOUT), (&running.stderr, STDERR), (&running.console, CONSOLE)] {
-            if let Some(fd) = fd {
-                let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(token), flags);
-            }
-        }
-        self.paused_output = full;
-    }
-
-    /// Takes what is left in the pipes of a container that has ended. Its pid namespace is dead, so nothing comes after it;
-    /// a process elsewhere that still holds the pipe (--pid host) is not waited for.
-    pub fn drain(&mut self, running: &mut Running) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            loop {
-                let fd = match stream {
-                    Stream::Stdout => running.stdout.as_ref().or(running.console.as_ref()),
-                    Stream::Stderr => running.stderr.as_ref(),
-                };
-                let Some(fd) = fd else { break };
-                self.buffer.resize(READ_BYTES, 0);
-                match rustix::io::read(fd, &mut self.buffer[..]) {
-                    Ok(count) if count > 0 => self.spread(stream, count),
-                    Err(Errno::INTR) => {}
-                    Ok(_) | Err(_) => break,
-                }
-            }
-        }
-        self.log.finish();
-        self.input.clear();
-    }
-
-    /// Tells the end to every client, each after the last byte of output reached it; waits for slow ones as long as they live.
-    pub fn announce_exit(&mut self, event: &Event) -> Result<()> {
-        loop {
-            let ready: Vec<u64> =
-                self.clients.iter().filter(|(_, client)| client.drained()).map(|(number, _)| *number).collect();
-            for number in ready {
-                if let Some(client) = self.clients.get_mut(&number) {
-                    client.send(event);
-                    client.release();
-                }
-                self.clients.remove(&number);
-            }
-            if self.clients.is_empty() {
-                return Ok(());
-            }
-            self.run_once()?;
-        }
-    }
-
-    fn run_once(&mut self) -> Result<()> {
-        let mut events = Vec::with_capacity(16);
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::kernel("wait for", "events", errno)),
-        }
-        for event in events {
-            self.dispatch(event.data.u64(), None);
+            Request::Resize { rows, cols } => self.resize(Some((rows, cols))),
+            Request::Signal { signal } => self.outcomes.push_back(Outcome::Signal(signal)),
+            Request::Kill { signal } => self.outcomes.push_back(Outcome::Kill { signal, client: number }),
         }
         Ok(())
     }
 
-    /// Clients of one life of a container are let go before the next: they were told of the end.
-    pub fn forget(&mut self, running: &Running) {
-        let _ = epoll::delete(&self.epoll, &running.pidfd);
-        for fd in [&running.stdout, &running.stderr, &running.console, &running.stdin].into_iter().flatten() {
-            let _ = epoll::delete(&self.epoll, fd);
+    /// Who comes after the start hears of it at once.
+    fn tell_started(&self, number: u64) {
+        if self.streams.is_some() {
+            self.tell(number, &Event::Started { pid: self.pid });
         }
-        self.paused_output = false;
     }
-}
 
-pub(super) fn token(client: u64, part: u64) -> u64 {
-    CLIENTS + client * PER_CLIENT + part
+    fn resize(&mut self, size: Option<(u16, u16)>) {
+        let Some(size) = size else { return };
+        self.size = Some(size);
+        if let Some(streams) = &self.streams {
+            streams.resize(size);
+        }
+    }
+
+    fn drop_client(&mut self, number: u64) {
+        drop(self.remove_client(number));
+    }
+
+    /// With the client that gave input the container's input ends, if there is to be but one.
+    fn remove_client(&mut self, number: u64) -> Option<Client> {
+        let client = self.clients.remove(&number)?;
+        if client.stdin.is_some() && self.manners.stdin_once {
+            self.end_input();
+        }
+        self.watch_listener(true);
+        Some(client)
+    }
+
+    /// The input of the client that counts has ended; with `stdin_once` so has the container's.
+    fn end_input(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.end_input();
+        }
+    }
+
+    fn read(&mut self, token: u64, stream: Stream) {
+        let Some(streams) = &mut self.streams else { return };
+        self.buffer.reserve_exact(READ_BYTES);
+        if streams.read(token, &mut self.buffer) {
+            self.spread(stream);
+        }
+    }
+
+    /// Gives what was read to the log and to every client.
+    fn spread(&mut self, stream: Stream) {
+        self.log.write(stream, &self.buffer);
+        for client in self.clients.values_mut() {
+            client.write(stream, &self.buffer);
+        }
+    }
+
+    fn flush(&mut self, number: u64) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        client.flush();
+        if client.try_farewell() {
+            self.drop_client(number);
+        }
+    }
+
+    /// Who may say something now: the container while no client is full and the log keeps up, the clients while the
+    /// container takes their input.
+    fn balance(&mut self) {
+        let Some(streams) = &mut self.streams else { return };
+        streams.hold_back(self.log.is_busy() || self.clients.values().any(Client::is_full));
+        let wanted = streams.wants_input();
+        for client in self.clients.values_mut() {
+            if streams.input_closed() {
+                client.stdin = None;
+            }
+            if let Some(stdin) = &mut client.stdin {
+                stdin.watch(wanted);
+            }
+        }
+    }
+
+    fn read_input(&mut self, number: u64) {
+        let (Some(streams), Some(client)) = (&mut self.streams, self.clients.get_mut(&number)) else { return };
+        let Some(stdin) = client.stdin.as_ref().filter(|_| streams.wants_input()) else { return };
+        let mut bytes = vec![0u8; INPUT_BYTES];
+        match stdin.read(&mut bytes) {
+            Err(Errno::AGAIN) => {}
+            Ok(0) | Err(_) => {
+                client.stdin = None;
+                if self.manners.stdin_once {
+                    self.end_input();
+                }
+            }
+            Ok(count) => {
+                bytes.truncate(count);
+                let (passed, detached) = client.keys.feed(bytes);
+                streams.feed(passed);
+                if detached {
+                    client.stdin = None; // which is no end of the container's input
+                    if let Some(client) = self.remove_client(number) {
+                        client.dismiss(&Event::Detached);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Input from regular files, which cannot be waited for, one piece a turn; whether there may be more.
+    fn read_files(&mut self) -> bool {
+        if !self.streams.as_ref().is_some_and(Streams::wants_input) {
+            return false;
+        }
+        let ready = |client: &Client| client.stdin.as_ref().is_some_and(|stdin: &Input| stdin.always_ready);
+        let Some(number) = self.clients.iter().find(|(_, client)| ready(client)).map(|(number, _)| *number) else {
+            return false;
+        };
+        self.read_input(number);
+        true
+    }
+
+    fn write_input(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.write_input();
+        }
+    }
+
+    /// Takes what a container that has ended left in its pipes, and lets go of them. Its pid namespace is dead, so nothing
+    /// comes after that; a process outside that holds a pipe still (`--pid host`) is not waited for, however much it writes.
+    pub fn detach(&mut self) {
+        self.pidfd = None;
+        self.outcomes.retain(|outcome| *outcome != Outcome::Exited);
+        if let Some(mut streams) = self.streams.take() {
+            for (token, stream, mut bytes) in streams.leftovers() {
+                self.buffer.reserve_exact(READ_BYTES);
+                while bytes > 0 && streams.read(token, &mut self.buffer) {
+                    bytes = bytes.saturating_sub(self.buffer.len());
+                    self.spread(stream);
+                }
+            }
+        }
+        self.log.finish();
+    }
+
+    /// Tells the end to every client that waits for it, each when the last byte of output has reached it; those clients are
+    /// then let go. Slow ones are told later, while the loop runs.
+    pub fn announce_exit(&mut self, event: &Event) {
+        self.clients.retain(|_, client| {
+            if client.waits {
+                client.bid_farewell(event.clone());
+            }
+            !client.try_farewell()
+        });
+    }
+
+    /// Serves clients that have not taken all output yet, as long as they live; the others are let go.
+    pub fn serve_slow_clients(&mut self) -> Result<()> {
+        self.clients.retain(|_, client| client.is_leaving());
+        let mut tokens = Vec::new();
+        while !self.clients.is_empty() {
+            self.turn(&mut tokens, None)?;
+            self.outcomes.clear();
+        }
+        Ok(())
+    }
+
+    /// Ends the log: what works for it in the background is waited for.
+    pub fn close_log(&mut self) {
+        self.log.close();
+    }
 }

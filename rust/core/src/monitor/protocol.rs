@@ -123,13 +123,12 @@ impl KeyMatcher {
     }
 
     /// What of `typed` goes to the container, and whether the keys are complete. Keys that turn out to be none are passed on.
-    pub fn feed(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
-        let mut passed = Vec::with_capacity(typed.len());
+    pub fn feed(&mut self, typed: Vec<u8>) -> (Vec<u8>, bool) {
         if self.keys.is_empty() {
-            passed.extend_from_slice(typed);
-            return (passed, false);
+            return (typed, false);
         }
-        for &byte in typed {
+        let mut passed = Vec::with_capacity(typed.len());
+        for byte in typed {
             if byte == self.keys[self.matched] {
                 self.matched += 1;
                 if self.matched == self.keys.len() {
@@ -155,15 +154,15 @@ mod tests {
     #[test]
     fn keys_are_found_across_reads() {
         let mut matcher = KeyMatcher::new(detach_keys("ctrl-p,ctrl-q").unwrap());
-        assert_eq!(matcher.feed(b"ab\x10"), (b"ab".to_vec(), false));
-        assert_eq!(matcher.feed(b"\x11rest"), (Vec::new(), true));
+        assert_eq!(matcher.feed(b"ab\x10".to_vec()), (b"ab".to_vec(), false));
+        assert_eq!(matcher.feed(b"\x11rest".to_vec()), (Vec::new(), true));
     }
 
     #[test]
     fn half_of_the_keys_is_passed_on() {
         let mut matcher = KeyMatcher::new(vec![16, 17]);
-        assert_eq!(matcher.feed(b"\x10x"), (b"\x10x".to_vec(), false));
-        assert_eq!(matcher.feed(b"\x10\x10\x11"), (b"\x10".to_vec(), true));
+        assert_eq!(matcher.feed(b"\x10x".to_vec()), (b"\x10x".to_vec(), false));
+        assert_eq!(matcher.feed(b"\x10\x10\x11".to_vec()), (b"\x10".to_vec(), true));
     }
 
     #[test]

@@ -1,11 +1,22 @@
 //! `state.json`: what the monitor says of its container (docs/design.md, "On disk").
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
-use serde::Serialize;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+const FILE: &str = "state.json";
+const TEMPORARY: &str = ".state.json";
+
+/// What of an earlier life is kept.
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    #[serde(default)]
+    finished_at: String,
+}
 
 /// The container's state, as other commands read it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -39,22 +50,41 @@ pub struct State {
 }
 
 impl State {
-    /// Writes the file in one rename; `durable` makes it survive a power cut.
-    pub fn write(&self, directory: &OwnedFd, durable: bool) -> Result<()> {
-        let fail = |errno| Error::kernel("write", "state.json", errno);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(directory, ".state.json", flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        rustix::io::write(&file, &bytes).map_err(fail)?;
-        if durable {
-            rustix::fs::fsync(&file).map_err(fail)?;
+    /// The state of a container about to start. When it last ended stays known.
+    pub fn new(directory: &OwnedFd) -> Self {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let finished_at = rustix::fs::openat(directory, FILE, flags, Mode::empty())
+            .ok()
+            .and_then(|file| serde_json::from_reader::<_, Earlier>(std::fs::File::from(file)).ok())
+            .map(|earlier| earlier.finished_at);
+        Self {
+            version: super::config::VERSION,
+            monitor_pid: std::process::id(),
+            finished_at: finished_at.unwrap_or_default(),
+            ..Self::default()
         }
-        rustix::fs::renameat(directory, ".state.json", directory, "state.json").map_err(fail)?;
-        if durable {
-            let _ = rustix::fs::fsync(directory.as_fd());
-        }
-        Ok(())
     }
+
+    /// Writes the file in one rename: who reads it sees the old state or the new one.
+    pub fn write(&self, directory: &OwnedFd) -> Result<()> {
+        let fail = |errno| Error::kernel("write", FILE, errno);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(directory, TEMPORARY, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let written = rustix::io::write(&file, &bytes).map_err(fail)?;
+        if written < bytes.len() {
+            return Err(fail(Errno::NOSPC)); // a regular file takes less for no other reason
+        }
+        rustix::fs::renameat(directory, TEMPORARY, directory, FILE).map_err(fail)
+    }
+}
+
+/// Makes the last state survive a power cut: slow, so not done before anybody is told of it.
+pub fn sync(directory: &OwnedFd) -> Result<()> {
+    let fail = |errno| Error::kernel("sync", FILE, errno);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, FILE, flags, Mode::empty()).map_err(fail)?;
+    rustix::fs::fsync(&file).and_then(|()| rustix::fs::fsync(directory)).map_err(fail)
 }
 
 /// When a process began (proc_pid_stat(5), field 22), clock ticks since boot.
@@ -63,4 +93,37 @@ pub fn start_ticks(pid: i32) -> u64 {
     // The name in parentheses may hold anything; fields are counted behind the last one.
     let after = text.rsplit_once(')').map_or("", |(_, after)| after);
     after.split_whitespace().nth(19).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn open(dir: &tempfile::TempDir) -> OwnedFd {
+        rustix::fs::open(dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap()
+    }
+
+    #[test]
+    fn test_write_state_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = open(&dir);
+        let mut state = State { status: "running", pid: 7, ..State::new(&directory) };
+        state.write(&directory).unwrap();
+        (state.status, state.finished_at) = ("exited", "2026-01-02T03:04:05Z".to_owned());
+        state.write(&directory).unwrap();
+        sync(&directory).unwrap();
+        let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["status"], &value["version"]), (&"exited".into(), &1.into()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(State::new(&directory).finished_at, "2026-01-02T03:04:05Z");
+    }
+
+    #[test]
+    fn test_start_ticks_own_process_is_found() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(start_ticks(own) > 0);
+        assert_eq!(start_ticks(-1), 0);
+    }
 }

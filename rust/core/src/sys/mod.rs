@@ -8,6 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 pub mod bpf;
 pub mod clone;
 pub mod memory_file;
+pub mod monitor;
 pub mod processes;
 pub mod signals;
 pub mod time_namespace;

@@ -68,7 +68,6 @@ impl<'a> Header<'a> {
     /// The type; unknown ones are refused by name.
     pub fn kind(&self) -> Result<Type> {
         Ok(match self.block[156] {
-            b'0' | 0 | b'7' if self.name().ends_with(b"/") && self.block[156] != b'7' => Type::Entry(Kind::Directory),
             b'0' | 0 | b'7' => Type::Entry(Kind::File),
             b'1' => Type::Entry(Kind::HardLink),
             b'2' => Type::Entry(Kind::Symlink),
@@ -85,19 +84,21 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// The name field alone.
-    pub fn name(&self) -> &'a [u8] {
-        text(&self.block[..100])
+    /// The type byte of the seventh edition, which knew no directories: a file whose name ends in `/` is one.
+    pub fn is_ancient(&self) -> bool {
+        self.block[156] == 0
     }
 
     /// The whole name: ustar's prefix before it.
     pub fn path(&self) -> Vec<u8> {
-        let prefix = text(&self.block[345..500]);
-        // GNU's own format keeps times where ustar has the prefix.
-        if self.is_gnu() || !self.block[257..].starts_with(b"ustar") || prefix.is_empty() {
-            return self.name().to_vec();
-        }
-        [prefix, b"/", self.name()].concat()
+        let name = text(&self.block[..100]);
+        // GNU's own format keeps times where ustar has the prefix, and star (`tar` at the end) at the prefix's end.
+        let prefix = match &self.block[257..263] {
+            b"ustar\0" if self.block[508..] == *b"tar\0" => text(&self.block[345..476]),
+            b"ustar\0" => text(&self.block[345..500]),
+            _ => b"",
+        };
+        if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
     }
 
     /// The link target.
@@ -137,16 +138,6 @@ impl<'a> Header<'a> {
         let part = |range: &[u8]| u32::try_from(number(range)?).map_err(|_| malformed("device number out of range"));
         Ok((part(&self.block[329..337])?, part(&self.block[337..345])?))
     }
-
-    /// GNU format: `ustar` and two blanks.
-    pub fn is_gnu(&self) -> bool {
-        self.block[257..265] == *b"ustar  \0"
-    }
-
-    /// The whole block.
-    pub fn block(&self) -> &'a [u8; BLOCK] {
-        self.block
-    }
 }
 
 /// An id as the kernel takes it; all ones means "leave alone" there, so it is refused.
@@ -165,7 +156,8 @@ pub fn number(field: &[u8]) -> Result<i64> {
     if field[0] & 0x80 != 0 {
         return base_256(field);
     }
-    let digits = field.trim_ascii_start();
+    let blanks = field.iter().take_while(|&&byte| byte == b' ').count();
+    let digits = &field[blanks..];
     let end = digits.iter().position(|byte| matches!(byte, 0 | b' ')).unwrap_or(digits.len());
     let (digits, rest) = digits.split_at(end);
     if rest.iter().any(|byte| !matches!(byte, 0 | b' ')) {

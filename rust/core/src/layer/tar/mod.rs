@@ -7,3 +7,4 @@ mod sparse;
 
 pub use header::Kind;
 pub use reader::{Entry, TarReader};
+pub use sparse::Segment;

@@ -1,13 +1,17 @@
 //! One line of Docker's json-file log, escaped as Go's encoder does.
 
-use super::Stream;
+use super::lines::Entry;
 
-/// Appends `{"log":"…","stream":"…","time":"…"}` and a newline.
-pub fn append(out: &mut Vec<u8>, log: &[u8], stream: Stream, time: &str) {
-    out.extend_from_slice(b"{\"log\":\"");
-    escape(out, log);
-    out.extend_from_slice(b"\",\"stream\":\"");
-    out.extend_from_slice(stream.name().as_bytes());
+/// Appends `{"log":"…","stream":"…","time":"…"}` and a newline. The line's own newline is part of it; a piece has none.
+pub fn append(out: &mut Vec<u8>, entry: &Entry<'_>, time: &str) {
+    out.push(b'{');
+    if entry.ended || !entry.line.is_empty() {
+        out.extend_from_slice(b"\"log\":\"");
+        escape(out, entry.line);
+        out.extend_from_slice(if entry.ended { b"\\n\"," } else { b"\"," });
+    }
+    out.extend_from_slice(b"\"stream\":\"");
+    out.extend_from_slice(entry.stream.name().as_bytes());
     out.extend_from_slice(b"\",\"time\":\"");
     out.extend_from_slice(time.as_bytes());
     out.extend_from_slice(b"\"}\n");
@@ -15,7 +19,7 @@ pub fn append(out: &mut Vec<u8>, log: &[u8], stream: Stream, time: &str) {
 
 /// Bytes that stand for themselves inside a JSON string of Go's encoder.
 const fn plain(byte: u8) -> bool {
-    byte >= 0x20 && byte < 0x7f && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&')
+    byte >= 0x20 && byte < 0x80 && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&')
 }
 
 fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -36,8 +40,6 @@ fn escape_ascii<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
         b'\\' => out.extend_from_slice(b"\\\\"),
         b'\n' => out.extend_from_slice(b"\\n"),
         b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        0x7f => out.push(0x7f),
         byte => {
             const HEX: &[u8; 16] = b"0123456789abcdef";
             out.extend_from_slice(b"\\u00");
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn escapes_are_those_of_go() {
-        assert_eq!(escaped(b"a<b>&\"\\\n\r\t\x01\x1b"), r#"a\u003cb\u003e\u0026\"\\\n\r\t\u0001\u001b"#);
+        assert_eq!(escaped(b"a<b>&\"\\\n\r\t\x01\x1b"), r#"a\u003cb\u003e\u0026\"\\\n\r\u0009\u0001\u001b"#);
         assert_eq!(escaped("é\u{2028}😀".as_bytes()), "é\\u2028😀");
         assert_eq!(escaped(b"\xff\xc3"), "\\ufffd\\ufffd");
     }

@@ -1,15 +1,21 @@
-//! Log drivers.
+//! Log drivers: what becomes of the container's output, besides going to clients.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use super::config::Log;
+use super::config::Config;
+use super::poller::Poller;
 use crate::{Error, Result};
 
-mod json_file;
+mod file;
 mod json_line;
+mod lines;
+mod local_entry;
+mod rotate;
+mod syslog;
 
-pub use json_file::JsonFile;
+use file::{FileLog, Format};
+use syslog::Syslog;
+
+/// The token of the log's own events: a compression that ended, a socket that takes more.
+pub const TOKEN: u64 = 9;
 
 /// Which of the command's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,48 +41,68 @@ impl Stream {
 pub enum Driver {
     /// Nowhere.
     None,
-    /// Docker's json-file.
-    JsonFile(JsonFile),
+    /// In files: Docker's json-file and local.
+    Files(Box<FileLog>),
+    /// With a syslog daemon.
+    Syslog(Box<Syslog>),
 }
 
 impl Driver {
-    /// The driver a request names.
-    pub fn open(log: &Log) -> Result<Self> {
+    /// The driver a request names. Nothing is opened or connected yet, but every option is checked.
+    pub fn new(config: &Config, poller: &Poller) -> Result<Self> {
+        let log = &config.log;
+        let files =
+            |format| FileLog::new(format, &log.path, &log.options, poller).map(|log| Self::Files(Box::new(log)));
         match log.driver.as_str() {
-            "none" => Ok(Self::None),
-            "json-file" => Ok(Self::JsonFile(JsonFile::new(&log.path, &log.options)?)),
-            other => Err(Error::invalid("use log driver", other, "not supported").with_hint("json-file and none are")),
+            "none" => match log.options.keys().next() {
+                None => Ok(Self::None),
+                Some(option) => Err(Error::invalid("use log option", option, "the driver none has no options")),
+            },
+            "json-file" => files(Format::Json),
+            "local" => files(Format::Local),
+            "syslog" => Ok(Self::Syslog(Box::new(Syslog::new(config, poller)?))),
+            other => Err(Error::invalid("use log driver", other, "not supported")
+                .with_hint("json-file, local, syslog and none are")),
         }
     }
 
-    /// Keeps what was read from a stream. A full disk loses log, never the container.
+    /// Keeps what was read from a stream. A full disk or a dead daemon loses log, never the container.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Self::JsonFile(log) = self {
-            log.write(stream, bytes);
+        match self {
+            Self::None => {}
+            Self::Files(log) => log.write(stream, bytes),
+            Self::Syslog(log) => log.write(stream, bytes),
         }
     }
 
     /// The streams have ended: an unfinished line is written as it is.
     pub fn finish(&mut self) {
-        if let Self::JsonFile(log) = self {
-            log.finish();
+        match self {
+            Self::None => {}
+            Self::Files(log) => log.finish(),
+            Self::Syslog(log) => log.finish(),
         }
     }
-}
 
-/// A size option: a number with k, m or g (powers of 1024), -1 for none.
-fn size(path: &Path, options: &BTreeMap<String, String>, key: &str) -> Result<Option<u64>> {
-    let Some(text) = options.get(key).filter(|text| *text != "-1") else { return Ok(None) };
-    let bad = || Error::invalid(format!("read log option {key}={text} of"), path, "not a size");
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = match &lower[digits.len()..] {
-        "" | "b" => 1,
-        "k" | "kb" => 1 << 10,
-        "m" | "mb" => 1 << 20,
-        "g" | "gb" => 1 << 30,
-        _ => return Err(bad()),
-    };
-    let number: u64 = digits.parse().map_err(|_| bad())?;
-    number.checked_mul(unit).filter(|bytes| *bytes > 0).map(Some).ok_or_else(bad)
+    /// Takes no more for now: output stays in its pipe until [`TOKEN`] is reported.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Files(log) => log.is_busy(),
+            Self::None | Self::Syslog(_) => false,
+        }
+    }
+
+    /// An event of the log's own.
+    pub fn proceed(&mut self) {
+        match self {
+            Self::None => {}
+            Self::Files(log) => log.wait_for_compressor(),
+            Self::Syslog(log) => log.flush(),
+        }
+    }
+
+    /// Nothing comes any more: what works in the background is waited for, if it can be.
+    pub fn close(&mut self) {
+        self.proceed();
+    }
 }

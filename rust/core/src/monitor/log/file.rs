@@ -1,0 +1,240 @@
+//! The drivers that keep a log in files: Docker's json-file and local.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::lines::{Entry, Lines};
+use super::rotate::{RotatingFile, Rotation};
+use super::{Stream, json_line, local_entry};
+use crate::monitor::clock::Time;
+use crate::monitor::poller::Poller;
+use crate::{Error, Result};
+
+/// With this much encoded it is written; a read seldom makes more.
+const BATCH_BYTES: usize = 128 * 1024;
+/// A container that writes little keeps no more memory than this.
+const KEEP_BYTES: usize = 8 * 1024;
+
+/// How an entry is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// Length, protocol buffer, length.
+    Local,
+}
+
+impl Format {
+    /// Docker's defaults for the driver (moby daemon/logger/jsonfilelog, daemon/logger/local).
+    fn rotation(self) -> Rotation {
+        match self {
+            Self::Json => Rotation { max_size: None, max_files: 1, compress: false },
+            Self::Local => Rotation { max_size: Some(20 << 20), max_files: 5, compress: true },
+        }
+    }
+}
+
+/// A log in files.
+#[derive(Debug)]
+pub struct FileLog {
+    format: Format,
+    file: RotatingFile,
+    lines: Lines,
+    out: Vec<u8>,
+}
+
+impl FileLog {
+    /// Reads `max-size`, `max-file` and `compress`; other options are refused by name.
+    pub fn new(format: Format, path: &Path, options: &BTreeMap<String, String>, poller: &Poller) -> Result<Self> {
+        let rotation = rotation(format.rotation(), options)?;
+        let file = RotatingFile::new(path, rotation, poller);
+        Ok(Self { format, file, lines: Lines::default(), out: Vec::new() })
+    }
+
+    /// Keeps what was read: whole lines at once, the rest until its end comes. One write a read, as a rule.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let now = Time::now();
+        let time = now.rfc3339_nano();
+        let mut batch = Batch { format: self.format, file: &mut self.file, out: &mut self.out, now: (now, &time) };
+        batch.file.open();
+        self.lines.split(stream, bytes, now, |entry| batch.add(&entry));
+        batch.flush();
+        if bytes.len() < KEEP_BYTES {
+            self.out.shrink_to(KEEP_BYTES);
+        }
+    }
+
+    /// Writes what no newline ended.
+    pub fn finish(&mut self) {
+        let now = Time::now();
+        let time = now.rfc3339_nano();
+        let mut batch = Batch { format: self.format, file: &mut self.file, out: &mut self.out, now: (now, &time) };
+        self.lines.finish(now, |entry| batch.add(&entry));
+        batch.flush();
+    }
+
+    /// See [`RotatingFile::is_busy`].
+    pub fn is_busy(&self) -> bool {
+        self.file.is_busy()
+    }
+
+    /// See [`RotatingFile::wait_for_compressor`].
+    pub fn wait_for_compressor(&mut self) {
+        self.file.wait_for_compressor();
+    }
+}
+
+/// Entries on their way into the file.
+struct Batch<'a> {
+    format: Format,
+    file: &'a mut RotatingFile,
+    out: &'a mut Vec<u8>,
+    /// Written out once for the many lines of a read.
+    now: (Time, &'a str),
+}
+
+impl Batch<'_> {
+    fn add(&mut self, entry: &Entry<'_>) {
+        if self.file.is_due(self.out.len()) {
+            self.flush();
+            self.file.rotate();
+        } else if self.out.len() >= BATCH_BYTES {
+            self.flush();
+        }
+        match self.format {
+            Format::Json if entry.time == self.now.0 => json_line::append(self.out, entry, self.now.1),
+            Format::Json => json_line::append(self.out, entry, &entry.time.rfc3339_nano()),
+            Format::Local => local_entry::append(self.out, entry),
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.out.is_empty() {
+            self.file.append(self.out);
+            self.out.clear();
+        }
+    }
+}
+
+fn rotation(default: Rotation, options: &BTreeMap<String, String>) -> Result<Rotation> {
+    let mut rotation = default;
+    for (key, text) in options {
+        let bad = |reason: &str| Error::invalid("use log option", format!("{key}={text}"), reason);
+        match key.as_str() {
+            "max-size" if text == "-1" => rotation.max_size = None,
+            "max-size" => rotation.max_size = Some(size(text).ok_or_else(|| bad("not a size"))?),
+            "max-file" => {
+                let count = text.parse().ok().filter(|count| *count >= 1);
+                rotation.max_files = count.ok_or_else(|| bad("not a count of 1 or more"))?;
+            }
+            "compress" => rotation.compress = flag(text).ok_or_else(|| bad("neither true nor false"))?,
+            _ => return Err(bad("not known to a driver that logs to files")),
+        }
+    }
+    // Docker's own checks.
+    let invalid = |reason: &str| Err(Error::invalid("use log options", "", reason));
+    if options.contains_key("max-file") && rotation.max_files > 1 && rotation.max_size.is_none() {
+        return invalid("max-file cannot be more than 1 without max-size");
+    }
+    if rotation.compress && options.contains_key("compress") && (rotation.max_files < 2 || rotation.max_size.is_none())
+    {
+        return invalid("compress cannot be true without max-size and a max-file of more than 1");
+    }
+    Ok(rotation)
+}
+
+/// A number with k, m, g or t (powers of 1024), as docker/go-units reads them.
+fn size(text: &str) -> Option<u64> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic() || letter == ' ');
+    let shift = match lower[digits.len()..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+}
+
+/// A truth value as Go's strconv.ParseBool reads it.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn log(dir: &tempfile::TempDir, pairs: &[(&str, &str)]) -> FileLog {
+        FileLog::new(Format::Json, &dir.path().join("log"), &options(pairs), &Poller::new().unwrap()).unwrap()
+    }
+
+    fn entries(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["log"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn test_write_any_reads_lines_are_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir, &[]);
+        for part in [&b"one\ntw"[..], b"o\n", b"\nlast"] {
+            log.write(Stream::Stdout, part);
+        }
+        log.finish();
+        assert_eq!(entries(&dir.path().join("log")), ["one\n", "two\n", "\n", "last"]);
+    }
+
+    #[test]
+    fn test_write_many_lines_at_once_rotates_where_single_lines_would() {
+        let (single, batch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let settings = [("max-size", "1k"), ("max-file", "3")];
+        let text: String = (0..100).fold(String::new(), |text, number| text + &format!("line {number}\n"));
+        let mut log_single = log(&single, &settings);
+        text.split_inclusive('\n').for_each(|line| log_single.write(Stream::Stderr, line.as_bytes()));
+        let mut log_batch = log(&batch, &settings);
+        log_batch.write(Stream::Stderr, text.as_bytes());
+        for name in ["log", "log.1", "log.2"] {
+            let (one, other) = (single.path().join(name), batch.path().join(name));
+            // Times, hence lengths, differ by a few trailing zeros at most.
+            assert!(entries(&one).len().abs_diff(entries(&other).len()) <= 1, "{name}");
+            assert!(one.metadata().unwrap().len() < 1024 + 100);
+        }
+        assert_eq!(entries(&batch.path().join("log")).last().unwrap(), "line 99\n");
+    }
+
+    #[test]
+    fn test_new_bad_options_are_refused_by_name() {
+        let bad = [
+            ("mode", "non-blocking"),
+            ("max-size", "many"),
+            ("max-size", "0"),
+            ("max-file", "0"),
+            ("max-file", "2"),
+            ("compress", "yes"),
+            ("compress", "true"),
+        ];
+        for (key, value) in bad {
+            let result = rotation(Format::Json.rotation(), &options(&[(key, value)]));
+            assert!(result.unwrap_err().to_string().contains(key), "{key}={value}");
+        }
+        let good = options(&[("max-size", "10M"), ("max-file", "2"), ("compress", "t")]);
+        let expected = Rotation { max_size: Some(10 << 20), max_files: 2, compress: true };
+        assert_eq!(rotation(Format::Json.rotation(), &good).unwrap(), expected);
+        assert_eq!(rotation(Format::Local.rotation(), &options(&[("max-size", "-1")])).unwrap().max_size, None);
+    }
+}
