@@ -5,17 +5,7 @@
 //! when none is left; a denying one denies when it concerns one that is left.
 
 use super::device_rules::{Access, Match, Rule};
-
-/// One instruction, `struct bpf_insn`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub(crate) struct Instruction {
-    code: u8,
-    /// Destination in the low four bits, source in the high four.
-    registers: u8,
-    offset: i16,
-    immediate: i32,
-}
+use crate::sys::bpf::Instruction;
 
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;

@@ -43,7 +43,6 @@ use controller::{Controller, Target};
 use group::{Group, Undo};
 
 pub use cpu::shares_to_weight;
-pub(crate) use device_program::Instruction;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use oom::OomWatch;
 pub use stats::Stats;

@@ -5,9 +5,18 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
-use crate::cgroup::Instruction;
-
 // linux/bpf.h: enum bpf_cmd, bpf_prog_type, bpf_attach_type, flags.
+/// One instruction, `struct bpf_insn`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Instruction {
+    pub(crate) code: u8,
+    /// Destination in the low four bits, source in the high four.
+    pub(crate) registers: u8,
+    pub(crate) offset: i16,
+    pub(crate) immediate: i32,
+}
+
 const PROG_LOAD: c_long = 5;
 const PROG_ATTACH: c_long = 8;
 const PROG_DETACH: c_long = 9;
