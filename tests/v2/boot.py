@@ -52,16 +52,33 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /dev/shm
-mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
+{cgroups}
 ip link set lo up
 for module in $(cat /modules/order 2>/dev/null); do insmod /modules/$module || echo "insmod $module failed"; done
+exec {next}
+"""
+
+# Runs the commands; the first that fails gives the exit code.
+COMMANDS = """#!/bin/busybox sh
 exec </dev/null >/dev/ttyS1 2>&1
+export PATH=/bin:/usr/bin:/sbin HOME=/root
 stty -F /dev/ttyS1 raw
 code=0
-. /commands
+{commands}
 echo "{mark} $code"
 poweroff -f
 """
+
+SYSTEMD = "/lib/systemd/systemd"
+DBUS = "/usr/bin/dbus-daemon"
+# Just enough for systemd to be there and to be spoken to: the bus, and a service that runs the commands.
+UNITS = {
+    "pyctr-test.target": "[Unit]\nDefaultDependencies=no\nRequires=dbus.service pyctr-test.service\n",
+    "pyctr-test.service": "[Unit]\nDefaultDependencies=no\nAfter=dbus.service\n[Service]\nType=oneshot\nExecStart=/commands\n",
+    "dbus.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n",
+    "dbus.service": "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\n[Service]\nType=notify\nExecStart="
+    f"{DBUS} --system --address=systemd: --nofork --nopidfile --systemd-activation\n",
+}
 
 
 class Skip(Exception):
@@ -172,15 +189,33 @@ class Archive:
         return gzip.compress(b"".join(self.chunks), 1)
 
 
-def pack(tree: Path, files: Sequence[tuple[Path, str]], modules: Sequence[str], commands: Sequence[str]) -> bytes:
+def add_systemd(archive: Archive) -> None:
+    """Adds systemd, the message bus, and their units."""
+    for source in (SYSTEMD, DBUS, "/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/system.d"):
+        archive.add_file(Path(source), source)
+    for name, text in UNITS.items():
+        archive.add(f"/etc/systemd/system/{name}", stat.S_IFREG | 0o644, text.encode())
+    archive.add("/etc/machine-id", stat.S_IFREG | 0o644, b"0123456789abcdef0123456789abcdef\n")
+
+
+def pack(
+    tree: Path, files: Sequence[tuple[Path, str]], modules: Sequence[str], commands: Sequence[str], *, systemd: bool
+) -> bytes:
     """Makes the initramfs."""
     archive = Archive()
     archive.add_file(Path(BUSYBOX), "/bin/busybox")
-    archive.add("/init", stat.S_IFREG | 0o755, INIT.replace("{mark}", EXIT_MARK).encode())
+    following = f"{SYSTEMD} --unit=pyctr-test.target" if systemd else "/commands"
+    cgroups = "" if systemd else "mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup"
+    init = INIT.replace("{next}", following).replace("{cgroups}", cgroups)
+    archive.add("/init", stat.S_IFREG | 0o755, init.encode())
+    if systemd:
+        add_systemd(archive)
     for directory in ("proc", "sys", "dev", "root", "usr/bin", "sbin", "var/lib", "etc"):
         archive.add(directory, stat.S_IFDIR | 0o755)
-    archive.add("/etc/passwd", stat.S_IFREG | 0o644, b"root:x:0:0:root:/root:/bin/sh\n")
-    archive.add("/etc/group", stat.S_IFREG | 0o644, b"root:x:0:\n")
+    archive.add(
+        "/etc/passwd", stat.S_IFREG | 0o644, b"root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\n"
+    )
+    archive.add("/etc/group", stat.S_IFREG | 0o644, b"root:x:0:\nmessagebus:x:100:\n")
     ordered = module_files(tree, modules)
     for path in ordered:
         archive.add_file(path, f"/modules/{path.name}")
@@ -189,7 +224,8 @@ def pack(tree: Path, files: Sequence[tuple[Path, str]], modules: Sequence[str], 
         archive.add_file(source, destination)
     # Every command is run, the first failure is the result.
     lines = [f"{{ {command}\n}} || {{ last=$?; [ $code != 0 ] || code=$last; }}" for command in commands]
-    archive.add("/commands", stat.S_IFREG | 0o644, "\n".join([*lines, ""]).encode())
+    script = COMMANDS.replace("{commands}", "\n".join(lines)).replace("{mark}", EXIT_MARK)
+    archive.add("/commands", stat.S_IFREG | 0o755, script.encode())
     return archive.finish()
 
 
@@ -241,6 +277,7 @@ def main() -> int:
     parser.add_argument(
         "--cache", type=Path, default=Path("target/v2"), help="where the kernel is kept (default: %(default)s)"
     )
+    parser.add_argument("--systemd", action="store_true", help="run the commands below a real systemd")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS")
@@ -248,7 +285,8 @@ def main() -> int:
     try:
         if platform.machine() != "x86_64":
             raise Skip("the virtual machine is set up for x86_64 only")
-        for program in (QEMU, BUSYBOX, "/sbin/modinfo", "dpkg-deb", "apt-get"):
+        below_systemd = (SYSTEMD, DBUS) if options.systemd else ()
+        for program in (QEMU, BUSYBOX, "/sbin/modinfo", "dpkg-deb", "apt-get", *below_systemd):
             if shutil.which(program) is None:
                 raise Skip(f"{program} is not installed")
         tree = fetch_kernel(options.cache)
@@ -257,7 +295,7 @@ def main() -> int:
         return SKIPPED
     with tempfile.TemporaryDirectory() as name:
         initramfs = Path(name) / "initramfs"
-        initramfs.write_bytes(pack(tree, options.file, options.module, options.run))
+        initramfs.write_bytes(pack(tree, options.file, options.module, options.run, systemd=options.systemd))
         kernel = next((tree / "boot").glob("vmlinuz-*"))
         return boot(
             kernel,

@@ -1,5 +1,7 @@
 //! Making a container's group: which directories, in which order, and back again on failure.
 
+use std::sync::atomic::AtomicBool;
+
 use oci_spec::runtime::LinuxResources;
 use rustix::io::Errno;
 
@@ -17,7 +19,7 @@ pub(super) fn create(
     resources: &LinuxResources,
     rootless: bool,
 ) -> Result<Cgroup> {
-    let cgroup = match driver {
+    let mut cgroup = match driver {
         Driver::Cgroupfs => locate(hierarchies, &Location::parse(path)?, resources, None)?,
         Driver::Systemd => {
             let unit = Unit::parse(path, rootless)?;
@@ -29,9 +31,12 @@ pub(super) fn create(
     };
     check(&cgroup, resources, rootless)?;
     let mut undo = Undo::new();
-    let made = start_unit(&cgroup, resources)
-        .and_then(|()| make(&cgroup, resources, rootless, &mut undo))
-        .and_then(|()| apply(&cgroup, resources, rootless));
+    let made = start_unit(&cgroup, resources).and_then(|()| make(&cgroup, resources, rootless, &mut undo)).and_then(
+        |refused| {
+            cgroup.groups.retain(|group| !refused.contains(&group.path));
+            apply(&cgroup, resources, rootless, &undo)
+        },
+    );
     if let Err(error) = made {
         // The first error is the one to tell; what is not empty is not ours.
         for directory in undo.iter().rev() {
@@ -76,7 +81,7 @@ fn locate(
         || resources.unified().as_ref().is_some_and(|map| !map.is_empty())
         || CONTROLLERS.iter().any(|one| (one.always() || one.asked(resources) != Asked::Nothing) && !v1(*one));
     let v2_controllers = if needs_v2 { hierarchies.v2_controllers()?.to_vec() } else { Vec::new() };
-    Ok(Cgroup { groups, v2_controllers, unit })
+    Ok(Cgroup { groups, v2_controllers, unit, fresh: AtomicBool::new(true) })
 }
 
 /// Refuses what cannot work before anything is made: a limit without its controller, a value out of range.
@@ -123,7 +128,9 @@ fn served<'a>(cgroup: &'a Cgroup, group: &'a Group) -> impl Iterator<Item = &'st
     CONTROLLERS.into_iter().filter(move |one| cgroup.group_of(*one).is_some_and(|other| std::ptr::eq(other, group)))
 }
 
-fn make(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool, undo: &mut Undo) -> Result<()> {
+/// Makes the directories; those this user may not make and nothing depends on are returned.
+fn make(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool, undo: &mut Undo) -> Result<Vec<String>> {
+    let mut refused = Vec::new();
     for group in &cgroup.groups {
         let asked = |one: &dyn Controller| one.asked(resources) != Asked::Nothing && !(rootless && is_devices(one));
         let limited =
@@ -143,7 +150,7 @@ fn make(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool, undo: &mut 
             Ok(false) if cgroup.unit.is_some() => {} // systemd made it
             Ok(false) => group.check_unused()?,
             Err(errno) if rootless && is_refusal(errno) && !unified && !served(cgroup, group).any(limited) => {
-                group.set_absent(true);
+                refused.push(group.path.clone());
                 continue;
             }
             Err(errno) => {
@@ -157,7 +164,7 @@ fn make(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool, undo: &mut 
             hand_down(cgroup, group, resources)?;
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 /// On v2 a directory has files only of controllers that every one above it hands down.
@@ -179,7 +186,7 @@ pub(super) fn hand_down(cgroup: &Cgroup, group: &Group, resources: &LinuxResourc
     enable_controllers(group, &counted, &required)
 }
 
-fn apply(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool) -> Result<()> {
+fn apply(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool, new: &Undo) -> Result<()> {
     for controller in CONTROLLERS {
         // Device rules are set even where none is given: nobody gets every device for want of a rule.
         let devices = is_devices(controller);
@@ -192,19 +199,20 @@ fn apply(cgroup: &Cgroup, resources: &LinuxResources, rootless: bool) -> Result<
             }
             continue;
         };
-        let target = Target { version: group.version, path: &group.path, fresh: true };
-        match controller.apply(target, resources) {
-            Err(error)
-                if rootless && error.errno.is_some_and(forgiven) && controller.asked(resources) == Asked::Unlimited => {
-            }
+        let fresh = new.contains(&group.path);
+        let target = Target { version: group.version, path: &group.path, fresh };
+        let result = if devices && resources.devices().is_none() {
+            controller.apply(target, LinuxResources::default().set_devices(Some(Vec::new())))
+        } else {
+            controller.apply(target, resources)
+        };
+        let refused = |error: &Error| error.errno.is_some_and(|errno| is_refusal(errno) || errno == Errno::NOENT);
+        match result {
+            Err(error) if rootless && refused(&error) && controller.asked(resources) == Asked::Unlimited => {}
             result => result?,
         }
     }
     apply_unified(cgroup, resources, true)
-}
-
-fn forgiven(errno: Errno) -> bool {
-    is_refusal(errno) || errno == Errno::NOENT
 }
 
 /// Writes the specification's `unified` files.

@@ -42,10 +42,9 @@ impl Controller for Devices {
     }
 
     fn apply(&self, target: Target<'_>, resources: &LinuxResources) -> Result<()> {
-        // A new container has rules even where the specification names none; an update only changes what it names.
-        let devices = match (resources.devices(), target.fresh) {
-            (None, false) => return Ok(()),
-            (devices, _) => devices.as_deref().unwrap_or_default(),
+        // A new container always has a list, if an empty one: see `create`.
+        let Some(devices) = resources.devices() else {
+            return Ok(());
         };
         let rules = device_rules::parse(devices)?;
         match target.version {

@@ -44,10 +44,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stops every process of a group.
 pub(super) fn freeze(version: Version, directory: &str) -> Result<()> {
+    freeze_within(version, directory, PATIENCE)
+}
+
+fn freeze_within(version: Version, directory: &str, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
     let result = match version {
-        Version::V1 => freeze_v1(directory, Instant::now() + PATIENCE),
-        Version::V2 => freeze_v2(directory, Instant::now() + PATIENCE),
+        Version::V1 => freeze_v1(&State { path: format!("{directory}/freezer.state") }, deadline),
+        Version::V2 => freeze_v2(directory, deadline),
     };
+    let result = result.and_then(|frozen| if frozen { Ok(()) } else { Err(stuck(directory, patience)) });
     if result.is_err() {
         let _ = thaw(version, directory); // the first error is the one to tell
     }
@@ -77,33 +83,52 @@ pub(super) fn is_frozen(version: Version, directory: &str) -> Result<bool> {
     }
 }
 
+/// A v1 group's `freezer.state`.
+trait FreezerState {
+    fn read(&self) -> Result<String>;
+    fn write(&self, state: &str) -> Result<()>;
+}
+
+struct State {
+    path: String,
+}
+
+impl FreezerState for State {
+    fn read(&self) -> Result<String> {
+        file::read(&self.path).map_err(|errno| Error::kernel("read", &self.path, errno))
+    }
+
+    fn write(&self, state: &str) -> Result<()> {
+        file::write(&self.path, state).map_err(|errno| Error::kernel(format!("write {state} to"), &self.path, errno))
+    }
+}
+
 /// A task that forks while the group is FREEZING can keep it there (the v1 freezer's old documentation says: retry or thaw). As runc found
-/// out, writing again helps, and an occasional thaw and pause helps more.
-fn freeze_v1(directory: &str, deadline: Instant) -> Result<()> {
-    let path = format!("{directory}/freezer.state");
-    let fail = |errno| Error::kernel("freeze control group by", &path, errno);
+/// out, writing again helps, and an occasional thaw and pause helps more. False: it did not freeze in time.
+fn freeze_v1(file: &impl FreezerState, deadline: Instant) -> Result<bool> {
     for attempt in 1_u32.. {
         if attempt % 50 == 0 {
-            file::write(&path, "THAWED").map_err(fail)?;
+            file.write("THAWED")?;
             std::thread::sleep(Duration::from_millis(10));
         }
-        file::write(&path, "FROZEN").map_err(fail)?;
-        if attempt % 25 == 0 {
-            std::thread::sleep(Duration::from_micros(10));
+        file.write("FROZEN")?;
+        if attempt > 10 {
+            std::thread::sleep(Duration::from_micros(if attempt % 25 == 0 { 1000 } else { 50 }));
         }
-        match file::read(&path).map_err(fail)?.trim() {
-            "FROZEN" => return Ok(()),
+        match file.read()?.trim() {
+            "FROZEN" => return Ok(true),
             "FREEZING" if Instant::now() < deadline => {}
             "FREEZING" => break,
             state => {
-                return Err(Error::new(Kind::State, "freeze control group by", &path, format!("state became {state}")));
+                let reason = format!("the state became {state}");
+                return Err(Error::new(Kind::State, "freeze control group", "", reason));
             }
         }
     }
-    Err(stuck(directory))
+    Ok(false)
 }
 
-fn freeze_v2(directory: &str, deadline: Instant) -> Result<()> {
+fn freeze_v2(directory: &str, deadline: Instant) -> Result<bool> {
     let path = format!("{directory}/cgroup.freeze");
     file::write(&path, "1").map_err(|errno| Error::kernel("freeze control group by", &path, errno))?;
     let path = format!("{directory}/cgroup.events");
@@ -112,11 +137,11 @@ fn freeze_v2(directory: &str, deadline: Instant) -> Result<()> {
         // Opened anew each time: poll(2) reports changes since the file was read.
         let events = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
         if file::keyed_number(&file::read_open(&events).map_err(fail)?, "frozen") == Some(1) {
-            return Ok(());
+            return Ok(true);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(stuck(directory));
+            return Ok(false);
         }
         let timeout = Timespec::try_from(left).ok();
         let mut polled = [PollFd::new(&events, PollFlags::PRI)];
@@ -127,8 +152,8 @@ fn freeze_v2(directory: &str, deadline: Instant) -> Result<()> {
     }
 }
 
-fn stuck(directory: &str) -> Error {
-    let reason = format!("processes still run after {} s", PATIENCE.as_secs());
+fn stuck(directory: &str, patience: Duration) -> Error {
+    let reason = format!("processes still run after {} s", patience.as_secs());
     Error::new(Kind::State, "freeze control group", directory, reason)
         .with_hint("a process in an uninterruptible sleep cannot be frozen")
 }
@@ -136,19 +161,53 @@ fn stuck(directory: &str) -> Error {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+
     use super::*;
 
+    /// Freezes at the given attempt, and notes what is written.
+    struct Stubborn {
+        at: usize,
+        written: RefCell<Vec<String>>,
+    }
+
+    impl FreezerState for Stubborn {
+        fn read(&self) -> Result<String> {
+            let attempts = self.written.borrow().iter().filter(|state| *state == "FROZEN").count();
+            Ok(if attempts >= self.at { "FROZEN\n" } else { "FREEZING\n" }.to_owned())
+        }
+
+        fn write(&self, state: &str) -> Result<()> {
+            self.written.borrow_mut().push(state.to_owned());
+            Ok(())
+        }
+    }
+
     #[test]
-    fn test_freeze_v1_of_a_stuck_group_thaws_it_and_fails() {
+    fn test_freeze_v1_of_a_stubborn_group_is_tried_again_with_thaws_between() {
+        let file = Stubborn { at: 120, written: RefCell::default() };
+        assert!(freeze_v1(&file, Instant::now() + Duration::from_secs(60)).unwrap());
+        let written = file.written.borrow();
+        assert_eq!(written.iter().filter(|state| *state == "FROZEN").count(), 120);
+        assert_eq!(written.iter().filter(|state| *state == "THAWED").count(), 2);
+    }
+
+    #[test]
+    fn test_freeze_v1_past_its_time_gives_up() {
+        let file = Stubborn { at: usize::MAX, written: RefCell::default() };
+        assert!(!freeze_v1(&file, Instant::now()).unwrap());
+    }
+
+    #[test]
+    fn test_is_frozen_v1_follows_the_state_file() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().to_str().unwrap();
-        std::fs::write(dir.path().join("freezer.state"), "").unwrap();
-        // A plain file keeps what was written: no state the kernel would answer after a write of FROZEN but that one, so a
-        // deadline already past is tried with a state in between.
-        assert!(freeze_v1(path, Instant::now()).is_ok());
-        assert!(is_frozen(Version::V1, path).unwrap());
-        thaw(Version::V1, path).unwrap();
-        assert_eq!(std::fs::read_to_string(dir.path().join("freezer.state")).unwrap(), "THAWED");
+        std::fs::create_dir(dir.path().join("freezer.state")).unwrap();
+        assert!(freeze(Version::V1, dir.path().to_str().unwrap()).is_err());
+        std::fs::remove_dir(dir.path().join("freezer.state")).unwrap();
+        std::fs::write(dir.path().join("freezer.state"), "FROZEN").unwrap();
+        assert!(is_frozen(Version::V1, dir.path().to_str().unwrap()).unwrap());
+        thaw(Version::V1, dir.path().to_str().unwrap()).unwrap();
+        assert!(!is_frozen(Version::V1, dir.path().to_str().unwrap()).unwrap());
     }
 
     #[test]
@@ -157,9 +216,8 @@ mod tests {
         let path = dir.path().to_str().unwrap();
         std::fs::write(dir.path().join("cgroup.freeze"), "0").unwrap();
         std::fs::write(dir.path().join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
-        let error = freeze_v2(path, Instant::now()).unwrap_err();
+        let error = freeze_within(Version::V2, path, Duration::ZERO).unwrap_err();
         assert_eq!(error.kind, Kind::State);
-        thaw(Version::V2, path).unwrap();
         assert_eq!(std::fs::read_to_string(dir.path().join("cgroup.freeze")).unwrap(), "0");
         assert!(!is_frozen(Version::V2, path).unwrap());
     }

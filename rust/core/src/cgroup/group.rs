@@ -20,9 +20,12 @@ pub(super) struct Group {
     pub(super) mount_point: String,
     /// Absolute.
     pub(super) path: String,
-    /// Known not to exist: its controllers were not needed yet, or this user may not make it.
+    /// Left out when the container was made, since nothing needed its controllers; another process may have made it since.
     absent: AtomicBool,
 }
+
+/// How often parents are made anew.
+const MAKE_ATTEMPTS: u32 = 10;
 
 /// Directories that were made, to be removed again if a later step fails.
 pub(super) type Undo = Vec<String>;
@@ -54,10 +57,15 @@ impl Group {
 
     /// Makes the directory and those above it; says whether it is new. One mkdir(2) where its parent is there.
     pub(super) fn make(&self, undo: &mut Undo) -> rustix::io::Result<bool> {
-        let new = match file::make_directory(&self.path) {
-            Err(Errno::NOENT) => self.make_parents(undo).and_then(|()| file::make_directory(&self.path))?,
-            result => result?,
-        };
+        let mut made = file::make_directory(&self.path);
+        // More than once only where another container, failing, removes the parents it made at that very moment.
+        for _ in 0..MAKE_ATTEMPTS {
+            if made != Err(Errno::NOENT) {
+                break;
+            }
+            made = self.make_parents(undo).and_then(|()| file::make_directory(&self.path));
+        }
+        let new = made?;
         if new {
             undo.push(self.path.clone());
         }

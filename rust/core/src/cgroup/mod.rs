@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
@@ -83,6 +84,8 @@ pub struct Cgroup {
     groups: Vec<Group>,
     v2_controllers: Vec<String>,
     unit: Option<systemd::Scope>,
+    /// Nobody knew of the group before it was first joined: what was left out until then does not exist.
+    fresh: AtomicBool,
 }
 
 /// What a child needs to join.
@@ -140,7 +143,8 @@ impl Cgroup {
             return Err(Error::new(Kind::NotFound, "open control group", object, "it does not exist"));
         }
         let unit = if hierarchies.has_systemd() { systemd::Scope::of_path(&groups[0].path) } else { None };
-        Ok(Self { groups, v2_controllers: hierarchies.v2_controllers()?.to_vec(), unit })
+        let v2_controllers = hierarchies.v2_controllers()?.to_vec();
+        Ok(Self { groups, v2_controllers, unit, fresh: AtomicBool::new(false) })
     }
 
     /// Controller → directory, v2 under the empty name: the `cgroup_paths` of runc's state.json.
@@ -167,7 +171,7 @@ impl Cgroup {
     /// What a container's cgroup mount shows on v1 and hybrid: name below the mount point, directory on the host.
     pub fn mount_view(&self) -> Vec<(String, PathBuf)> {
         let unified = self.is_unified();
-        let shown = self.groups.iter().filter(|group| !group.is_absent() && !unified);
+        let shown = self.groups.iter().filter(|group| !unified && self.exists(group));
         let name = |group: &Group| match group.version {
             Version::V1 => group.controllers.join(",").trim_start_matches("name=").to_owned(),
             Version::V2 => "unified".to_owned(),
@@ -178,7 +182,8 @@ impl Cgroup {
     /// Opens what a child needs to join.
     pub fn join(&self) -> Result<Join> {
         let mut join = Join::default();
-        for group in self.groups.iter().filter(|group| !group.is_absent()) {
+        let fresh = self.fresh.swap(false, Ordering::Relaxed);
+        for group in self.groups.iter().filter(|group| !(fresh && group.is_absent())) {
             let fail = |errno| Err(Error::kernel("open control group", &group.path, errno));
             let opened = match group.version {
                 Version::V1 => group.open("tasks").map(|tasks| join.v1_tasks.push(tasks)),
@@ -195,17 +200,44 @@ impl Cgroup {
             };
             match opened {
                 Ok(()) => {}
-                Err(Errno::NOENT) if !self.is_needed(group) => group.set_absent(true),
+                Err(Errno::NOENT) if !self.is_needed(group) => {}
                 Err(errno) => return fail(errno),
             }
         }
         Ok(join)
     }
 
+    /// What a kernel's refusal to let a process join means: of `CLONE_INTO_CGROUP`, or of writing to a descriptor of [`Join`].
+    pub fn join_error(&self, errno: Errno) -> Error {
+        let path = self.groups.iter().find(|group| group.version == Version::V2).or(self.groups.first());
+        let path = path.map_or("", |group| group.path.as_str());
+        let error = Error::kernel("join control group", path, errno);
+        match errno {
+            Errno::BUSY => {
+                error.with_hint("a v2 group whose controllers are handed down to groups below it takes no processes")
+            }
+            Errno::OPNOTSUPP => {
+                error.with_hint("the group is threaded, or below a threaded one, and takes no process as a whole")
+            }
+            Errno::NOSPC => error.with_hint("its cpuset has no processors or memory nodes"),
+            Errno::AGAIN => error.with_hint("a pids limit is reached"),
+            Errno::INVAL => error.with_hint("a real-time process needs a group with real-time budget"),
+            _ => error,
+        }
+    }
+
     /// Whether a directory is made with the container, not later.
     fn is_needed(&self, group: &Group) -> bool {
         (group.version == Version::V2 && self.is_unified())
             || CONTROLLERS.iter().any(|one| one.always() && group.has(one.name(Version::V1)))
+    }
+
+    /// Whether a directory is there; asked of the kernel only where another process may have made it.
+    fn exists(&self, group: &Group) -> bool {
+        if self.is_needed(group) || self.fresh.load(Ordering::Relaxed) {
+            return !group.is_absent();
+        }
+        rustix::fs::access(group.path.as_str(), rustix::fs::Access::EXISTS).is_ok()
     }
 
     /// The directory a controller has, and by which interface.
@@ -261,7 +293,7 @@ impl Cgroup {
 
     /// A directory that has all processes.
     fn members(&self) -> Option<&Group> {
-        self.groups.iter().find(|group| self.is_needed(group) && !group.is_absent()).or_else(|| self.groups.first())
+        self.groups.iter().find(|group| self.is_needed(group)).or_else(|| self.groups.first())
     }
 
     /// Stops every process. If that does not come about they run again.
@@ -345,7 +377,7 @@ impl Cgroup {
     pub fn stats(&self) -> Result<Stats> {
         let mut stats = Stats::default();
         for controller in CONTROLLERS {
-            if let Some(group) = self.group_of(controller).filter(|group| !group.is_absent()) {
+            if let Some(group) = self.group_of(controller) {
                 controller.stats(group.version, &group.path, &mut stats)?;
             }
         }
@@ -382,7 +414,7 @@ impl Cgroup {
             Some(unit) => unit.stop(),
             None => Ok(()),
         };
-        for group in self.groups.iter().rev().filter(|group| !group.is_absent()) {
+        for group in self.groups.iter().rev() {
             result = result.and(file::remove_tree(&group.path));
         }
         result

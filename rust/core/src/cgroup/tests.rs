@@ -204,6 +204,34 @@ fn test_update_makes_a_missing_directory_and_moves_processes_there() {
 }
 
 #[test]
+fn test_what_another_process_made_later_is_joined_and_removed() {
+    let Some(host) = host() else { return };
+    let scratch = Scratch::new(&host, "other", &json!({})).unwrap();
+    let joined = scratch.cgroup.join().unwrap().v1_tasks.len();
+    let other = Cgroup::open(&host, &scratch.cgroup.paths()).unwrap();
+    other.update(&serde_json::from_value(json!({"cpu": {"shares": 512}})).unwrap()).unwrap();
+    other.freeze().unwrap();
+    assert!(scratch.cgroup.is_frozen().unwrap());
+    scratch.cgroup.thaw().unwrap();
+    let again = scratch.cgroup.join().unwrap();
+    if !host.is_v2_only() {
+        assert_eq!(again.v1_tasks.len(), joined + 2);
+        assert!(scratch.cgroup.mount_view().iter().any(|(name, _)| name.contains("freezer")));
+    }
+}
+
+#[test]
+fn test_create_reuses_an_empty_directory_with_the_rules_of_the_new_container() {
+    let Some(host) = host() else { return };
+    let deny = json!({"allow": false, "access": "rwm"});
+    let kmsg = json!({"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"});
+    let first = Scratch::new(&host, "again", &json!({"devices": [deny]})).unwrap();
+    let second = Scratch::new(&host, "again", &json!({"devices": [deny, kmsg]})).unwrap();
+    assert_eq!(second.run("dd if=/dev/kmsg of=/dev/null bs=8k count=1"), Some(0));
+    drop(first);
+}
+
+#[test]
 fn test_pids_limit_holds() {
     let Some(host) = host() else { return };
     let scratch = Scratch::new(&host, "pids", &json!({"pids": {"limit": 3}})).unwrap();

@@ -218,6 +218,12 @@ impl Bus {
         answer.map(drop).map_err(|refusal| failed("set properties of systemd unit", name, &refusal))
     }
 
+    /// Has systemd read its configuration anew, and write what it knows to every group.
+    #[cfg(test)]
+    pub(super) fn reload(&mut self) -> Result<()> {
+        self.call_manager("Reload", "", &[])?.map(drop).map_err(|refusal| failed("reload", SYSTEMD, &refusal))
+    }
+
     /// A textual property of systemd itself.
     pub(super) fn manager_property(&mut self, name: &str) -> Result<String> {
         let mut body = Encoder::default();

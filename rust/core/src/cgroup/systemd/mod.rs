@@ -14,6 +14,8 @@ use crate::{Error, Kind, Result};
 mod bus;
 mod message;
 mod properties;
+#[cfg(test)]
+mod tests;
 
 use bus::Bus;
 
