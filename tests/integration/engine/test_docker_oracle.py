@@ -1,14 +1,13 @@
 """Our record and our runtime-spec against those of a real dockerd for the same flags (differences: docs/compat.md).
 
-dockerd gets its own directories, no network, and a runtime that keeps the config.json it is handed and fails.
+dockerd gets a runtime that keeps the config.json it is handed and fails.
 """
 
 import json
 import os
 import shutil
-import subprocess
 import tarfile
-import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from pyctr.engine.options.merge import merge_image, split_command
 from pyctr.engine.spec import Joined, plan_spec
 from pyctr.engine.volumes import plan_mount_points
 from pyctr.errors import InvalidArgument
+from tests.peers import running_dockerd
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,67 +36,20 @@ exit 1
 """
 
 
-class Docker:
-    def __init__(self, directory):
-        self.directory = directory
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "DOCKER_HOST": f"unix://{directory}/sock",
-            "HOME": str(directory),
-        }
-        runtime = directory / "runtime"
-        runtime.write_text(RUNTIME.format(directory=directory))
-        runtime.chmod(0o755)
-        self.log = open(directory / "log", "wb")  # noqa: SIM115
-        daemon = f"dockerd --data-root {directory}/data --exec-root {directory}/exec -H unix://{directory}/sock"
-        daemon += f" --pidfile {directory}/pid --iptables=false --ip6tables=false --bridge=none"
-        daemon += f" --default-ulimit nofile=1024:4096 --add-runtime keep={runtime}"
-        self.process = subprocess.Popen(
-            daemon.split(),
-            stdout=self.log,
-            stderr=self.log,
-        )
-
-    def __call__(self, *argv, check=True):
-        done = subprocess.run(["docker", *argv], capture_output=True, text=True, env=self.environment, check=False)
-        if check and done.returncode:
-            raise AssertionError(done.stderr)
-        return done
-
-    def wait(self):
-        deadline = time.monotonic() + 30
-        while self("version", check=False).returncode:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.skip("dockerd does not start here")
-            time.sleep(0.2)
-
-    def import_image(self):
-        archive = self.directory / "image.tar"
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runtime")
+    runtime = directory / "runtime"
+    runtime.write_text(RUNTIME.format(directory=directory))
+    runtime.chmod(0o755)
+    with running_dockerd("--add-runtime", f"keep={runtime}") as peer:
+        archive = directory / "image.tar"
         with tarfile.open(archive, "w") as tar:
             tar.add(__file__, "file")
         changes = ["ENV A=1 B=2", 'CMD ["sh", "-l"]', "LABEL from=image", "EXPOSE 80", "VOLUME /image"]
-        self("import", *(word for change in changes for word in ("-c", change)), str(archive), "img")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        self.log.close()
-        with open("/proc/self/mountinfo") as mounts:  # the host's network namespace, which dockerd leaves mounted
-            left = [line.split(" ")[4] for line in mounts if f" {self.directory}/" in line]
-        for path in reversed(left):
-            subprocess.run(["umount", "-l", path], check=True)
-        shutil.rmtree(self.directory)
-
-
-@pytest.fixture(scope="module")
-def docker(tmp_path_factory):
-    daemon = Docker(tmp_path_factory.mktemp("docker"))
-    try:
-        daemon.wait()
-        daemon.import_image()
-        yield daemon
-    finally:
-        daemon.stop()
+        peer("import", *(word for change in changes for word in ("-c", change)), str(archive), "img")
+        peer.kept_spec = directory / "spec.json"
+        yield peer
 
 
 def to_argv(options):
@@ -223,9 +176,9 @@ HOST_CONFIG_DIFFERS = {"Runtime", "MaskedPaths", "ReadonlyPaths", "KernelMemoryT
 
 
 def test_record_is_what_docker_inspect_shows(docker, options):
-    container_id = docker("create", *to_argv(options), "img", "cmd", "arg").stdout.strip()
-    (theirs,) = json.loads(docker("inspect", container_id).stdout)
-    record, _, _ = ours(options, container_id, "", str(docker.directory / "data/volumes"))
+    container_id = docker("create", *to_argv(options), "img", "cmd", "arg").strip()
+    (theirs,) = json.loads(docker("inspect", container_id))
+    record, _, _ = ours(options, container_id, "", str(Path(docker.directory, "data/volumes")))
     assert (record["Path"], record["Args"]) == (theirs["Path"], theirs["Args"])
     config = {key: value for key, value in theirs["Config"].items() if key not in ("MacAddress", "NetworkDisabled")}
     for side in (record["Config"], config):
@@ -289,14 +242,14 @@ def normal_mount(mount):
 
 
 def test_spec_is_what_dockerd_hands_its_runtime(docker, options):
-    kept = docker.directory / "spec.json"
+    kept = docker.kept_spec
     kept.unlink(missing_ok=True)
-    container_id = docker("create", "--runtime=keep", *to_argv(options), "img", "cmd", "arg").stdout.strip()
-    docker("start", container_id, check=False)
+    container_id = docker("create", "--runtime=keep", *to_argv(options), "img", "cmd", "arg").strip()
+    docker.run("start", container_id)
     assert kept.exists(), "dockerd did not call its runtime"
     theirs = normal_spec(json.loads(kept.read_text()), container_id)
     directory = f"/x/{container_id}"
-    _, spec, _ = ours(options, container_id, directory, str(docker.directory / "data/volumes"))
+    _, spec, _ = ours(options, container_id, directory, str(Path(docker.directory, "data/volumes")))
     spec = normal_spec(spec, container_id)
     if options.get("init"):  # Docker binds its reaper in; here the monitor's request says so
         theirs["mounts"] = [mount for mount in theirs["mounts"] if mount["destination"] != "/sbin/docker-init"]
@@ -431,7 +384,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("options", REFUSALS, ids=lambda options: " ".join(to_argv(options)))
 def test_refusal_is_worded_as_docker_words_it(docker, options):
-    done = docker("create", *to_argv({**NET, **options}), "img", "cmd", check=False)
+    done = docker.run("create", *to_argv({**NET, **options}), "img", "cmd", text=True)
     assert done.returncode, "docker takes it"
     theirs = done.stderr.splitlines()[0].removeprefix("Error response from daemon: ").removeprefix("docker: ")
     with pytest.raises(InvalidArgument) as caught:

@@ -9,12 +9,12 @@ import shutil
 import socket
 import struct
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.integration.monitor.harness import CGROUP_PARENT, wait_for
+from tests.peers import running_dockerd
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
 
@@ -221,55 +221,26 @@ def test_syslog_nobody_listens_container_runs(container):
 
 
 @pytest.mark.skipif(not (shutil.which("dockerd") and shutil.which("docker")), reason="needs docker and dockerd")
-def test_json_file_is_what_docker_writes(container, tmp_path):
+def test_json_file_is_what_docker_writes(container):
     """The same bytes through Docker's own driver: equal but for the times."""
     script = r"""printf 'a<b>&"\\\t\r\033\177\n\000x\n'
         printf 'caf\303\251 \377\376 \342\200\250 \342\200 \355\240\200 \360\237\230\200\n\n'
         head -c 40000 /dev/zero | tr '\0' y; echo; printf end"""
-    theirs = docker_log(tmp_path, container.request["overlay"]["lower"][0], script)
+    theirs = docker_log(container.request["overlay"]["lower"][0], script)
     finish(container, script)
     strip = re.compile(rb'"time":"[^"]*"')
     assert strip.sub(b"", container.log_path.read_bytes()) == strip.sub(b"", theirs)
 
 
-def docker_log(tmp_path, layer, script):
+def docker_log(layer, script):
     """What dockerd's json-file driver makes of a script's output."""
-    # containerd's socket lies below it: a socket's path has 108 bytes at most.
-    base = Path(tempfile.mkdtemp(prefix="pyctr."))
-    address = f"unix://{base}/sock"
-    args = ["--data-root", base / "data", "--exec-root", base / "exec", "--pidfile", base / "pid", "-H", address]
-    args += ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"]
-    with open(base / "log", "wb") as log:
-        daemon = subprocess.Popen(["dockerd", *args], stdout=log, stderr=log)
-
-    def docker(*args, **how):
-        return subprocess.run(["docker", "-H", address, *args], capture_output=True, **how)
-
-    try:
-        wait_for(lambda: daemon.poll() is not None or docker("version").returncode == 0, "dockerd", 30)
-        if daemon.poll() is not None:
-            pytest.skip("dockerd does not start here: " + (base / "log").read_text()[-300:])
+    with running_dockerd("--storage-driver", "vfs") as docker:
         layer = subprocess.run(["tar", "-C", layer, "-c", "."], capture_output=True, check=True).stdout
-        docker("import", "-", "box", input=layer, check=True)
-        how = [
-            "-d",
-            "--network",
-            "none",
-            "--ulimit",
-            "nofile=1024",
-            "--cgroup-parent",
-            CGROUP_PARENT,
-            "-e",
-            "PATH=/bin",
-        ]
-        made = docker("run", *how, "box", "/bin/sh", "-c", script)
+        docker("import", "-", "box", input=layer)
+        how = ["-d", "--network", "none", "--cgroup-parent", CGROUP_PARENT, "-e", "PATH=/bin"]
+        made = docker.run("run", *how, "box", "/bin/sh", "-c", script)
         if made.returncode:
             pytest.skip("docker runs no container here: " + made.stderr.decode())
         container_id = made.stdout.decode().strip()
         docker("wait", container_id)
-        data = (base / f"data/containers/{container_id}/{container_id}-json.log").read_bytes()
-        docker("rm", "-f", container_id)
-        return data
-    finally:
-        daemon.terminate()
-        daemon.wait(30)
+        return Path(docker.directory, f"data/containers/{container_id}/{container_id}-json.log").read_bytes()

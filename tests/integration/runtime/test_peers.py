@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +10,13 @@ import pytest
 
 import pyctr
 from tests.conftest import need_tool, needs_root
+from tests.peers import PODMAN_LIMITS, Peer, podman_with, running_dockerd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = needs_root
 RUNTIME = str(Path(pyctr.__file__).parent / "_bin/pyctr-runtime")
-#: What a machine that may not raise hard limits grants.
-LIMITS = ["--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1024:1024"]
 
 
 @pytest.fixture(scope="module")
@@ -36,84 +32,53 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent / "rootfs.tar"
 
 
-class Peer:
-    """A command line of another engine; ``run`` and ``exec`` are the same everywhere."""
+class RunningPeer:
+    """A peer that runs its containers with our runtime; ``run`` and ``exec`` are the same everywhere."""
 
-    def __init__(self, command: list[str], run_options: list[str]) -> None:
-        self.command = command
+    def __init__(self, peer: Peer, run_options: list[str]) -> None:
+        self.peer = peer
         self.run_options = run_options
 
     def __call__(self, *args: str, code: int | None = 0) -> str:
-        done = subprocess.run([*self.command, *args], capture_output=True, text=True, timeout=60, check=False)
-        if code is not None:
-            assert done.returncode == code, f"{args}: {done.returncode} {done.stdout} {done.stderr}"
-        return done.stdout
+        return self.peer(*args, code=code)
 
     def run(self, *args: str, code: int = 0) -> str:
-        return self("run", *self.run_options, "--network", "none", *args, code=code)
+        return self.peer("run", *self.run_options, "--network", "none", *args, code=code)
 
 
 @pytest.fixture(scope="module")
-def podman(rootfs: Path) -> Iterator[Peer]:
-    base = tempfile.mkdtemp(prefix="pyctr.")  # podman wants a run root of at most 50 characters
-    command = [need_tool("podman"), "--root", f"{base}/root", "--runroot", f"{base}/run", "--runtime", RUNTIME]
-    peer = Peer(command, LIMITS)
-    peer("import", str(rootfs), "bb")
-    yield peer
-    peer("rm", "-af", "-t", "0", code=None)
-    subprocess.run(["umount", "-l", f"{base}/root/overlay"], check=False, capture_output=True)
-    shutil.rmtree(base)
-
-
-@pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[Peer]:
-    base = tmp_path_factory.mktemp("docker")
-    socket = f"unix://{base}/sock"
-    client = need_tool("docker")
-    daemon = subprocess.Popen(
-        [
-            need_tool("dockerd"), "--data-root", f"{base}/data", "--exec-root", f"{base}/exec", "-H", socket,
-            "--default-ulimit", "nofile=1024:4096", "--iptables=false", "--ip6tables=false", "--bridge=none",
-            "--add-runtime", f"pyctr={RUNTIME}", "--pidfile", f"{base}/pid",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    peer = Peer([client, "-H", socket], ["--runtime", "pyctr"])
-    try:
-        for _ in range(150):
-            if subprocess.run([client, "-H", socket, "info"], capture_output=True, check=False).returncode == 0:
-                break
-            time.sleep(0.1)
-        else:
-            pytest.skip("dockerd does not start here")
+def podman(rootfs: Path) -> Iterator[RunningPeer]:
+    with podman_with("--runtime", RUNTIME) as peer:
         peer("import", str(rootfs), "bb")
-        yield peer
-        for container in peer("ps", "-aq", code=None).split():
-            peer("rm", "-f", container, code=None)
-    finally:
-        daemon.terminate()
-        daemon.wait(30)
+        yield RunningPeer(peer, PODMAN_LIMITS)
+
+
+@pytest.fixture(scope="module")
+def docker(rootfs: Path) -> Iterator[RunningPeer]:
+    with running_dockerd("--add-runtime", f"pyctr={RUNTIME}") as peer:
+        peer("import", str(rootfs), "bb")
+        yield RunningPeer(peer, ["--runtime", "pyctr"])
 
 
 @pytest.fixture(params=["podman", "docker"])
-def peer(request: pytest.FixtureRequest) -> Peer:
-    found: Peer = request.getfixturevalue(request.param)
+def peer(request: pytest.FixtureRequest) -> RunningPeer:
+    found: RunningPeer = request.getfixturevalue(request.param)
     return found
 
 
-def test_peer_runs_a_container_and_gets_its_exit_code(peer: Peer) -> None:
+def test_peer_runs_a_container_and_gets_its_exit_code(peer: RunningPeer) -> None:
     assert peer.run("--rm", "bb", "sh", "-c", "echo hi; exit 5", code=5) == "hi\n"
 
 
-def test_peer_command_not_found_is_127(peer: Peer) -> None:
+def test_peer_command_not_found_is_127(peer: RunningPeer) -> None:
     peer.run("--rm", "bb", "nothing", code=127)
 
 
-def test_peer_terminal_is_one(peer: Peer) -> None:
+def test_peer_terminal_is_one(peer: RunningPeer) -> None:
     assert peer.run("--rm", "-t", "bb", "busybox", "tty").strip() == "/dev/pts/0"
 
 
-def test_peer_execs_pauses_and_removes(peer: Peer) -> None:
+def test_peer_execs_pauses_and_removes(peer: RunningPeer) -> None:
     peer.run("-d", "--name", "one", "bb", "sleep", "100")
     assert "sleep 100" in peer("exec", "one", "ps")
     assert peer("exec", "one", "sh", "-c", "exit 3", code=3) == ""
