@@ -12,6 +12,7 @@ mod interrupt;
 mod json;
 mod layer;
 mod process;
+mod seccomp;
 
 #[pymodule]
 mod _core {
@@ -27,4 +28,6 @@ mod _core {
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
+    #[pymodule_export]
+    use crate::seccomp::resolve_seccomp_profile;
 }
