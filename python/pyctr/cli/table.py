@@ -68,7 +68,7 @@ _CONTAINER = (
     ("label-file", "", LIST, "FILE", "Set the labels of a file"),
     ("link", "", LIST, "CONTAINER[:ALIAS]", "Link to another container"),
     ("link-local-ip", "", LIST, "ADDRESS", "Link-local address"),
-    ("log-driver", "", TEXT, "DRIVER", "Where output is kept: json-file, none"),
+    ("log-driver", "", TEXT, "DRIVER", "Where output goes: json-file, local, syslog, none"),
     ("log-opt", "", LIST, "KEY=VALUE", "Option of the log driver"),
     ("mac-address", "", TEXT, "ADDRESS", "MAC address"),
     ("memory", "m", TEXT, "BYTES", "Limit of memory"),

@@ -13,14 +13,14 @@ use rustix::fs::{Mode, OFlags};
 use crate::{Error, Kind, Result};
 
 mod client;
-mod clock;
+pub(crate) mod clock;
 mod config;
 mod container;
 mod event_loop;
 mod exit;
 mod journal;
 mod life;
-mod log;
+pub(crate) mod log;
 mod output;
 mod poller;
 mod protocol;
