@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyctr.engine import times
+from pyctr.engine.containers.exec_sessions import list_sessions
 from pyctr.engine.containers.request import FILE_DRIVERS, log_path
 from pyctr.engine.containers.state import current_state
 
@@ -56,7 +57,7 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": next((value for name, _, value in security if name == "apparmor"), ""),
-        "ExecIDs": None,
+        "ExecIDs": list_sessions(store, container_id) or None,
         "HostConfig": record["HostConfig"],
         "GraphDriver": {"Data": inspect_layers(store, record), "Name": "overlay2"},
         "Mounts": record["Mounts"],
