@@ -120,6 +120,11 @@ _RUN = (
     ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the container"),
     ("sig-proxy", "", FLAG, "", "Pass signals on to the container (default true)"),
 )
+#: Options of `run` that can be changed afterwards.
+_UPDATED = (
+    "blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "cpus", "cpuset-cpus",
+    "cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit", "restart",
+)  # fmt: skip
 _FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
 _FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
 _NO_TRUNC = ("no-trunc", "", FLAG, "", "Show everything in full")
@@ -193,6 +198,12 @@ COMMANDS = {
     "restart": (
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
         (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
+    ),
+    "pause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop every process of containers", ()),
+    "unpause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Let paused containers go on", ()),
+    "update": (
+        "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Change limits and restart policy",
+        tuple(option for option in _CONTAINER if option[0] in _UPDATED),
     ),
     "wait": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Wait for containers, print exit codes", ()),
     "rename": ("lifecycle", 2, 2, False, "CONTAINER NAME", "Rename a container", ()),
@@ -276,7 +287,8 @@ COMMANDS = {
 ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
-        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs")},
+        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs",
+        "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     "image load": "load", "image tag": "tag", "image history": "history",

@@ -51,6 +51,9 @@ pub struct Config {
     pub seccomp: Seccomp,
     /// `cgroupfs` or `systemd`.
     pub cgroup_driver: CgroupDriver,
+    /// Its health check.
+    #[serde(default)]
+    pub health: Option<super::health::Check>,
     /// The journal.
     pub events: PathBuf,
     /// What its entries say of the container.
@@ -101,7 +104,7 @@ pub struct Remove {
 }
 
 /// Restart policy.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
     /// Which.
@@ -161,6 +164,7 @@ impl Config {
             init: false,
             seccomp: Seccomp::Default,
             cgroup_driver: CgroupDriver::Cgroupfs,
+            health: None,
             events: PathBuf::new(),
             event_attributes: BTreeMap::new(),
         }

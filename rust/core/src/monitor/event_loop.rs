@@ -12,8 +12,10 @@ use rustix::io::Errno;
 
 use super::client::{self, Client, Incoming};
 use super::log::{self, Driver, Stream};
+use super::outcome::Outcome;
 use super::output::Input;
 use super::poller::{EventFlags, Poller, Source};
+use super::probe;
 use super::protocol::{self, Event, KeyMatcher, Request};
 use super::streams::{CONSOLE, Ends, STDERR, STDIN, STDOUT, Streams};
 use crate::{Error, Result};
@@ -29,31 +31,6 @@ const READ_BYTES: usize = 64 * 1024;
 /// Input is taken in smaller pieces than output: it waits in memory for the container.
 const INPUT_BYTES: usize = 16 * 1024;
 const ENGINE_ERROR: i32 = 125;
-
-/// What happened that the monitor must act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The first process ended.
-    Exited,
-    /// The deadline has passed.
-    TimedOut,
-    /// A client passes a signal on.
-    Signal(i32),
-    /// A client wants a signal sent, and an answer.
-    Kill {
-        /// The signal.
-        signal: i32,
-        /// Who asks.
-        client: u64,
-    },
-    /// This process is told to end.
-    Terminate,
-    /// Memory ran out.
-    OutOfMemory {
-        /// Or came near to it (v2): the kernel's count of kills says which.
-        certain: bool,
-    },
-}
 
 /// What of the request the loop itself needs.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +82,11 @@ impl EventLoop {
             outcomes: VecDeque::new(),
             size: None,
         }
+    }
+
+    /// Where further sources of events are watched.
+    pub fn poller(&self) -> &Poller {
+        &self.poller
     }
 
     fn source(&self, fd: OwnedFd, token: u64) -> Result<Source> {
@@ -226,6 +208,8 @@ impl EventLoop {
                 }
             }
             log::TOKEN => self.log.proceed(),
+            probe::ENDED => self.outcomes.push_back(Outcome::ProbeEnded),
+            probe::OUTPUT => self.outcomes.push_back(Outcome::ProbeOutput),
             token if token >= CLIENTS => {
                 let number = (token - CLIENTS) / client::TOKENS;
                 match (token - CLIENTS) % client::TOKENS {
@@ -312,6 +296,11 @@ impl EventLoop {
             Request::Resize { rows, cols } => self.resize(Some((rows, cols))),
             Request::Signal { signal } => self.outcomes.push_back(Outcome::Signal(signal)),
             Request::Kill { signal } => self.outcomes.push_back(Outcome::Kill { signal, client: number }),
+            Request::Pause => self.outcomes.push_back(Outcome::Freeze { frozen: true, client: number }),
+            Request::Unpause => self.outcomes.push_back(Outcome::Freeze { frozen: false, client: number }),
+            Request::Update(update) => {
+                self.outcomes.push_back(Outcome::Update { update, client: number });
+            }
         }
         Ok(())
     }
