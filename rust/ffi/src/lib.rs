@@ -11,6 +11,7 @@ mod files;
 mod interrupt;
 mod json;
 mod layer;
+mod pack;
 mod process;
 
 #[pymodule]
@@ -25,6 +26,10 @@ mod _core {
     use crate::json::{json_dumps, json_loads};
     #[pymodule_export]
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
+    #[pymodule_export]
+    use crate::pack::{
+        WrittenLayer, archive_path, compress_blob, diff_layer, export_tree, layer_changes, unpack_archive,
+    };
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
 }
