@@ -241,7 +241,7 @@ def test_diff_layer_host_attributes_stay_here(tmp_path: Path) -> None:
 def test_diff_layer_deeper_than_paths_and_descriptors(tmp_path: Path) -> None:
     top = os.open(tmp_path, os.O_DIRECTORY)
     current = os.dup(top)
-    for _ in range(3000):
+    for _ in range(1500):
         os.mkdir("deep", dir_fd=current)
         below = os.open("deep", os.O_DIRECTORY, dir_fd=current)
         os.close(current)
@@ -250,7 +250,7 @@ def test_diff_layer_deeper_than_paths_and_descriptors(tmp_path: Path) -> None:
     os.close(current)
     os.close(top)
     null = os.open(os.devnull, os.O_WRONLY)
-    assert diff_layer(str(tmp_path), [], null).entries == 3001
+    assert diff_layer(str(tmp_path), [], null).entries == 1501
     assert len(layer_changes(str(tmp_path), [str(tmp_path)], [])) == 0
     os.close(null)
     subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
@@ -304,7 +304,7 @@ def test_diff_layer_sink_that_fails_is_the_error(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/file").write_bytes(os.urandom(3_000_000))
     full = os.open("/dev/full", os.O_WRONLY)
-    with pytest.raises(KernelError, match="ENOSPC"):
+    with pytest.raises(KernelError, match="No space left"):
         diff_layer(str(tmp_path / "tree"), [], full)
     os.close(full)
     with pytest.raises(PyctrError, match="nowhere"):
