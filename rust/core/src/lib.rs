@@ -7,6 +7,7 @@ pub mod files;
 #[cfg(feature = "layer")]
 pub mod layer;
 pub mod monitor;
+pub mod net;
 pub mod plan;
 pub mod process;
 pub mod rootfs;
