@@ -68,7 +68,7 @@ _CONTAINER = (
     ("label-file", "", LIST, "FILE", "Set the labels of a file"),
     ("link", "", LIST, "CONTAINER[:ALIAS]", "Link to another container"),
     ("link-local-ip", "", LIST, "ADDRESS", "Link-local address"),
-    ("log-driver", "", TEXT, "DRIVER", "Where output is kept: json-file, none"),
+    ("log-driver", "", TEXT, "DRIVER", "Where output goes: json-file, local, syslog, none"),
     ("log-opt", "", LIST, "KEY=VALUE", "Option of the log driver"),
     ("mac-address", "", TEXT, "ADDRESS", "MAC address"),
     ("memory", "m", TEXT, "BYTES", "Limit of memory"),
@@ -148,6 +148,20 @@ COMMANDS = {
             ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the container"),
             ("no-stdin", "", FLAG, "", "Do not attach stdin"),
             ("sig-proxy", "", FLAG, "", "Pass signals on to the container (default true)"),
+        ),
+    ),
+    "exec": (
+        "execute", 2, None, True, "CONTAINER COMMAND [ARG...]", "Run a command in a running container",
+        (
+            ("detach", "d", FLAG, "", "Leave it running"),
+            ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the command"),
+            ("env", "e", LIST, "NAME[=VALUE]", "Set a variable, or pass one on"),
+            ("env-file", "", LIST, "FILE", "Set the variables of a file"),
+            ("interactive", "i", FLAG, "", "Keep standard input open"),
+            ("privileged", "", FLAG, "", "Give every capability the host grants"),
+            ("tty", "t", FLAG, "", "Give the command a terminal"),
+            ("user", "u", TEXT, "USER[:GROUP]", "Run as this user"),
+            ("workdir", "w", TEXT, "PATH", "Working directory inside"),
         ),
     ),
     "ps": (
@@ -262,7 +276,7 @@ COMMANDS = {
 ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
-        "run", "create", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs")},
+        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     "image load": "load", "image tag": "tag", "image history": "history",

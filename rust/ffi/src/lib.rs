@@ -11,6 +11,7 @@ mod files;
 mod interrupt;
 mod json;
 mod layer;
+mod logs;
 mod process;
 mod seccomp;
 
@@ -26,6 +27,8 @@ mod _core {
     use crate::json::{json_dumps, json_loads};
     #[pymodule_export]
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
+    #[pymodule_export]
+    use crate::logs::LogDecoder;
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]

@@ -109,6 +109,12 @@ class Containers:
         session = connect(self.store.run_path(container_id), container_id)
         return self._foreground(session, self.store.record(container_id), attach, {}, spawn=None)
 
+    def exec(self, ref: str, command: list[str], options: dict[str, Any], streams: Attach | None = None) -> int | str:
+        """Run a command in a running container: its exit code; with ``detach`` the session's id. Raises StateError."""
+        from pyctr.engine.containers.execute import execute
+
+        return execute(self.engine, self.resolve(ref), command, options, streams)
+
     def _start_watched(self, session: Session, record: dict[str, Any], spawn: Any) -> None:
         with session:
             session.watch()

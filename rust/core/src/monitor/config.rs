@@ -84,6 +84,9 @@ pub struct Log {
     /// `--log-opt`.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+    /// What each entry says of the container: the labels and variables asked for.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// What goes when the container has ended.
@@ -150,7 +153,7 @@ impl Config {
             terminal: false,
             open_stdin: false,
             stdin_once: false,
-            log: Log { driver: driver.to_owned(), path: path.into(), options },
+            log: Log { driver: driver.to_owned(), path: path.into(), options, attributes: BTreeMap::new() },
             remove: None,
             restart: Restart { policy: RestartPolicy::No, maximum_retry_count: 0 },
             stop_signal: 15,

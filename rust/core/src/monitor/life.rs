@@ -21,8 +21,8 @@ use crate::sys::monitor::signal_descriptor;
 use crate::{Error, Kind, Result};
 
 /// Exit codes of a failed start, as Docker's.
-const ENGINE_ERROR: i32 = 125;
-const NOT_EXECUTABLE: i32 = 126;
+pub const ENGINE_ERROR: i32 = 125;
+pub const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 /// What ends a monitor in good order, its container with it.
 const TERMINATING: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
