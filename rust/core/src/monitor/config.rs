@@ -51,6 +51,9 @@ pub struct Config {
     pub seccomp: Seccomp,
     /// `cgroupfs` or `systemd`.
     pub cgroup_driver: CgroupDriver,
+    /// Networks (docs/networks.md); None: no endpoint to make.
+    #[serde(default)]
+    pub network: Option<crate::net::Request>,
     /// The journal.
     pub events: PathBuf,
     /// What its entries say of the container.
@@ -161,6 +164,7 @@ impl Config {
             init: false,
             seccomp: Seccomp::Default,
             cgroup_driver: CgroupDriver::Cgroupfs,
+            network: None,
             events: PathBuf::new(),
             event_attributes: BTreeMap::new(),
         }

@@ -10,6 +10,7 @@ use super::clock::Time;
 use super::config::Config;
 use super::container::{self, Running};
 use super::event_loop::{EventLoop, Outcome};
+use super::network::Network;
 use super::protocol::Event;
 use super::restart::Restarts;
 use super::state::{self, State};
@@ -50,6 +51,7 @@ pub struct Monitor {
     /// The container's mount namespace, held so that its first process does not take it down in its exit: unmounting an
     /// overlay that is not volatile syncs the whole file system below, and the exit code is not to wait for that.
     mounts: Option<OwnedFd>,
+    network: Network,
     /// The loop.
     pub events: EventLoop,
     state: State,
@@ -80,6 +82,7 @@ impl Monitor {
             spec: Some(spec),
             directory,
             mounts: None,
+            network: Network::default(),
             events,
             state,
             restarts,
@@ -118,7 +121,13 @@ impl Monitor {
     fn start(&mut self, cgroup: &Cgroup) -> Result<Running> {
         let spec = self.spec.take().map_or_else(|| load_spec(&self.config.container_dir), Ok)?;
         self.limits_memory = limits_memory(&spec);
-        let (running, ends) = container::start(&self.config, &spec, cgroup, self.events.size)?;
+        if let Some(descriptor) = self.network.prepare(&self.config)? {
+            self.events.watch_network(Some(descriptor))?;
+        }
+        let attach = self.network.attach();
+        let beside = attach.as_ref().map(|attach| attach as process::Beside<'_>);
+        let (running, ends) = container::start(&self.config, &spec, cgroup, self.events.size, beside)?;
+        drop(attach);
         let poststart = spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());
         let state = self.hook_state(&spec, "running", Some(running.pid));
         let started = run_hooks("poststart", poststart, &state).and_then(|()| self.started(&running, ends, cgroup));
@@ -194,6 +203,7 @@ impl Monitor {
                     self.kill_at = None;
                     self.send(running, cgroup, libc::SIGKILL)?;
                 }
+                Outcome::Network => self.network.turn(),
                 Outcome::Signal(signal) => {
                     let _ = running.signal(signal); // the client has its own way of finding out what became of it
                 }
@@ -275,6 +285,7 @@ impl Monitor {
                     let message = format!("container {} is not running", self.config.id);
                     self.events.tell(client, &Event::Error { message, code: ENGINE_ERROR });
                 }
+                Outcome::Network => self.network.turn(),
                 Outcome::Exited | Outcome::Signal(_) | Outcome::OutOfMemory { .. } => {}
             }
         }
@@ -319,6 +330,7 @@ impl Monitor {
         if status == "exited" {
             exit::give_up_name(&self.config, &self.directory);
         }
+        self.network.withdraw(status == "exited");
         self.events.announce_exit(&Event::Exited { code: end.exit_code, oom_killed: end.oom_killed });
         self.events.watch_memory(None)?;
         let lasted = end.lasted.as_secs().to_string();
@@ -355,6 +367,8 @@ impl Monitor {
     /// Control group and directories go, poststop hooks run; what fails does not keep the rest.
     fn clean_up(&mut self, cgroup: Option<&Cgroup>) {
         self.mounts = None;
+        let _ = self.events.watch_network(None);
+        self.network.clean_up();
         if let Some(cgroup) = cgroup {
             let _ = cgroup.remove();
         }

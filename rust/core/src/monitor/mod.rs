@@ -21,6 +21,7 @@ mod exit;
 mod journal;
 mod life;
 pub(crate) mod log;
+mod network;
 mod output;
 mod poller;
 mod protocol;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -19,6 +19,8 @@ use crate::{Error, Kind, Result};
 /// Names tried for the host's end of a pair: a namespace that ends takes its links along only after a while.
 const NAMES: usize = 8;
 const NAME_DIGITS: usize = 7;
+/// Links of lives that are over, left to the end of their namespaces unless they become more.
+const LINKS_WAITING: usize = 4;
 
 /// What a container has of networks while its monitor lives.
 #[derive(Debug)]
@@ -27,7 +29,10 @@ pub struct Endpoints {
     request: Request,
     /// Held ports, and the connections the packet rules cannot carry.
     pub forwarder: Forwarder,
-    used: Vec<OwnedFd>,
+    /// That the network is used, network by network.
+    used: Vec<(PathBuf, bool, OwnedFd)>,
+    /// Ends on the host of a life that is over, to be removed.
+    links: Vec<Published>,
 }
 
 impl Endpoints {
@@ -40,14 +45,13 @@ impl Endpoints {
             free(&request, container);
         }
         let (forwarder, used) = prepared?;
-        Ok(Self { container: container.to_owned(), request, forwarder, used })
+        Ok(Self { container: container.to_owned(), request, forwarder, used, links: Vec::new() })
     }
 
-    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<OwnedFd>)> {
+    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<(PathBuf, bool, OwnedFd)>)> {
         request.check()?;
         super::request::check_id(container)?;
-        let used = request.endpoints.iter().map(|endpoint| network::lock_use(&request.directory, &endpoint.network));
-        let used = used.collect::<Result<_>>()?;
+        let used = use_networks(request)?;
         let published = request.published();
         let ports = if published.is_some() { &request.ports[..] } else { &[] };
         let held = port::hold(ports, &request.containers)?;
@@ -57,10 +61,18 @@ impl Endpoints {
 
     /// Makes links, addresses, routes and map elements for a process that waits for them, and tells everybody.
     ///
-    /// Where this fails, what was made is gone again, but for links, which go with the namespace.
+    /// Where this fails, `withdraw` takes back what was made, but for links, which go with the namespace.
     pub fn attach(&self, pid: i32) -> Result<()> {
-        let namespace = namespace_of(pid)?;
-        self.attach_to(namespace.as_fd()).inspect_err(|_| self.detach())
+        self.attach_to(namespace_of(pid)?.as_fd())
+    }
+
+    /// Before a further life: other networks than before, the same ports.
+    pub fn replace(&mut self, request: Request) -> Result<()> {
+        request.check()?;
+        let used = use_networks(&request)?; // the new ones first: what stays in use is in use all the time
+        self.used = used;
+        self.request = request;
+        Ok(())
     }
 
     pub(super) fn attach_to(&self, namespace: BorrowedFd<'_>) -> Result<()> {
@@ -79,30 +91,56 @@ impl Endpoints {
         Ok(())
     }
 
-    /// The end of a life: names, map elements and links go; ports and leases stay ours.
-    pub fn detach(&self) {
+    /// The end of a life: names and map elements go; ports and leases stay ours.
+    pub fn withdraw(&mut self) {
+        self.forwarder.drop_connections();
         for home in files::directories(&self.request.directory) {
-            if let Some(published) = files::withdraw(&home, &self.request.table, &self.container) {
-                remove_link(&published);
+            self.links.extend(files::withdraw(&home, &self.request.table, &self.container));
+        }
+        if self.links.len() > LINKS_WAITING {
+            self.remove_links(); // restarted again and again
+        }
+    }
+
+    /// Ports and leases are anybody's from now on.
+    pub fn let_go(&mut self) {
+        self.forwarder.drop_ports();
+        free(&self.request, &self.container);
+        for published in &self.links {
+            for address in [published.ipv4, published.ipv6].into_iter().flatten() {
+                for home in files::directories(&self.request.directory) {
+                    files::free(&home, &self.container, address);
+                }
             }
         }
     }
 
-    /// The end: everything goes, the networks too that only this container still used.
+    fn remove_links(&mut self) {
+        for published in self.links.drain(..) {
+            remove_link(&published);
+        }
+    }
+
+    /// The end: links go, and the networks that only this container still used.
     pub fn release(mut self) -> Result<()> {
-        self.forwarder.drop_connections();
-        self.detach();
-        free(&self.request, &self.container);
+        self.remove_links();
         let mut result = Ok(());
-        for (lock, endpoint) in self.used.iter().zip(&self.request.endpoints) {
-            if endpoint.network.temporary {
-                let home = network::path(&self.request.directory, &endpoint.network);
-                let retired = network::retire(&self.request.directory, &self.request.table, &home, lock, false);
+        for (home, temporary, lock) in &self.used {
+            if *temporary {
+                let retired = network::retire(&self.request.directory, &self.request.table, home, lock, false);
                 result = result.and(retired.map(drop));
             }
         }
         result
     }
+}
+
+fn use_networks(request: &Request) -> Result<Vec<(PathBuf, bool, OwnedFd)>> {
+    let lock = |endpoint: &Endpoint| {
+        let lock = network::lock_use(&request.directory, &endpoint.network)?;
+        Ok((network::path(&request.directory, &endpoint.network), endpoint.network.temporary, lock))
+    };
+    request.endpoints.iter().map(lock).collect()
 }
 
 fn free(request: &Request, container: &str) {

@@ -74,6 +74,12 @@ impl Forwarder {
         self.carried.clear();
     }
 
+    /// Lets go of the ports.
+    pub fn drop_ports(&mut self) {
+        self.carried.clear();
+        self.ports.clear();
+    }
+
     /// Does what there is to do now, at most one piece of each; never waits.
     pub fn turn(&mut self) {
         let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];

@@ -97,15 +97,13 @@ fn test_endpoint_comes_and_goes_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let request = request(dir.path(), "pyctr0");
         let container = "cd".repeat(32);
-        let pid = rustix::thread::gettid().as_raw_nonzero().get();
         let inner = std::thread::spawn(move || {
             pyctr_init::sys::unshare(NEWNET.cast_unsigned().into()).unwrap();
             std::fs::File::open("/proc/thread-self/ns/net").unwrap()
         });
         let namespace = inner.join().unwrap();
-        let _ = pid;
         let before = output("/bin/ls", &["/sys/class/net"]);
-        let endpoints = Endpoints::prepare(&container, request.clone()).unwrap();
+        let mut endpoints = Endpoints::prepare(&container, request.clone()).unwrap();
         endpoints.attach_to(namespace.as_fd()).unwrap();
         let home = dir.path().join(&request.endpoints[0].network.id);
         let published = files::published(&home).next().unwrap();
@@ -115,6 +113,8 @@ fn test_endpoint_comes_and_goes_and_leaves_nothing() {
         let bridge = link::find(&Socket::route().unwrap(), "pyctr0").unwrap().unwrap();
         let end = link::find(&Socket::route().unwrap(), &published.link).unwrap().unwrap();
         assert_eq!((end.master, end.mtu), (bridge.index, bridge.mtu));
+        endpoints.withdraw();
+        endpoints.let_go();
         endpoints.release().unwrap();
         let netfilter = Socket::netfilter().unwrap();
         assert!(!nft::table_exists(&netfilter, INET, "pyctr").unwrap());
@@ -147,7 +147,7 @@ fn test_rebuild_flushed_table_has_everything_again() {
             std::fs::File::open("/proc/thread-self/ns/net").unwrap()
         });
         let namespace = inner.join().unwrap();
-        let endpoints = Endpoints::prepare(&"cd".repeat(32), request).unwrap();
+        let mut endpoints = Endpoints::prepare(&"cd".repeat(32), request).unwrap();
         endpoints.attach_to(namespace.as_fd()).unwrap();
         let list = || output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);
         let before = list();
@@ -158,6 +158,8 @@ fn test_rebuild_flushed_table_has_everything_again() {
         output("/usr/sbin/nft", &["delete", "table", "inet", "pyctr"]);
         network::rebuild(dir.path(), "pyctr").unwrap();
         assert_eq!(list(), before);
+        endpoints.withdraw();
+        endpoints.let_go();
         endpoints.release().unwrap();
     });
 }
