@@ -30,6 +30,7 @@ mod _core {
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
     #[pymodule_export]
     use crate::logs::LogDecoder;
+    #[pymodule_export]
     use crate::pack::{
         WrittenLayer, archive_path, compress_blob, diff_layer, export_tree, layer_changes, unpack_archive,
     };

@@ -54,6 +54,9 @@ pub struct Config {
     /// Its health check.
     #[serde(default)]
     pub health: Option<super::health::Check>,
+    /// Networks (docs/networks.md); None: no endpoint to make.
+    #[serde(default)]
+    pub network: Option<crate::net::Request>,
     /// The journal.
     pub events: PathBuf,
     /// What its entries say of the container.
@@ -165,6 +168,7 @@ impl Config {
             seccomp: Seccomp::Default,
             cgroup_driver: CgroupDriver::Cgroupfs,
             health: None,
+            network: None,
             events: PathBuf::new(),
             event_attributes: BTreeMap::new(),
         }

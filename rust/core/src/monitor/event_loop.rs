@@ -24,6 +24,7 @@ const PIDFD: u64 = 1;
 const LISTENER: u64 = 6;
 const SIGNALS: u64 = 7;
 const OOM: u64 = 8;
+const NETWORK: u64 = 12;
 const CLIENTS: u64 = 16;
 /// More are not accepted until one has gone: descriptors are finite.
 const CLIENTS_MAX: usize = 64;
@@ -52,6 +53,7 @@ pub struct EventLoop {
     pidfd: Option<Source>,
     signals: Option<Source>,
     out_of_memory: Option<Source>,
+    network: Option<Source>,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
     pid: i32,
@@ -73,6 +75,7 @@ impl EventLoop {
             pidfd: None,
             signals: None,
             out_of_memory: None,
+            network: None,
             clients: BTreeMap::new(),
             next_client: 0,
             pid: 0,
@@ -115,6 +118,12 @@ impl EventLoop {
     /// Hears that memory ran out. None: no longer.
     pub fn watch_memory(&mut self, event: Option<OwnedFd>) -> Result<()> {
         self.out_of_memory = event.map(|event| self.source(event, OOM)).transpose()?;
+        Ok(())
+    }
+
+    /// Hears of what waits to be carried. None: no longer.
+    pub fn watch_network(&mut self, descriptor: Option<OwnedFd>) -> Result<()> {
+        self.network = descriptor.map(|descriptor| self.source(descriptor, NETWORK)).transpose()?;
         Ok(())
     }
 
@@ -199,6 +208,7 @@ impl EventLoop {
             STDIN => self.write_input(),
             LISTENER => self.accept(),
             SIGNALS => self.hear_signals(),
+            NETWORK => self.outcomes.push_back(Outcome::Network),
             OOM => {
                 // v1 has an eventfd for it, whose eight bytes nothing of inotify is as short as.
                 if let Some(source) = &self.out_of_memory

@@ -11,6 +11,7 @@ use super::config::Config;
 use super::container::{self, Running};
 use super::event_loop::EventLoop;
 use super::health::{CheckResult, Checks};
+use super::network::Network;
 use super::outcome::Outcome;
 use super::probe::{self, Probe};
 use super::protocol::Event;
@@ -53,6 +54,7 @@ pub struct Monitor {
     /// The container's mount namespace, held so that its first process does not take it down in its exit: unmounting an
     /// overlay that is not volatile syncs the whole file system below, and the exit code is not to wait for that.
     mounts: Option<OwnedFd>,
+    network: Network,
     /// The loop.
     pub events: EventLoop,
     pub(super) state: State,
@@ -86,6 +88,7 @@ impl Monitor {
             spec: Some(spec),
             directory,
             mounts: None,
+            network: Network::default(),
             events,
             state,
             restarts,
@@ -126,7 +129,13 @@ impl Monitor {
     fn start(&mut self, cgroup: &Cgroup) -> Result<Running> {
         let spec = self.spec.take().map_or_else(|| load_spec(&self.config.container_dir), Ok)?;
         self.limits_memory = limits_memory(&spec);
-        let (running, ends) = container::start(&self.config, &spec, cgroup, self.events.size)?;
+        if let Some(descriptor) = self.network.prepare(&self.config)? {
+            self.events.watch_network(Some(descriptor))?;
+        }
+        let attach = self.network.attach();
+        let beside = attach.as_ref().map(|attach| attach as process::Beside<'_>);
+        let (running, ends) = container::start(&self.config, &spec, cgroup, self.events.size, beside)?;
+        drop(attach);
         let poststart = spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());
         let state = self.hook_state(&spec, "running", Some(running.pid));
         let started = run_hooks("poststart", poststart, &state).and_then(|()| self.started(&running, ends, cgroup));
@@ -215,6 +224,7 @@ impl Monitor {
                     let ended = self.probe.take().map(|probe| (probe.began, probe.finish()));
                     self.note_health(ended);
                 }
+                Outcome::Network => self.network.turn(),
                 Outcome::Signal(signal) => {
                     let _ = running.signal(signal); // the client has its own way of finding out what became of it
                 }
@@ -328,6 +338,7 @@ impl Monitor {
                 | Outcome::OutOfMemory { .. }
                 | Outcome::ProbeEnded
                 | Outcome::ProbeOutput => {}
+                Outcome::Network => self.network.turn(),
             }
         }
     }
@@ -371,6 +382,7 @@ impl Monitor {
         if status == "exited" {
             exit::give_up_name(&self.config, &self.directory);
         }
+        self.network.withdraw(status == "exited");
         self.events.announce_exit(&Event::Exited { code: end.exit_code, oom_killed: end.oom_killed });
         self.events.watch_memory(None)?;
         let lasted = end.lasted.as_secs().to_string();
@@ -407,6 +419,8 @@ impl Monitor {
     /// Control group and directories go, poststop hooks run; what fails does not keep the rest.
     fn clean_up(&mut self, cgroup: Option<&Cgroup>) {
         self.mounts = None;
+        let _ = self.events.watch_network(None);
+        self.network.clean_up();
         if let Some(cgroup) = cgroup {
             let _ = cgroup.remove();
         }

@@ -23,6 +23,7 @@ mod health;
 mod journal;
 mod life;
 pub(crate) mod log;
+mod network;
 mod outcome;
 mod output;
 mod poller;

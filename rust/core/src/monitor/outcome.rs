@@ -38,6 +38,8 @@ pub enum Outcome {
     ProbeEnded,
     /// This process is told to end.
     Terminate,
+    /// Something waits to be carried to a published port.
+    Network,
     /// Memory ran out.
     OutOfMemory {
         /// Or came near to it (v2): the kernel's count of kills says which.
