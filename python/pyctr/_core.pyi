@@ -162,6 +162,12 @@ def export_tree(
 ) -> WrittenLayer:
     """Write the tree that `layers` (topmost first) make when they are merged."""
 
+def copy_directory(layers: list[str], path: str, target: str) -> bool:
+    """Copy the directory at `path` of merged layers (topmost first) into an empty one, mode and owner included.
+
+    False if the layers have no directory there; links in `path` lead inside them.
+    """
+
 def layer_changes(upper: str, lowers: list[str], hidden: list[str]) -> list[tuple[str, str]]:
     """What an overlay upper directory changes, as `docker diff` lists it: (A, C or D; path), sorted by path."""
 

@@ -277,6 +277,31 @@ COMMANDS = {
         "inspect", 1, None, False, "CONTAINER [CONTAINER...]", "Show everything about containers",
         (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), ("size", "s", FLAG, "", "Show sizes")),
     ),
+    "volume create": (
+        "volume", 0, 1, False, "[VOLUME]", "Make a volume",
+        (
+            ("driver", "d", TEXT, "NAME", "Volume driver (local only)"),
+            ("label", "", LIST, "KEY[=VALUE]", "Set a label"),
+            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver: type, device, o"),
+        ),
+    ),
+    "volume ls": ("volume", 0, 0, False, "", "List volumes", (_FILTER, _FORMAT, ("quiet", "q", FLAG, "", "Show names only"))),
+    "volume inspect": (
+        "volume", 1, None, False, "VOLUME [VOLUME...]", "Show everything about volumes",
+        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),),
+    ),
+    "volume rm": (
+        "volume", 1, None, False, "VOLUME [VOLUME...]", "Remove volumes",
+        (("force", "f", FLAG, "", "Do not mind one that is not there"),),
+    ),
+    "volume prune": (
+        "volume", 0, 0, False, "", "Remove volumes that no container uses",
+        (
+            ("all", "a", FLAG, "", "Named ones too, not just anonymous ones"),
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches"),
+            ("force", "f", FLAG, "", "Do not ask"),
+        ),
+    ),
     "container prune": (
         "lifecycle", 0, 0, False, "", "Remove stopped containers",
         (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
@@ -293,8 +318,9 @@ ALIASES = {
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info",
+    "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("container", "image", "system")
+GROUPS = ("container", "image", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (

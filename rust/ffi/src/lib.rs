@@ -32,7 +32,8 @@ mod _core {
     use crate::logs::LogDecoder;
     #[pymodule_export]
     use crate::pack::{
-        WrittenLayer, archive_path, compress_blob, diff_layer, export_tree, layer_changes, unpack_archive,
+        WrittenLayer, archive_path, compress_blob, copy_directory, diff_layer, export_tree, layer_changes,
+        unpack_archive,
     };
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};

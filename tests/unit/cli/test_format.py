@@ -68,5 +68,5 @@ def test_size_has_three_digits(count: int, text: str) -> None:
 
 
 def test_columns_are_dockers() -> None:
-    assert columns(["A", "BB"], [["long", "x"]]) == "A      BB\nlong   x\n"
+    assert columns(["A", "BB"], [["long", "x"]]) == "A         BB\nlong      x\n"
     assert shorten("abcdef", 4) == "abc…"

@@ -12,7 +12,7 @@ from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
-from pyctr.engine.volumes import make_volumes, name_volumes, plan_mount_points
+from pyctr.engine.volumes.points import name_volumes, plan_mount_points
 from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def create_container(engine: Engine, image: str, command: list[str], options: di
                 "image_config_digest": found.id,
             },
         }
-        container_id, lock = write_container(store, record, name=request.name)
+        container_id, lock = write_container(store, record, found.layer_paths(), name=request.name)
     except BaseException:
         if cidfile is not None:
             os.close(cidfile)
@@ -89,7 +89,7 @@ def create_container(engine: Engine, image: str, command: list[str], options: di
     return created
 
 
-def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple[str, int]:
+def write_container(store: Store, record: dict[str, Any], lower: list[str], *, name: str) -> tuple[str, int]:
     """Put a record on disk under a fresh id and its name; fills in what depends on the id. Returns the held lock."""
     wanted = check_name(name) if name else ""
     container_id, lock = store.new_directory()
@@ -99,15 +99,20 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
         record["Id"] = container_id
         config = record["Config"]
         config["Hostname"] = config["Hostname"] or default_hostname(record["HostConfig"], container_id)
-        anonymous = record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
+        record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
         for part in ("upper", "work", "merged"):
             os.mkdir(f"{directory}/{part}", 0o755 if part == "upper" else 0o700)
         write_files(directory, record)
         taken = take_any_name(store, wanted, container_id, directory)
         record["Name"] = "/" + taken
         write_atomic(directory + "/config.json", json_dumps(record), sync=not record["HostConfig"]["AutoRemove"])
-        # After the record: who sweeps up after a killed create finds in it which volumes go.
-        make_volumes(store, record["Mounts"], anonymous)
+        if any(point["Type"] == "volume" for point in record["Mounts"]):
+            from pyctr.engine.volumes.store import make_volumes
+
+            # After the record: who sweeps up after a killed create finds in it which volumes go.
+            make_volumes(store, record, lower)
+            if record["Pyctr"].get("volume_options"):
+                write_atomic(directory + "/config.json", json_dumps(record))
         store.publish(container_id)
     except BaseException:
         if taken:
