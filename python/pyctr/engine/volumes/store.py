@@ -73,8 +73,9 @@ def make_volumes(store: Store, record: dict[str, Any], lower: list[str]) -> None
             continue
         name, target = point["Name"], point["Destination"]
         labels = {ANONYMOUS_LABEL: ""} if name in anonymous else label_of(record["HostConfig"], target)
-        made = create_volume(store, name, labels, driver_options(record["HostConfig"], target))
-        given = None if made and not labels else read_volume(store, name)["Options"]
+        asked = driver_options(record["HostConfig"], target)
+        made = create_volume(store, name, labels, asked)
+        given = asked if made else read_volume(store, name)["Options"]
         if given:
             options[name] = given
         elif target not in keep_empty and not os.listdir(point["Source"]):
