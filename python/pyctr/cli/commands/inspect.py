@@ -35,7 +35,9 @@ def container_inspect(engine: Engine, options: dict[str, Any], arguments: list[s
 
 def image_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Show everything about images."""
-    return _show([engine.images.inspect], options, arguments, missing="No such image")
+    platform = options.get("platform")
+    find = [lambda name: engine.images.inspect(name, platform=platform)]
+    return _show(find, options, arguments, missing="No such image")
 
 
 def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, Any]:
