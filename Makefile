@@ -56,9 +56,9 @@ bench: setup ## the start rows of docs/performance.md against every peer install
 dev: ## debug build of the extension and the binaries, into python/pyctr
 	cargo build -p pyctr-ffi -p pyctr-runtime
 	RUSTFLAGS=-Ctarget-feature=+crt-static cargo build -p pyctr-hello --target $(shell rustc -vV | sed -n 's/host: //p')
-	cp $(TARGET_DIR)/debug/lib_core.so python/pyctr/_core.abi3.so
-	mkdir -p python/pyctr/_bin && cp $(TARGET_DIR)/debug/pyctr-runtime python/pyctr/_bin/
-	cp $(TARGET_DIR)/$(shell rustc -vV | sed -n 's/host: //p')/debug/pyctr-hello python/pyctr/_bin/
+	install $(TARGET_DIR)/debug/lib_core.so python/pyctr/_core.abi3.so
+	install -D -t python/pyctr/_bin $(TARGET_DIR)/debug/pyctr-runtime
+	install -t python/pyctr/_bin $(TARGET_DIR)/$(shell rustc -vV | sed -n 's/host: //p')/debug/pyctr-hello
 
 wheel: $(BIN)/python ## a wheel for this machine, in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -78,6 +78,28 @@ class Channel:
     def fileno(self) -> int: ...
     def close(self) -> None: ...
 
+@final
+class LogDecoder:
+    """Reads back what a log driver kept (json-file, local), in a window of time (bounds included, ns since 1970)."""
+
+    def __new__(
+        cls,
+        driver: str,
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        timestamps: bool = False,
+        details: bool = False,
+    ) -> LogDecoder: ...
+    def decode(self, data: bytes) -> tuple[int, list[tuple[str, bytes]]]:
+        """How many bytes of `data` are whole entries, and what they show: (stream, bytes), neighbours joined."""
+
+    def whole_end(self, fd: int, size: int) -> int:
+        """Where the last whole entry of a file of `size` bytes ends."""
+
+    def tail(self, fd: int, end: int, count: int) -> tuple[int, int]:
+        """Where the last `count` entries before `end` begin, and how many there are."""
+
 def extract_layer(
     source: str | int,
     target: str,
@@ -204,3 +226,9 @@ def kernel_version() -> tuple[int, int]:
 
 def permitted_capabilities() -> int:
     """This process's permitted capabilities as a bit mask."""
+
+def resolve_seccomp_profile(profile: str, capabilities: int, kernel: tuple[int, int]) -> bytes:
+    """`linux.seccomp` (JSON) of a profile in Docker's form, for a bounding set (bit n: capability n) on a kernel.
+
+    Raises InvalidArgument naming the place in the profile.
+    """

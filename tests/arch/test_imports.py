@@ -34,7 +34,7 @@ def modules_after(code: str) -> set[str]:
     return {name.partition(".")[0] for name in done.stdout.split()}
 
 
-@pytest.mark.parametrize("module", ["run", "lifecycle", "ps", "logs"])
+@pytest.mark.parametrize("module", ["run", "execute", "lifecycle", "ps", "logs"])
 def test_hot_command_imports_nothing_heavy(module: str) -> None:
     code = (
         f"import pyctr.cli.main, pyctr.cli.commands.{module}\n"
@@ -45,7 +45,7 @@ def test_hot_command_imports_nothing_heavy(module: str) -> None:
 
 
 def test_start_path_imports_nothing_heavy() -> None:
-    code = "import pyctr.engine.containers.create, pyctr.engine.containers.start, pyctr.engine.containers.foreground"
+    code = "import pyctr.engine.containers.create, pyctr.engine.containers.start, pyctr.engine.containers.foreground, pyctr.engine.containers.execute"
     assert not modules_after(code) & HEAVY
 
 

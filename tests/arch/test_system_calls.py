@@ -33,20 +33,45 @@ def traced(command: list[str], output: Path, env: dict[str, str] | None = None) 
     return len(calls), len(execs)
 
 
-def test_runtime_run_makes_few_system_calls(tmp_path: Path) -> None:
+def make_bundle(path: Path, *args: str) -> None:
+    """A bundle of busybox that runs ``args``."""
     busybox = need_tool("busybox")
     for name in ("bin", "proc", "sys", "dev"):
-        (tmp_path / "rootfs" / name).mkdir(parents=True)
-    (tmp_path / "rootfs/bin/true").write_bytes(Path(busybox).read_bytes())
-    (tmp_path / "rootfs/bin/true").chmod(0o755)
-    subprocess.run([RUNTIME, "spec"], cwd=tmp_path, check=True)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["process"].update(terminal=False, args=["/bin/true"])
-    (tmp_path / "config.json").write_text(json.dumps(config))
+        (path / "rootfs" / name).mkdir(parents=True)
+    (path / "rootfs/bin/busybox").write_bytes(Path(busybox).read_bytes())
+    (path / "rootfs/bin/busybox").chmod(0o755)
+    for applet in ("true", "sleep"):
+        (path / "rootfs/bin" / applet).symlink_to("busybox")
+    subprocess.run([RUNTIME, "spec"], cwd=path, check=True)
+    config = json.loads((path / "config.json").read_text())
+    config["process"].update(terminal=False, args=args)
+    (path / "config.json").write_text(json.dumps(config))
+
+
+def test_runtime_run_makes_few_system_calls(tmp_path: Path) -> None:
+    make_bundle(tmp_path, "/bin/true")
     command = [RUNTIME, "--root", str(tmp_path / "state"), "run", "--bundle", str(tmp_path), "counted"]
     calls, execs = traced(command, tmp_path / "trace")
     assert calls <= RUNTIME_CALLS_MAX
     assert execs == 3, "the runtime, pyctr-init, the command"
+
+
+def test_exec_gives_up_its_dump_before_it_joins(tmp_path: Path) -> None:
+    """CVE-2016-9962: a process of the container must not look into the one that joins it."""
+    make_bundle(tmp_path, "/bin/sleep", "1000")
+    runtime = [RUNTIME, "--root", str(tmp_path / "state")]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([*runtime, "run", "--detach", "--bundle", str(tmp_path), "joined"], check=True, **quiet)
+    try:
+        traced([*runtime, "exec", "joined", "/bin/true"], tmp_path / "trace")
+    finally:
+        subprocess.run([*runtime, "delete", "--force", "joined"], check=True)
+    calls = (tmp_path / "trace").read_text(errors="replace").splitlines()
+    joining = next(line.split()[0] for line in calls if "setns(" in line)
+    own = [line for line in calls if line.split()[0] == joining]
+    hidden = next(index for index, line in enumerate(own) if "prctl(PR_SET_DUMPABLE, " in line)
+    assert "execve" in own[hidden - 1], "the first thing pyctr-init does"
+    assert hidden < next(index for index, line in enumerate(own) if "setns(" in line)
 
 
 def test_run_spawns_only_what_it_must(cli: Cli, tmp_path: Path) -> None:

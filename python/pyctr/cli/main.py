@@ -88,7 +88,10 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
     except PyctrError as error:
         if settings.get("debug"):
             raise
-        code = error.exit_code if name in _RUNS else FAILURE
+        if name == "exec" and error.exit_code in (126, 127):
+            code = error.exit_code
+        else:
+            code = error.exit_code if name in _RUNS else FAILURE
         return complain(str(error), hint=error.hint, code=code)
     return code
 

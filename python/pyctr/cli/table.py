@@ -68,7 +68,7 @@ _CONTAINER = (
     ("label-file", "", LIST, "FILE", "Set the labels of a file"),
     ("link", "", LIST, "CONTAINER[:ALIAS]", "Link to another container"),
     ("link-local-ip", "", LIST, "ADDRESS", "Link-local address"),
-    ("log-driver", "", TEXT, "DRIVER", "Where output is kept: json-file, none"),
+    ("log-driver", "", TEXT, "DRIVER", "Where output goes: json-file, local, syslog, none"),
     ("log-opt", "", LIST, "KEY=VALUE", "Option of the log driver"),
     ("mac-address", "", TEXT, "ADDRESS", "MAC address"),
     ("memory", "m", TEXT, "BYTES", "Limit of memory"),
@@ -120,6 +120,11 @@ _RUN = (
     ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the container"),
     ("sig-proxy", "", FLAG, "", "Pass signals on to the container (default true)"),
 )
+#: Options of `run` that can be changed afterwards.
+_UPDATED = (
+    "blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "cpus", "cpuset-cpus",
+    "cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit", "restart",
+)  # fmt: skip
 _FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
 _FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
 _PLATFORM = ("platform", "", TEXT, "OS/ARCH[/VARIANT]", "Of an image for several platforms this one")
@@ -151,6 +156,20 @@ COMMANDS = {
             ("sig-proxy", "", FLAG, "", "Pass signals on to the container (default true)"),
         ),
     ),
+    "exec": (
+        "execute", 2, None, True, "CONTAINER COMMAND [ARG...]", "Run a command in a running container",
+        (
+            ("detach", "d", FLAG, "", "Leave it running"),
+            ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the command"),
+            ("env", "e", LIST, "NAME[=VALUE]", "Set a variable, or pass one on"),
+            ("env-file", "", LIST, "FILE", "Set the variables of a file"),
+            ("interactive", "i", FLAG, "", "Keep standard input open"),
+            ("privileged", "", FLAG, "", "Give every capability the host grants"),
+            ("tty", "t", FLAG, "", "Give the command a terminal"),
+            ("user", "u", TEXT, "USER[:GROUP]", "Run as this user"),
+            ("workdir", "w", TEXT, "PATH", "Working directory inside"),
+        ),
+    ),
     "ps": (
         "ps", 0, 0, False, "", "List containers",
         (
@@ -180,6 +199,12 @@ COMMANDS = {
     "restart": (
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
         (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
+    ),
+    "pause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop every process of containers", ()),
+    "unpause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Let paused containers go on", ()),
+    "update": (
+        "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Change limits and restart policy",
+        tuple(option for option in _CONTAINER if option[0] in _UPDATED),
     ),
     "wait": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Wait for containers, print exit codes", ()),
     "rename": ("lifecycle", 2, 2, False, "CONTAINER NAME", "Rename a container", ()),
@@ -300,7 +325,8 @@ COMMANDS = {
 ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
-        "run", "create", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs")},
+        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs",
+        "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     **{f"container {name}": name for name in ("commit", "diff", "export")},

@@ -80,7 +80,6 @@ class HostFacts:
         "devices",
         "features",
         "kernel",
-        "machine",
         "nr_open",
         "rlimits",
         "subgids",
@@ -104,7 +103,6 @@ class HostFacts:
         self.apparmor = False
         self.subuids: tuple[int, int] = (0, 0)
         self.subgids: tuple[int, int] = (0, 0)
-        self.machine = ""
         self.kernel: tuple[int, int] = (0, 0)
 
 
@@ -130,7 +128,7 @@ def gather(host_config: dict[str, Any]) -> HostFacts:
     if any(option.startswith("apparmor") for option in security):
         facts.apparmor = read_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
     if any(option.startswith("seccomp={") for option in security):
-        facts.machine, facts.kernel = os.uname().machine, kernel_version()
+        facts.kernel = kernel_version()
     if host_config["UsernsMode"].startswith("remap"):
         user = host_config["UsernsMode"].partition(":")[2] or "pyctr"
         facts.subuids, facts.subgids = read_subordinate("/etc/subuid", user), read_subordinate("/etc/subgid", user)

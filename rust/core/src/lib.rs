@@ -6,7 +6,9 @@ pub mod error;
 pub mod files;
 #[cfg(feature = "layer")]
 pub mod layer;
+pub mod logs;
 pub mod monitor;
+pub mod net;
 pub mod plan;
 pub mod process;
 pub mod rootfs;

@@ -204,7 +204,7 @@ def test_logs_tail_since_and_follow(engine):
     assert list(engine.containers.logs("ll", tail=1)) == [("stdout", b"3\n")]
     assert list(engine.containers.logs("ll", tail="0")) == []
     assert list(engine.containers.logs("ll", until="1h")) == []
-    assert len(list(engine.containers.logs("ll", since="1h"))) == 3
+    assert b"".join(data for _, data in engine.containers.logs("ll", since="1h")).count(b"\n") == 3
     (stamped,) = engine.containers.logs("ll", tail=1, timestamps=True)
     assert len(stamped[1].split(b" ")[0]) == len("2026-01-01T00:00:00.000000000Z")
 

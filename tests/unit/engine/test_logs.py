@@ -9,11 +9,10 @@ import time
 
 import pytest
 
+from pyctr._core import LogDecoder
 from pyctr.engine import times
-from pyctr.engine.containers.logs import Window, follow_log, last_lines, parse_tail, rotated_paths
+from pyctr.engine.containers.logs import Window, follow_log, parse_tail, read_log, rotated_paths
 from pyctr.errors import InvalidArgument
-
-EVERYTHING = {"since": None, "until": None, "timestamps": False, "details": False}
 
 
 def line(number, stream="stdout", moment=None):
@@ -27,8 +26,12 @@ def append(path, *numbers):
             file.write(line(number))
 
 
-def numbers(lines):
-    return [int(json.loads(entry)["log"]) for entry in lines]
+def decoder(**window):
+    return LogDecoder("json-file", **window)
+
+
+def numbers(shown):
+    return [int(text) for _, data in shown for text in data.split()]
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def rotate(path):
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 7, 100, None])
-def test_last_lines_spans_rotated_and_compressed_files(path, count):
+def test_read_log_spans_rotated_and_compressed_files(path, count):
     append(path, *range(4))
     with open(path, "rb") as file:
         content = file.read()
@@ -54,34 +57,36 @@ def test_last_lines_spans_rotated_and_compressed_files(path, count):
     append(path + ".1", 4, 5, 6)
     append(path, 7, 8)
     every = list(range(9))
-    assert numbers(last_lines(path, count)) == (every if count is None else every[len(every) - min(count, 9) :])
+    assert numbers(read_log(path, count, decoder())) == (
+        every if count is None else every[len(every) - min(count, 9) :]
+    )
 
 
-def test_last_lines_of_a_long_file_reads_backwards(path):
+def test_read_log_of_a_long_file_reads_backwards(path):
     append(path, *range(5000))
-    assert numbers(last_lines(path, 3)) == [4997, 4998, 4999]
-    assert numbers(last_lines(path, 4000))[0] == 1000
+    assert numbers(read_log(path, 3, decoder())) == [4997, 4998, 4999]
+    assert numbers(read_log(path, 4000, decoder()))[0] == 1000
 
 
-def test_last_lines_without_a_file_is_empty(path):
-    assert list(last_lines(path, 5)) == []
-    assert list(last_lines(path, None)) == []
+def test_read_log_without_a_file_is_empty(path):
+    assert list(read_log(path, 5, decoder())) == []
+    assert list(read_log(path, None, decoder())) == []
 
 
 def test_unfinished_and_broken_lines_are_passed_over(path):
     append(path, 1)
     with open(path, "ab") as file:
         file.write(b"garbage\n" + line(2) + b'{"log":"half')
-    window = Window(**EVERYTHING)
-    rendered = [window.render(entry) for entry in last_lines(path, None)]
-    assert [entry[1] for entry in rendered if entry] == [b"1\n", b"2\n"]
+    assert list(read_log(path, None, decoder())) == [("stdout", b"1\n2\n")]
 
 
-def test_window_bounds_are_inclusive():
-    window = Window(since="10", until="20", timestamps=True, details=False)
-    kept = [second for second in range(5, 25) if window.render(line(second, moment=second * 10**9))]
-    assert kept == list(range(10, 21))
-    assert window.render(line(1, moment=10 * 10**9)) == ("stdout", b"1970-01-01T00:00:10.000000000Z 1\n")
+def test_window_bounds_are_inclusive(path):
+    with open(path, "wb") as file:
+        file.writelines(line(second, moment=second * 10**9) for second in range(5, 25))
+    window = Window(since="10", until="20", timestamps=False, details=False)
+    assert numbers(read_log(path, None, window.decoder("json-file"))) == list(range(10, 21))
+    stamped = Window(since="24", until=None, timestamps=True, details=False).decoder("json-file")
+    assert list(read_log(path, None, stamped)) == [("stdout", b"1970-01-01T00:00:24.000000000Z 24\n")]
 
 
 @pytest.mark.parametrize(("text", "expected"), [(None, None), ("all", None), ("-1", None), ("5", 5), (0, 0)])
@@ -109,15 +114,14 @@ def test_follow_reads_across_rotations_and_ends_with_the_container(path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    window = Window(**EVERYTHING)
-    got = [int(text) for _, text in follow_log(path, None, window, running.is_set)]
+    got = numbers(follow_log(path, None, decoder(), running.is_set))
     writer.join()
     assert got == list(range(12))
 
 
 def test_follow_with_tail_begins_there(path):
     append(path, *range(10))
-    got = [int(text) for _, text in follow_log(path, 2, Window(**EVERYTHING), lambda: False)]
+    got = numbers(follow_log(path, 2, decoder(), lambda: False))
     assert got == [8, 9]
 
 
@@ -134,4 +138,4 @@ def test_follow_joins_a_line_written_in_two_pieces(path):
                 file.write(whole[10:])
         return state
 
-    assert [text for _, text in follow_log(path, None, Window(**EVERYTHING), running)] == [b"7\n"]
+    assert [text for _, text in follow_log(path, None, decoder(), running)] == [b"7\n"]

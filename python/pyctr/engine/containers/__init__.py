@@ -109,6 +109,12 @@ class Containers:
         session = connect(self.store.run_path(container_id), container_id)
         return self._foreground(session, self.store.record(container_id), attach, {}, spawn=None)
 
+    def exec(self, ref: str, command: list[str], options: dict[str, Any], streams: Attach | None = None) -> int | str:
+        """Run a command in a running container: its exit code; with ``detach`` the session's id. Raises StateError."""
+        from pyctr.engine.containers.execute import execute
+
+        return execute(self.engine, self.resolve(ref), command, options, streams)
+
     def _start_watched(self, session: Session, record: dict[str, Any], spawn: Any) -> None:
         with session:
             session.watch()
@@ -208,6 +214,24 @@ class Containers:
         container_id = self.resolve(ref)
         self.stop(container_id, timeout_s, signal)
         self.start(container_id)
+
+    def pause(self, ref: str) -> None:
+        """Stop every process of a running container."""
+        from pyctr.engine.containers.lifecycle import pause_container
+
+        pause_container(self.store, self.resolve(ref), paused=True)
+
+    def unpause(self, ref: str) -> None:
+        """Let the processes of a paused container go on."""
+        from pyctr.engine.containers.lifecycle import pause_container
+
+        pause_container(self.store, self.resolve(ref), paused=False)
+
+    def update(self, ref: str, options: dict[str, Any]) -> Strings:
+        """Change limits and restart policy: options of ``docker update``. The warnings."""
+        from pyctr.engine.containers.update import update_container
+
+        return update_container(self.store, self.resolve(ref), options)
 
     def wait(self, ref: str) -> int:
         """The exit code, once the container does not run."""

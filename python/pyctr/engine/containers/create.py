@@ -196,8 +196,6 @@ def check_platform(image: str, wanted: str, config: dict[str, Any]) -> None:
 
 def refuse_unsupported(request: Request) -> None:
     """What parses but cannot work yet is refused by name."""
-    if any(key.startswith("health_") for key in request.options):
-        raise InvalidArgument("--health-cmd and the other --health options: health checks are not supported yet")
 
 
 def resolve_joined(store: Store, host_config: dict[str, Any]) -> None:

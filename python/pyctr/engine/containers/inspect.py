@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pyctr.engine import times
-from pyctr.engine.containers.request import log_path
+from pyctr.engine.containers.exec_sessions import list_sessions
+from pyctr.engine.containers.request import FILE_DRIVERS, log_path
 from pyctr.engine.containers.state import current_state
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
     record = store.record(container_id)
     directory = store.path(container_id)
     started = bool(state.get("started_at"))
-    none_log = record["HostConfig"]["LogConfig"]["Type"] != "json-file"
+    driver = record["HostConfig"]["LogConfig"]["Type"]
     security = [option.partition("=") for option in record["HostConfig"]["SecurityOpt"] or ()]
     return {
         "Id": record["Id"],
@@ -48,7 +49,7 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
         "HostsPath": directory + "/hosts",
-        "LogPath": "" if none_log or not started else log_path(store, container_id),
+        "LogPath": log_path(store, container_id, driver) if driver in FILE_DRIVERS and started else "",
         "Name": record["Name"],
         "RestartCount": state.get("restart_count", 0),
         "Driver": "overlay2",
@@ -56,7 +57,7 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": next((value for name, _, value in security if name == "apparmor"), ""),
-        "ExecIDs": None,
+        "ExecIDs": list_sessions(store, container_id) or None,
         "HostConfig": record["HostConfig"],
         "GraphDriver": {"Data": inspect_layers(store, record), "Name": "overlay2"},
         "Mounts": record["Mounts"],
@@ -68,7 +69,7 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
 def inspect_state(state: dict[str, Any]) -> dict[str, Any]:
     """State; a container that never ran is ``created``."""
     status = state.get("status", "created")
-    return {
+    shown: dict[str, Any] = {
         "Status": status,
         "Running": status in ("running", "paused", "restarting"),
         "Paused": status == "paused",
@@ -81,6 +82,9 @@ def inspect_state(state: dict[str, Any]) -> dict[str, Any]:
         "StartedAt": state.get("started_at") or times.ZERO,
         "FinishedAt": state.get("finished_at") or times.ZERO,
     }
+    if state.get("health"):
+        shown["Health"] = state["health"]
+    return shown
 
 
 def inspect_layers(store: Store, record: dict[str, Any]) -> dict[str, Any]:

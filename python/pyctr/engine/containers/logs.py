@@ -1,13 +1,16 @@
-"""Reading the json-file log: one ``{"log","stream","time"}`` a line, rotated to ``.1``, ``.2``…, perhaps compressed."""
+"""Reading a container's log: a file and its rotated forerunners ``.1``, ``.2``…, perhaps compressed.
+
+What an entry is, the core's `LogDecoder` knows; here is which files there are, in which order, and when to go on.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 
-from pyctr._core import json_loads
+from pyctr._core import LogDecoder
 from pyctr.engine import times
-from pyctr.engine.containers.request import log_path
+from pyctr.engine.containers.request import FILE_DRIVERS, log_path
 from pyctr.errors import InvalidArgument, StateError
 
 TYPE_CHECKING = False
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
 
     from pyctr.engine.containers.store import Store
 
-_CHUNK = 1 << 16
+    Output = Iterator[tuple[str, bytes]]
+
+_CHUNK = 1 << 20
 _POLL_S = 0.05
 
 
@@ -32,27 +37,19 @@ class Window:
         self.timestamps = timestamps
         self.details = details
 
-    def render(self, line: bytes) -> tuple[str, bytes] | None:
-        """Stream and bytes of one log line; None when outside the window or broken (a monitor killed while writing)."""
-        try:
-            entry = json_loads(line)
-            moment_ns = times.parse_time(entry["time"])
-            text, stream = entry["log"].encode("utf-8", "surrogateescape"), entry["stream"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-        if self.since_ns is not None and moment_ns < self.since_ns:
-            return None
-        if self.until_ns is not None and moment_ns > self.until_ns:
-            return None
-        prefix = padded(moment_ns).encode() + b" " if self.timestamps else b""
-        if self.details:  # the log options that would fill it (labels, env) are refused: Docker prints an empty one
-            prefix += b" "
-        return stream, prefix + text
+    def decoder(self, driver: str) -> LogDecoder:
+        """What turns entries of a driver into what is shown."""
+        return LogDecoder(
+            driver,
+            since_ns=self.since_ns,
+            until_ns=self.until_ns,
+            timestamps=self.timestamps,
+            details=self.details,
+        )
 
-
-def padded(nanoseconds: int) -> str:
-    """RFC 3339 with all nine digits, so that lines stay aligned, as Docker prints them."""
-    return f"{times.format_time(nanoseconds - nanoseconds % 1_000_000_000)[:-1]}.{nanoseconds % 1_000_000_000:09d}Z"
+    def is_over(self) -> bool:
+        """Whether nothing that is written from now on belongs to it."""
+        return self.until_ns is not None and time.time_ns() > self.until_ns
 
 
 def read_logs(
@@ -63,25 +60,20 @@ def read_logs(
     tail: str | int | None,
     window: Window,
     is_running: Callable[[], bool],
-) -> Iterator[tuple[str, bytes]]:
+) -> Output:
     """Yield (stream, bytes) in order. `follow` ends when the container does; raises StateError for driver none."""
-    record = store.record(container_id)
-    driver = record["HostConfig"]["LogConfig"]["Type"]
-    if driver != "json-file":
+    driver = store.record(container_id)["HostConfig"]["LogConfig"]["Type"]
+    if driver not in FILE_DRIVERS:
         raise StateError("configured logging driver does not support reading")
-    path = log_path(store, container_id)
-    count = parse_tail(tail)
+    path = log_path(store, container_id, driver)
+    decoder, count = window.decoder(driver), parse_tail(tail)
     if follow:
-        yield from follow_log(path, count, window, is_running)
-        return
-    for line in last_lines(path, count):
-        entry = window.render(line)
-        if entry is not None:
-            yield entry
+        return follow_log(path, count, decoder, lambda: is_running() and not window.is_over())
+    return read_log(path, count, decoder)
 
 
 def parse_tail(tail: str | int | None) -> int | None:
-    """A number of lines; ``all``, None and what is not a number mean every line, as in Docker."""
+    """A number of entries; ``all`` and None mean every one, as in Docker; a word is refused."""
     if tail is None or tail == "all":
         return None
     try:
@@ -104,146 +96,92 @@ def rotated_paths(path: str) -> list[str]:
     return [*reversed(paths), path]
 
 
-def open_log(path: str) -> int | None:
-    """A plain file's descriptor; None when it is not there."""
+def read_log(path: str, count: int | None, decoder: LogDecoder) -> Output:
+    """The last `count` entries over all files, oldest first."""
+    files = [fd for name in rotated_paths(path) if (fd := open_log(name)) is not None]
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        yield from read_files(files, count, decoder)
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def read_files(files: list[int], count: int | None, decoder: LogDecoder) -> Output:
+    """The last `count` entries of these open files, oldest first."""
+    parts = []
+    for fd in reversed(files):
+        end = decoder.whole_end(fd, os.fstat(fd).st_size)
+        start, found = (0, 0) if count is None else decoder.tail(fd, end, count)
+        parts.append((fd, start, end))
+        if count is not None:
+            count -= found
+    for fd, start, end in reversed(parts):
+        yield from read_range(fd, start, end, decoder)
+
+
+def read_range(fd: int, start: int, end: int, decoder: LogDecoder) -> Output:
+    """What the entries in bytes [start, end) of a file show."""
+    rest = b""
+    while start < end:
+        chunk = os.pread(fd, min(_CHUNK, end - start), start)
+        if not chunk:
+            return
+        start += len(chunk)
+        consumed, shown = decoder.decode(rest + chunk)
+        rest = (rest + chunk)[consumed:]
+        yield from shown
+
+
+def open_log(path: str) -> int | None:
+    """A file's descriptor, its content uncompressed; None when it is not there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    return inflate(fd) if path.endswith(".gz") else fd
 
 
-def read_lines(path: str) -> Iterator[bytes]:
-    """The lines of one file, oldest first; an unfinished last line is left out."""
-    if path.endswith(".gz"):
-        import gzip
+def inflate(fd: int) -> int:
+    """The uncompressed content of a file, as a file that can be read from behind; closes the given descriptor."""
+    import gzip
+    import shutil
 
-        with gzip.open(path, "rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
-        return
-    fd = open_log(path)
-    if fd is None:
-        return
-    with os.fdopen(fd, "rb") as plain:
-        yield from (line for line in plain if line.endswith(b"\n"))
+    plain = os.memfd_create("log")
+    with os.fdopen(fd, "rb") as packed, gzip.open(packed) as source, os.fdopen(os.dup(plain), "wb") as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+    return plain
 
 
-def last_lines(path: str, count: int | None) -> Iterator[bytes]:
-    """The last `count` lines over all files, oldest first; the newest file is read from its end."""
-    files = rotated_paths(path)
-    if count is None:
-        for name in files:
-            yield from read_lines(name)
-        return
-    found: list[list[bytes]] = []
-    missing = count
-    for name in reversed(files):
-        if missing <= 0:
-            break
-        lines = list(read_lines(name))[-missing:] if name.endswith(".gz") else tail_lines(name, missing)
-        missing -= len(lines)
-        found.append(lines)
-    for lines in reversed(found):
-        yield from lines
-
-
-def tail_lines(path: str, count: int) -> list[bytes]:
-    """The last `count` whole lines of a plain file, read backwards."""
-    fd = open_log(path)
-    if fd is None:
-        return []
-    try:
-        end = os.fstat(fd).st_size
-        data = b""
-        while end > 0 and data.count(b"\n") <= count:
-            start = max(0, end - _CHUNK)
-            data = os.pread(fd, end - start, start) + data
-            end = start
-    finally:
-        os.close(fd)
-    lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True) if b"\n" in data else []
-    return lines[-count:] if count else []
-
-
-def follow_log(
-    path: str, count: int | None, window: Window, is_running: Callable[[], bool]
-) -> Iterator[tuple[str, bytes]]:
+def follow_log(path: str, count: int | None, decoder: LogDecoder, is_running: Callable[[], bool]) -> Output:
     """What is there, then what comes. After a rotation the open file is read to its end first."""
+    older = [fd for name in rotated_paths(path)[:-1] if (fd := open_log(name)) is not None]
     fd = open_log(path)
-    position = os.fstat(fd).st_size if fd is not None else 0
-    position = whole_lines_end(fd, position) if fd is not None else 0
-    for line in lines_before(path, fd, position, count):
-        entry = window.render(line)
-        if entry is not None:
-            yield entry
-    rest = b""
     try:
+        position = decoder.whole_end(fd, os.fstat(fd).st_size) if fd is not None else 0
+        yield from read_files([*older, *([fd] if fd is not None else [])], count, decoder)
+        rest = b""
         while True:
             alive = is_running()  # asked before reading: what was written before the end is then read
             if fd is None:
                 fd = open_log(path)
-            rest, position, lines = (rest, position, []) if fd is None else read_on(fd, position, rest)
-            for line in lines:
-                entry = window.render(line)
-                if entry is not None:
-                    yield entry
-            if lines:
+            chunk = b"" if fd is None else os.pread(fd, _CHUNK, position)
+            if chunk:
+                position += len(chunk)
+                consumed, shown = decoder.decode(rest + chunk)
+                rest = (rest + chunk)[consumed:]
+                yield from shown
                 continue
             newer = next_file(path, fd) if fd is not None else None
             if newer is not None:
                 os.close(fd or 0)
                 fd, position, rest = newer, 0, b""
                 continue
-            over = window.until_ns is not None and time.time_ns() > window.until_ns
-            if not alive or over:
+            if not alive:
                 return
             time.sleep(_POLL_S)
     finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def whole_lines_end(fd: int, size: int) -> int:
-    """Where the last whole line ends."""
-    start = size
-    while start > 0:
-        begin = max(0, start - _CHUNK)
-        found = os.pread(fd, start - begin, begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        start = begin
-    return 0
-
-
-def lines_before(path: str, fd: int | None, position: int, count: int | None) -> list[bytes]:
-    """The lines up to `position` of the open file, and of the rotated files before it."""
-    older = rotated_paths(path)[:-1]
-    current = read_range(fd, 0, position).splitlines(keepends=True) if fd is not None and position else []
-    if count is not None and len(current) >= count:
-        return current[-count:] if count else []
-    lines: list[bytes] = []
-    for name in older:
-        lines += list(read_lines(name))
-    lines += current
-    return lines if count is None else lines[-count:] if count else []
-
-
-def read_range(fd: int, start: int, end: int) -> bytes:
-    """Bytes [start, end) of a file."""
-    data = b""
-    while start + len(data) < end:
-        chunk = os.pread(fd, min(1 << 20, end - start - len(data)), start + len(data))
-        if not chunk:
-            break
-        data += chunk
-    return data
-
-
-def read_on(fd: int, position: int, rest: bytes) -> tuple[bytes, int, list[bytes]]:
-    """New whole lines; what is left of an unfinished one and where to go on."""
-    chunk = os.pread(fd, 1 << 20, position)
-    data = rest + chunk
-    end = data.rfind(b"\n") + 1
-    return data[end:], position + len(chunk), data[:end].splitlines(keepends=True)
+        for open_fd in (*older, *([fd] if fd is not None else [])):
+            os.close(open_fd)
 
 
 def next_file(path: str, fd: int) -> int | None:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.store import Store
 
 REQUEST_VERSION = 1
+_SECOND_NS = 1_000_000_000
+#: Log drivers that keep files, which can be read back.
+FILE_DRIVERS = ("json-file", "local")
+#: Options of the log that say which labels and variables go into every entry.
+_LOG_ATTRIBUTES = ("labels", "labels-regex", "env", "env-regex")
 _DEFAULT_STOP_TIMEOUT_S = 10
 
 
@@ -37,11 +42,7 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str]) -> dict
         "terminal": config["Tty"],
         "open_stdin": config["OpenStdin"],
         "stdin_once": config["StdinOnce"],
-        "log": {
-            "driver": host["LogConfig"]["Type"],
-            "path": log_path(store, container_id),
-            "options": host["LogConfig"]["Config"],
-        },
+        "log": plan_log(record, log_path(store, container_id, host["LogConfig"]["Type"])),
         "remove": plan_removal(store, record) if host["AutoRemove"] else None,
         "restart": {
             "policy": host["RestartPolicy"]["Name"] or "no",
@@ -52,6 +53,7 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str]) -> dict
         "init": bool(host.get("Init")),
         "seccomp": seccomp_mode(host),
         "cgroup_driver": "systemd" if host["CgroupParent"].endswith(".slice") else "cgroupfs",
+        "health": plan_health(config),
         "events": store.root + "/events.jsonl",
         "event_attributes": {"image": config["Image"], "name": name, **config["Labels"]},
     }
@@ -59,6 +61,22 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str]) -> dict
     if network is not None:
         request["network"] = network
     return request
+
+
+def plan_health(config: dict[str, Any]) -> dict[str, Any] | None:
+    """The health check with Docker's defaults; None where there is none (moby daemon/health.go)."""
+    check = config.get("Healthcheck") or {}
+    kind, *words = check.get("Test") or ("NONE",)
+    if kind == "NONE" or not words:
+        return None
+    return {
+        "command": [*(config.get("Shell") or ("/bin/sh", "-c")), *words] if kind == "CMD-SHELL" else words,
+        "interval_ns": check.get("Interval") or 30 * _SECOND_NS,
+        "timeout_ns": check.get("Timeout") or 30 * _SECOND_NS,
+        "start_period_ns": check.get("StartPeriod") or 0,
+        "start_interval_ns": check.get("StartInterval") or 5 * _SECOND_NS,
+        "retries": check.get("Retries") or 3,
+    }
 
 
 def plan_removal(store: Store, record: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +96,33 @@ def plan_network(record: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def log_path(store: Store, container_id: str) -> str:
-    """The json-file log."""
-    return f"{store.path(container_id)}/{container_id}-json.log"
+def log_path(store: Store, container_id: str, driver: str) -> str:
+    """The file a log driver writes, whether it does or not."""
+    name = "container.log" if driver == "local" else f"{container_id}-json.log"
+    return f"{store.path(container_id)}/{name}"
+
+
+def plan_log(record: dict[str, Any], path: str) -> dict[str, Any]:
+    """The monitor's ``log``: driver, file, what the driver itself obeys, what every entry says of the container."""
+    config = record["HostConfig"]["LogConfig"]
+    settings: dict[str, str] = config["Config"]
+    own = {name: value for name, value in settings.items() if name not in (*_LOG_ATTRIBUTES, "mode")}
+    planned: dict[str, Any] = {"driver": config["Type"], "path": path, "options": own}
+    if any(name in settings for name in _LOG_ATTRIBUTES):
+        planned["attributes"] = plan_attributes(settings, record["Config"])
+    return planned
+
+
+def plan_attributes(settings: dict[str, str], config: dict[str, Any]) -> dict[str, str]:
+    """The labels and variables named by key or by expression (moby daemon/logger, Info.ExtraAttributes)."""
+    variables = dict(text.partition("=")[::2] for text in config["Env"] or () if "=" in text)
+    chosen: dict[str, str] = {}
+    for source, option in ((config["Labels"] or {}, "labels"), (variables, "env")):
+        wanted = settings.get(option, "").split(",")
+        chosen |= {key: source[key] for key in wanted if key in source}
+        pattern = settings.get(f"{option}-regex")
+        if pattern:
+            import re
+
+            chosen |= {key: value for key, value in source.items() if re.search(pattern, key)}
+    return chosen

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 PROTOCOL_VERSION = 1
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 #: The descriptors the monitor finds its first client and its lock on.
-_CHANNEL_FD, _LOCK_FD = 3, 4
 #: Every signal a program may have ignored or blocked; the monitor starts with none of that.
 _SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
 #: What ctrl- can be held with (moby term/ascii).
@@ -132,24 +131,23 @@ def connect(run_dir: str, container_id: str) -> Session:
         raise StateError(f"container {container_id} is not running") from None
 
 
-def spawn_monitor(runtime: str, container_dir: str, channel: int, lock: int) -> int:
-    """Start ``pyctr-runtime monitor`` in its own session with `channel` on 3 and `lock` on 4; returns its pid.
+def spawn_monitor(runtime: str, arguments: list[str], fds: list[int]) -> int:
+    """Start ``pyctr-runtime ARGUMENTS`` in a session of its own with `fds` on 3, 4, …; returns its pid.
 
     The environment is not passed on: it may hold credentials, and /proc/PID/environ lasts as long as the container.
     """
     reap()
-    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (channel, lock)]  # so that no dup2 hits another
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds]  # so that no dup2 hits another
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
         (os.POSIX_SPAWN_DUP2, 0, 1),
         (os.POSIX_SPAWN_DUP2, 0, 2),
-        (os.POSIX_SPAWN_DUP2, copies[0], _CHANNEL_FD),
-        (os.POSIX_SPAWN_DUP2, copies[1], _LOCK_FD),
+        *((os.POSIX_SPAWN_DUP2, copy, number) for number, copy in enumerate(copies, 3)),
     ]
     try:
         pid = os.posix_spawn(
             runtime,
-            [runtime, "monitor", container_dir],
+            [runtime, *arguments],
             {},
             file_actions=actions,
             setsid=True,

@@ -34,7 +34,7 @@ class Prepared:
     def spawn(self) -> Session:
         """Start the monitor; lock and channel are its own from here on."""
         try:
-            spawn_monitor(self._runtime, self.directory, self._theirs, self._lock)
+            spawn_monitor(self._runtime, ["monitor", self.directory], [self._theirs, self._lock])
         except BaseException:
             self.session.channel.close()
             raise

@@ -51,9 +51,7 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
     process = plan_process(record, host)
     seccomp = seccomp_profile(host_config)
     if seccomp[:1] == "{":
-        from pyctr.engine.spec.seccomp import plan_seccomp
-
-        linux["seccomp"] = plan_seccomp(seccomp, process["capabilities"], host)
+        linux["seccomp"] = plan_seccomp(seccomp, process["capabilities"]["bounding"], host.kernel)
     spec: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
         "process": process,
@@ -76,6 +74,17 @@ def plan_cgroups_path(container_id: str, parent: str) -> str:
         return f"{parent}:pyctr:{container_id}"
     parts = [part for part in (parent or "pyctr").split("/") if part not in ("", ".")]
     return "/" + "/".join([*parts, container_id])
+
+
+def plan_seccomp(profile: str, bounding: list[str], kernel: tuple[int, int]) -> dict[str, Any]:
+    """`linux.seccomp` of a profile's JSON: its conditions are resolved for these capabilities and this kernel."""
+    from pyctr._core import json_loads, resolve_seccomp_profile
+    from pyctr.engine.capabilities import NAMES
+
+    planned: dict[str, Any] = json_loads(
+        resolve_seccomp_profile(profile, sum(1 << NAMES.index(name) for name in bounding), kernel)
+    )
+    return planned
 
 
 def seccomp_profile(host_config: dict[str, Any]) -> str:

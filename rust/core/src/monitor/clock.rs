@@ -53,11 +53,54 @@ impl Time {
         format!("{name} {day:2} {hour:02}:{minute:02}:{second:02}")
     }
 
+    /// The moment of an RFC 3339 time with a zone (`Z` or `+hh:mm`), to the nanosecond; None if it is none.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, clock) = text.split_once(['T', 't'])?;
+        let mut date = date.split('-').map(number);
+        let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+        let (clock, offset) = zone(clock)?;
+        let (whole, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+        let mut whole = whole.split(':').map(number);
+        let (hour, minute, second) = (whole.next()??, whole.next()??, whole.next()??);
+        let fits = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+        if !fits {
+            return None;
+        }
+        let digits = &fraction[..fraction.len().min(9)];
+        let scale = 10u32.pow(9 - u32::try_from(digits.len()).ok()?);
+        let nanoseconds = if digits.is_empty() { 0 } else { u32::try_from(number(digits)?).ok()? * scale };
+        let seconds = days(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second - offset;
+        Some(Self { seconds, nanoseconds })
+    }
+
     fn parts(self) -> (i64, i64, i64, [i64; 3]) {
         let (days, rest) = (self.seconds.div_euclid(DAY_S), self.seconds.rem_euclid(DAY_S));
         let (year, month, day) = civil(days);
         (year, month, day, [rest / 3600, rest / 60 % 60, rest % 60])
     }
+}
+
+fn number(digits: &str) -> Option<i64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// A clock without its zone, and the zone's offset from UTC in seconds.
+fn zone(clock: &str) -> Option<(&str, i64)> {
+    if let Some(clock) = clock.strip_suffix(['Z', 'z']) {
+        return Some((clock, 0));
+    }
+    let (start, sign) = clock.char_indices().rev().find(|(_, letter)| matches!(letter, '+' | '-'))?;
+    let (hours, minutes) = clock[start + 1..].split_once(':')?;
+    let seconds = number(hours)? * 3600 + number(minutes)? * 60;
+    Some((&clock[..start], if sign == '+' { seconds } else { -seconds }))
+}
+
+/// The days from 1970-01-01 to a date; the reverse of [`civil`].
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let shifted = year - i64::from(month <= 2);
+    let (era, year_of_era) = (shifted.div_euclid(400), shifted.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 /// Days since 1970-01-01 as a date of the proleptic Gregorian calendar: years begin in March, so that the leap day is last,
@@ -99,6 +142,7 @@ mod tests {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..146_097 {
             assert_eq!(civil(days), (year, month, day));
+            assert_eq!(super::days(year, month, day), days);
             let length = match month {
                 2 if leap(year) => 29,
                 2 => 28,
@@ -112,6 +156,18 @@ mod tests {
             if month > 12 {
                 (year, month) = (year + 1, 1);
             }
+        }
+    }
+
+    #[test]
+    fn test_parse_rfc3339_is_the_reverse_and_knows_zones() {
+        for time in [Time { seconds: 1_709_251_199, nanoseconds: 999_999_999 }, Time { seconds: 0, nanoseconds: 120 }] {
+            assert_eq!(Time::parse_rfc3339(&time.rfc3339_nano()), Some(time));
+        }
+        let zoned = Time::parse_rfc3339("2024-03-01T01:29:59.5+01:30");
+        assert_eq!(zoned, Some(Time { seconds: 1_709_251_199, nanoseconds: 500_000_000 }));
+        for bad in ["", "2024-03-01", "2024-03-01T00:00:00", "2024-13-01T00:00:00Z", "2024-03-01T00:00:00.xZ", "T:Z"] {
+            assert_eq!(Time::parse_rfc3339(bad), None, "{bad}");
         }
     }
 

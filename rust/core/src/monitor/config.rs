@@ -51,6 +51,12 @@ pub struct Config {
     pub seccomp: Seccomp,
     /// `cgroupfs` or `systemd`.
     pub cgroup_driver: CgroupDriver,
+    /// Its health check.
+    #[serde(default)]
+    pub health: Option<super::health::Check>,
+    /// Networks (docs/networks.md); None: no endpoint to make.
+    #[serde(default)]
+    pub network: Option<crate::net::Request>,
     /// The journal.
     pub events: PathBuf,
     /// What its entries say of the container.
@@ -84,6 +90,9 @@ pub struct Log {
     /// `--log-opt`.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
+    /// What each entry says of the container: the labels and variables asked for.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// What goes when the container has ended.
@@ -98,7 +107,7 @@ pub struct Remove {
 }
 
 /// Restart policy.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
     /// Which.
@@ -150,7 +159,7 @@ impl Config {
             terminal: false,
             open_stdin: false,
             stdin_once: false,
-            log: Log { driver: driver.to_owned(), path: path.into(), options },
+            log: Log { driver: driver.to_owned(), path: path.into(), options, attributes: BTreeMap::new() },
             remove: None,
             restart: Restart { policy: RestartPolicy::No, maximum_retry_count: 0 },
             stop_signal: 15,
@@ -158,6 +167,8 @@ impl Config {
             init: false,
             seccomp: Seccomp::Default,
             cgroup_driver: CgroupDriver::Cgroupfs,
+            health: None,
+            network: None,
             events: PathBuf::new(),
             event_attributes: BTreeMap::new(),
         }

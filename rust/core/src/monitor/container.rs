@@ -10,7 +10,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use super::config::{CgroupDriver, Config, Seccomp};
 use super::streams::Ends;
 use crate::cgroup::{Cgroup, Driver, Hierarchies};
-use crate::process::{Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch};
+use crate::process::{Beside, Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch_beside};
 use crate::sys::monitor::pidfd_send_signal;
 use crate::{Error, Result};
 
@@ -40,26 +40,43 @@ pub fn create_cgroup(config: &Config, spec: &Spec) -> Result<Cgroup> {
     Cgroup::create(&Hierarchies::detect()?, driver, &path.to_string_lossy(), resources, rootless)
 }
 
-/// Starts the container; returns when its command was execed, with our ends of its streams.
-pub fn start(config: &Config, spec: &Spec, cgroup: &Cgroup, size: Option<(u16, u16)>) -> Result<(Running, Ends)> {
-    let running = |child: Child| Running { pid: child.pid.as_raw_nonzero().get(), pidfd: child.pidfd };
-    if config.terminal {
-        let mut child = launch(&request(config, spec, cgroup, Stdio::Terminal { size }))?;
+/// Starts the container; returns when its command was execed, with our ends of its streams. `beside` is what is done while it
+/// mounts.
+pub fn start(
+    config: &Config,
+    spec: &Spec,
+    cgroup: &Cgroup,
+    size: Option<(u16, u16)>,
+    beside: Option<Beside<'_>>,
+) -> Result<(Running, Ends)> {
+    with_stdio(config.terminal, config.open_stdin, size, |stdio| {
+        launch_beside(&request(config, spec, cgroup, stdio), beside)
+    })
+}
+
+/// Starts a process with a terminal, or with pipes (and nothing to read unless it is to); our ends of its streams.
+pub fn with_stdio(
+    terminal: bool,
+    open_stdin: bool,
+    size: Option<(u16, u16)>,
+    start: impl FnOnce(Stdio<'_>) -> Result<Child>,
+) -> Result<(Running, Ends)> {
+    if terminal {
+        let mut child = start(Stdio::Terminal { size })?;
         let console = child.console.take();
-        return Ok((running(child), Ends { console, ..Ends::default() }));
+        return Ok((child.into(), Ends { console, ..Ends::default() }));
     }
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Error::kernel("make", "a pipe", errno));
     let ((stdout, child_stdout), (stderr, child_stderr)) = (pipe()?, pipe()?);
-    let (child_stdin, stdin) = if config.open_stdin {
+    let (child_stdin, stdin) = if open_stdin {
         let (child, ours) = pipe()?;
         (child, Some(ours))
     } else {
         let null = std::fs::File::open("/dev/null").map_err(|error| Error::io("open", "/dev/null", &error))?;
         (null.into(), None)
     };
-    let stdio = Stdio::Descriptors([child_stdin.as_fd(), child_stdout.as_fd(), child_stderr.as_fd()]);
-    let child = launch(&request(config, spec, cgroup, stdio))?;
-    Ok((running(child), Ends { stdin, stdout: Some(stdout), stderr: Some(stderr), console: None }))
+    let child = start(Stdio::Descriptors([child_stdin.as_fd(), child_stdout.as_fd(), child_stderr.as_fd()]))?;
+    Ok((child.into(), Ends { stdin, stdout: Some(stdout), stderr: Some(stderr), console: None }))
 }
 
 fn request<'a>(config: &'a Config, spec: &'a Spec, cgroup: &'a Cgroup, stdio: Stdio<'a>) -> Launch<'a> {
@@ -92,6 +109,12 @@ fn request<'a>(config: &'a Config, spec: &'a Spec, cgroup: &'a Cgroup, stdio: St
         no_new_keyring: false,
         parent_death_signal: Some(PARENT_DEATH_SIGNAL),
         reaper: config.init,
+    }
+}
+
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Self { pid: child.pid.as_raw_nonzero().get(), pidfd: child.pidfd }
     }
 }
 

@@ -13,18 +13,24 @@ use rustix::fs::{Mode, OFlags};
 use crate::{Error, Kind, Result};
 
 mod client;
-mod clock;
+pub(crate) mod clock;
 mod config;
 mod container;
+mod control;
 mod event_loop;
 mod exit;
+mod health;
 mod journal;
 mod life;
-mod log;
+pub(crate) mod log;
+mod network;
+mod outcome;
 mod output;
 mod poller;
+mod probe;
 mod protocol;
 mod restart;
+mod session;
 mod state;
 mod streams;
 
@@ -32,6 +38,8 @@ use config::Config;
 use event_loop::{EventLoop, Manners};
 use life::{Monitor, failure};
 use poller::Poller;
+
+pub use session::run as run_session;
 
 const LISTEN_BACKLOG: i32 = 16;
 
@@ -81,21 +89,26 @@ fn read(directory: &Path, name: &str) -> Result<Vec<u8>> {
 
 /// What must exist before the start: the container's directory held open, the run-time directory, the socket, the log.
 fn prepare(config: &Config) -> Result<(OwnedFd, EventLoop)> {
-    let open = |path: &Path| {
-        rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
-            .map_err(|errno| Error::kernel("open", path, errno))
-    };
-    let directory = open(&config.container_dir)?;
-    match rustix::fs::mkdir(&config.run_dir, Mode::RWXU) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(errno) => return Err(Error::kernel("make", &config.run_dir, errno)),
-    }
+    let directory = open_directory(&config.container_dir)?;
+    make_directory(&config.run_dir)?;
     let poller = Poller::new()?;
     let log = log::Driver::new(config, &poller)?;
     let manners = Manners { terminal: config.terminal, open_stdin: config.open_stdin, stdin_once: config.stdin_once };
     let mut events = EventLoop::new(poller, log, manners);
-    events.listen(socket(&open(&config.run_dir)?)?)?;
+    events.listen(socket(&open_directory(&config.run_dir)?)?)?;
     Ok((directory, events))
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+        .map_err(|errno| Error::kernel("open", path, errno))
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(errno) => Err(Error::kernel("make", path, errno)),
+    }
 }
 
 /// The socket later clients connect to. Bound through the directory's descriptor: a socket's path is at most 108 bytes long.

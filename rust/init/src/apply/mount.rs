@@ -56,7 +56,7 @@ impl Context {
         let place = if directory {
             resolve::make_directory(self.root, target, 0o755)?
         } else {
-            resolve::make_file(self.root, target)?
+            resolve::make_file(self.root, target, false)?
         };
         let result = refuse_procfs(place, on_proc).and_then(|()| sys::move_mount(fd, place, c""));
         sys::close(place);

@@ -97,9 +97,9 @@ fn make_one(parent: i32, name: &CStr, mode: u32) -> Result<i32> {
     sys::openat(parent, name, open::PATH | open::DIRECTORY | open::NOFOLLOW, 0)
 }
 
-/// Opens a file as O_PATH, making an empty one where nothing is.
-pub(super) fn make_file(root: i32, path: &CStr) -> Result<i32> {
-    match open_path(root, path, false) {
+/// Opens a file as O_PATH, making an empty one where nothing is; `strict` refuses a path with links in it.
+pub(super) fn make_file(root: i32, path: &CStr, strict: bool) -> Result<i32> {
+    match open_path(root, path, strict) {
         Err(Errno::NOENT) => {}
         other => return other,
     }

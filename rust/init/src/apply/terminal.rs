@@ -37,7 +37,8 @@ impl Context {
             sys::ioctl(master, TIOCSWINSZ, &mut size)?;
         }
         if console {
-            let place = resolve::make_file(self.root, c"/dev/console")?;
+            // Through a link of the image the console would cover another file of it.
+            let place = resolve::make_file(self.root, c"/dev/console", true)?;
             let mount = sys::clone_mount(peer, c"", false)?;
             let result = sys::move_mount(mount, place, c"");
             sys::close(mount);

@@ -67,6 +67,7 @@ pub enum Verb {
     List,
     /// Keep watch over one container of the engine.
     Monitor,
+    Session,
     /// Freeze.
     Pause,
     /// List a container's processes.

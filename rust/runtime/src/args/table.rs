@@ -144,7 +144,7 @@ const ID: &str = "<container-id>";
 const ONE: Count = Count::Exactly(1);
 
 /// Every command there is.
-pub static COMMANDS: [Command; 18] = [
+pub static COMMANDS: [Command; 19] = [
     command("checkpoint", Verb::Unsupported, "not supported", ID, Count::AtLeast(0), &[]),
     command("create", Verb::Create, "create a container", ID, ONE, &CREATE),
     command("delete", Verb::Delete, "delete any resources held by the container", ID, ONE, &DELETE),
@@ -189,6 +189,7 @@ pub static COMMANDS: [Command; 18] = [
     command("restore", Verb::Unsupported, "not supported", ID, Count::AtLeast(0), &[]),
     command("resume", Verb::Resume, "resume all processes that have been previously paused", ID, ONE, &[]),
     command("run", Verb::Run, "create and run a container", ID, ONE, &RUN),
+    command("session", Verb::Session, "keep watch over one further process of the engine", "", Count::Exactly(0), &[]),
     command("spec", Verb::Spec, "create a new specification file", "", Count::Exactly(0), &SPEC),
     command("start", Verb::Start, "execute the user defined process in a created container", ID, ONE, &[]),
     command("state", Verb::State, "output the state of a container", ID, ONE, &[]),

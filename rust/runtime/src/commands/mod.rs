@@ -185,6 +185,7 @@ fn dispatch(command: &Command, context: &Context, parsed: &Parsed) -> Result<u8>
         Verb::Kill => kill::run(context, parsed),
         Verb::List => list::run(context, parsed),
         Verb::Monitor => monitor(parsed),
+        Verb::Session => crate::monitor::watch_session(),
         Verb::Pause => pause::pause(context, parsed),
         Verb::Ps => ps::run(context, parsed),
         Verb::Resume => pause::resume(context, parsed),

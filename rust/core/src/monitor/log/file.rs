@@ -1,12 +1,12 @@
 //! The drivers that keep a log in files: Docker's json-file and local.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::lines::{Entry, Lines};
 use super::rotate::{RotatingFile, Rotation};
-use super::{Stream, json_line, local_entry};
+use super::{Stream, json_line, local_entry, tag};
 use crate::monitor::clock::Time;
+use crate::monitor::config::Config;
 use crate::monitor::poller::Poller;
 use crate::{Error, Result};
 
@@ -41,21 +41,39 @@ pub struct FileLog {
     file: RotatingFile,
     lines: Lines,
     out: Vec<u8>,
+    /// What json-file adds to every line, encoded.
+    attributes: Vec<u8>,
 }
 
 impl FileLog {
-    /// Reads `max-size`, `max-file` and `compress`; other options are refused by name.
-    pub fn new(format: Format, path: &Path, options: &BTreeMap<String, String>, poller: &Poller) -> Result<Self> {
-        let rotation = rotation(format.rotation(), options)?;
-        let file = RotatingFile::new(path, rotation, poller);
-        Ok(Self { format, file, lines: Lines::default(), out: Vec::new() })
+    /// Reads `max-size`, `max-file`, `compress` and, for json-file, `tag`; other options are refused by name.
+    pub fn new(format: Format, config: &Config, poller: &Poller) -> Result<Self> {
+        let log = &config.log;
+        let mut options = log.options.clone();
+        let mut attributes = log.attributes.clone();
+        if let Some(text) = options.remove("tag").filter(|_| format == Format::Json) {
+            let tag = tag::expand(&text, config).map_err(|part| {
+                Error::invalid("use log option", format!("tag={text}"), format!("{part} is not supported"))
+            })?;
+            attributes.insert("tag".to_owned(), tag);
+        }
+        let rotation = rotation(format.rotation(), &options)?;
+        let file = RotatingFile::new(&log.path, rotation, poller);
+        let attributes = json_line::attributes(&attributes);
+        Ok(Self { format, file, lines: Lines::default(), out: Vec::new(), attributes })
     }
 
     /// Keeps what was read: whole lines at once, the rest until its end comes. One write a read, as a rule.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let now = Time::now();
         let time = now.rfc3339_nano();
-        let mut batch = Batch { format: self.format, file: &mut self.file, out: &mut self.out, now: (now, &time) };
+        let mut batch = Batch {
+            format: self.format,
+            file: &mut self.file,
+            out: &mut self.out,
+            attributes: &self.attributes,
+            now: (now, &time),
+        };
         batch.file.open();
         self.lines.split(stream, bytes, now, |entry| batch.add(&entry));
         batch.flush();
@@ -68,7 +86,13 @@ impl FileLog {
     pub fn finish(&mut self) {
         let now = Time::now();
         let time = now.rfc3339_nano();
-        let mut batch = Batch { format: self.format, file: &mut self.file, out: &mut self.out, now: (now, &time) };
+        let mut batch = Batch {
+            format: self.format,
+            file: &mut self.file,
+            out: &mut self.out,
+            attributes: &self.attributes,
+            now: (now, &time),
+        };
         self.lines.finish(now, |entry| batch.add(&entry));
         batch.flush();
     }
@@ -94,6 +118,7 @@ struct Batch<'a> {
     format: Format,
     file: &'a mut RotatingFile,
     out: &'a mut Vec<u8>,
+    attributes: &'a [u8],
     /// Written out once for the many lines of a read.
     now: (Time, &'a str),
 }
@@ -107,8 +132,8 @@ impl Batch<'_> {
             self.flush();
         }
         match self.format {
-            Format::Json if entry.time == self.now.0 => json_line::append(self.out, entry, self.now.1),
-            Format::Json => json_line::append(self.out, entry, &entry.time.rfc3339_nano()),
+            Format::Json if entry.time == self.now.0 => json_line::append(self.out, entry, self.attributes, self.now.1),
+            Format::Json => json_line::append(self.out, entry, self.attributes, &entry.time.rfc3339_nano()),
             Format::Local => local_entry::append(self.out, entry),
         }
     }
@@ -183,10 +208,11 @@ mod tests {
     }
 
     fn log(dir: &tempfile::TempDir, pairs: &[(&str, &str)]) -> FileLog {
-        FileLog::new(Format::Json, &dir.path().join("log"), &options(pairs), &Poller::new().unwrap()).unwrap()
+        let config = Config::for_log("json-file", &dir.path().join("log").to_string_lossy(), options(pairs));
+        FileLog::new(Format::Json, &config, &Poller::new().unwrap()).unwrap()
     }
 
-    fn entries(path: &Path) -> Vec<String> {
+    fn entries(path: &std::path::Path) -> Vec<String> {
         let text = std::fs::read_to_string(path).unwrap();
         text.lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["log"].as_str().unwrap().to_owned())

@@ -1,9 +1,27 @@
 //! One line of Docker's json-file log, escaped as Go's encoder does.
 
+use std::collections::BTreeMap;
+
 use super::lines::Entry;
 
+/// `"attrs":{"…":"…"},`, what [`append`] puts into every line; nothing if there are none.
+pub fn attributes(attributes: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (key, value) in attributes {
+        out.extend_from_slice(if out.is_empty() { b"\"attrs\":{\"" } else { b",\"" });
+        escape(&mut out, key.as_bytes());
+        out.extend_from_slice(b"\":\"");
+        escape(&mut out, value.as_bytes());
+        out.push(b'"');
+    }
+    if !out.is_empty() {
+        out.extend_from_slice(b"},");
+    }
+    out
+}
+
 /// Appends `{"log":"…","stream":"…","time":"…"}` and a newline. The line's own newline is part of it; a piece has none.
-pub fn append(out: &mut Vec<u8>, entry: &Entry<'_>, time: &str) {
+pub fn append(out: &mut Vec<u8>, entry: &Entry<'_>, attributes: &[u8], time: &str) {
     out.push(b'{');
     if entry.ended || !entry.line.is_empty() {
         out.extend_from_slice(b"\"log\":\"");
@@ -12,7 +30,9 @@ pub fn append(out: &mut Vec<u8>, entry: &Entry<'_>, time: &str) {
     }
     out.extend_from_slice(b"\"stream\":\"");
     out.extend_from_slice(entry.stream.name().as_bytes());
-    out.extend_from_slice(b"\",\"time\":\"");
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(attributes);
+    out.extend_from_slice(b"\"time\":\"");
     out.extend_from_slice(time.as_bytes());
     out.extend_from_slice(b"\"}\n");
 }

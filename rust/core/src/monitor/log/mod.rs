@@ -10,9 +10,51 @@ mod lines;
 mod local_entry;
 mod rotate;
 mod syslog;
+mod tag;
 
 use file::{FileLog, Format};
 use syslog::Syslog;
+
+/// Encodes as the drivers do, for tests of what reads it back.
+#[cfg(test)]
+pub struct Encoder {
+    json: bool,
+    attributes: Vec<u8>,
+    lines: lines::Lines,
+}
+
+#[cfg(test)]
+impl Encoder {
+    /// For json-file or local.
+    pub fn new(json: bool, attributes: &std::collections::BTreeMap<String, String>) -> Self {
+        Self { json, attributes: json_line::attributes(attributes), lines: lines::Lines::default() }
+    }
+
+    /// What one read adds to the file.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let (json, attributes) = (self.json, &self.attributes);
+        self.lines.split(stream, bytes, super::clock::Time::now(), |entry| encode(json, attributes, &entry, &mut out));
+        out
+    }
+
+    /// What the end adds.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let (json, attributes) = (self.json, &self.attributes);
+        self.lines.finish(super::clock::Time::now(), |entry| encode(json, attributes, &entry, &mut out));
+        out
+    }
+}
+
+#[cfg(test)]
+fn encode(json: bool, attributes: &[u8], entry: &lines::Entry<'_>, out: &mut Vec<u8>) {
+    if json {
+        json_line::append(out, entry, attributes, &entry.time.rfc3339_nano());
+    } else {
+        local_entry::append(out, entry);
+    }
+}
 
 /// The token of the log's own events: a compression that ended, a socket that takes more.
 pub const TOKEN: u64 = 9;
@@ -51,8 +93,7 @@ impl Driver {
     /// The driver a request names. Nothing is opened or connected yet, but every option is checked.
     pub fn new(config: &Config, poller: &Poller) -> Result<Self> {
         let log = &config.log;
-        let files =
-            |format| FileLog::new(format, &log.path, &log.options, poller).map(|log| Self::Files(Box::new(log)));
+        let files = |format| FileLog::new(format, config, poller).map(|log| Self::Files(Box::new(log)));
         match log.driver.as_str() {
             "none" => match log.options.keys().next() {
                 None => Ok(Self::None),

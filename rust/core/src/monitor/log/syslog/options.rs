@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::monitor::config::Config;
+use crate::monitor::log::tag;
 use crate::{Error, Result};
 
 /// The port of RFC 3164 and RFC 5426.
 const PORT: u16 = 514;
-const SHORT_ID: usize = 12;
 const HIGHEST_FACILITY: u8 = 23;
 /// In the order of their numbers (RFC 5424, table 1), where they have a name.
 const FACILITIES: [&str; 12] =
@@ -72,7 +72,7 @@ impl Options {
             },
             facility: DAEMON,
             format: Format::Unix,
-            tag: short(&config.id).to_owned(),
+            tag: tag::short(&config.id).to_owned(),
         };
         for (key, text) in &config.log.options {
             let bad = |reason: &str| Error::invalid("use log option", format!("{key}={text}"), reason);
@@ -85,16 +85,14 @@ impl Options {
                 }
                 "syslog-facility" => options.facility = facility(text).ok_or_else(|| bad("no facility of syslog"))?,
                 "syslog-format" => options.format = format(text).ok_or_else(|| bad("invalid syslog format"))?,
-                "tag" => options.tag = tag(text, config).map_err(|part| bad(&format!("{part} is not supported")))?,
+                "tag" => {
+                    options.tag = tag::expand(text, config).map_err(|part| bad(&format!("{part} is not supported")))?;
+                }
                 _ => return Err(bad("not supported by the syslog driver")),
             }
         }
         Ok(options)
     }
-}
-
-fn short(id: &str) -> &str {
-    id.get(..SHORT_ID).unwrap_or(id)
 }
 
 fn address(text: &str) -> Option<Address> {
@@ -143,28 +141,6 @@ fn format(text: &str) -> Option<Format> {
         "rfc5424micro" => Some(Format::Rfc5424Micro),
         _ => None,
     }
-}
-
-/// A tag with Docker's placeholders filled in; the part that is none of them as an error.
-fn tag(text: &str, config: &Config) -> std::result::Result<String, String> {
-    let attribute = |key: &str| config.event_attributes.get(key).map_or("", String::as_str);
-    let mut tag = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (inside, behind) = after.split_once("}}").ok_or_else(|| format!("{{{{{after}"))?;
-        tag.push_str(before);
-        tag.push_str(match inside.trim() {
-            ".ID" => short(&config.id),
-            ".FullID" => &config.id,
-            ".Name" => attribute("name"),
-            ".ImageName" => attribute("image"),
-            ".DaemonName" => "pyctr",
-            other => return Err(format!("{{{{{other}}}}}")),
-        });
-        rest = behind;
-    }
-    tag.push_str(rest);
-    Ok(tag)
 }
 
 #[cfg(test)]

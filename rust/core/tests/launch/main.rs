@@ -11,6 +11,8 @@ use pyctr_core::{Error, Kind};
 use rustix::process::{WaitId, WaitIdOptions};
 use tempfile::TempDir;
 
+mod attacks;
+
 fn busybox() -> Option<Vec<u8>> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: needs root");
@@ -74,12 +76,16 @@ impl Container {
     fn start(&self, spec: &Spec, output: &OwnedFd, user: Option<&str>) -> Result<Child, Error> {
         let null: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
         let (out, error) = (output.as_fd(), output.as_fd());
+        self.start_with(spec, Stdio::Descriptors([null.as_fd(), out, error]), user)
+    }
+
+    fn start_with(&self, spec: &Spec, stdio: Stdio<'_>, user: Option<&str>) -> Result<Child, Error> {
         launch(&Launch {
             id: "test",
             bundle: Path::new("/"),
             spec,
             rootfs: Rootfs::Directory(self.root.path().to_owned()),
-            stdio: Stdio::Descriptors([null.as_fd(), out, error]),
+            stdio,
             cgroup: None,
             seccomp: SeccompChoice::Unconfined,
             user: user.map(|user| UserRequest { user: user.to_owned(), additional_groups: Vec::new() }),

@@ -1,0 +1,39 @@
+"""Security options in their effect on a real container."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.conftest import Cli, needs_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = needs_root
+
+
+def profile(path: Path, **fields: object) -> str:
+    path.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", **fields}))
+    return f"seccomp={path}"
+
+
+def test_seccomp_profile_of_a_file_denies_with_its_errno(cli: Cli, tmp_path: Path) -> None:
+    denied = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}
+    option = profile(tmp_path / "profile", syscalls=[denied])
+    done = cli("run", "--rm", "--security-opt", option, "busybox", "mkdir", "/made", code=1)
+    assert "Function not implemented" in done.stderr
+
+
+def test_seccomp_profile_conditions_follow_the_capabilities(cli: Cli, tmp_path: Path) -> None:
+    unless_admin = {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_SYS_ADMIN"]}}
+    option = profile(tmp_path / "profile", syscalls=[unless_admin])
+    cli("run", "--rm", "--security-opt", option, "busybox", "mkdir", "/made", code=1)
+    cli("run", "--rm", "--security-opt", option, "--cap-add", "SYS_ADMIN", "busybox", "mkdir", "/made")
+
+
+def test_seccomp_profile_that_is_none_is_refused_and_nothing_stays(cli: Cli, tmp_path: Path) -> None:
+    option = profile(tmp_path / "profile", defaultAction="SCMP_ACT_MAYBE")
+    done = cli("run", "--rm", "--security-opt", option, "busybox", "true", code=125)
+    assert done.stderr == 'pyctr: read seccomp profile: defaultAction: unknown action "SCMP_ACT_MAYBE"\n'
+    assert cli("ps", "-aq").stdout == ""
