@@ -52,8 +52,8 @@ def check_images(engine: Engine, *, mend: bool = False) -> list[Finding]:
         write.remove_rubbish(store)
     base = f"{engine.root}/containers"
     for name in os.listdir(base) if os.path.isdir(base) else []:
-        if mend and thaw_abandoned(f"{base}/{name}"):
-            check.found.append(Finding(f"container {name[:12]}", "left frozen by a killed command", mended=True))
+        if mend and not name.startswith(".") and thaw_abandoned(engine, name):
+            check.found.append(Finding(f"container {name[:12]}", "left paused by a killed command", mended=True))
     return check.found
 
 
