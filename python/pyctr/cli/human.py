@@ -29,7 +29,7 @@ def local_time(seconds: int) -> str:
 
 
 def columns(header: list[str], rows: list[list[str]]) -> str:
-    """Docker's table: three blanks between columns, ten characters a column at least, no blanks behind the last."""
+    """Docker's table: columns of at least ten letters, three blanks between them, none behind the last."""
     widths = [max(7, *(len(row[index]) for row in [header, *rows])) + 3 for index in range(len(header) - 1)]
     lines = []
     for row in [header, *rows]:

@@ -127,6 +127,7 @@ _UPDATED = (
 )  # fmt: skip
 _FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
 _FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
+_PLATFORM = ("platform", "", TEXT, "OS/ARCH[/VARIANT]", "Of an image for several platforms this one")
 _NO_TRUNC = ("no-trunc", "", FLAG, "", "Show everything in full")
 _IDS = ("quiet", "q", FLAG, "", "Show ids only")
 _SIGNAL = ("signal", "s", TEXT, "SIGNAL", "Signal to send")
@@ -235,6 +236,7 @@ COMMANDS = {
             _FORMAT,
             _NO_TRUNC,
             _IDS,
+            ("tree", "", FLAG, "", "List platforms of an image as a tree (there is one)"),
         ),
     ),
     "rmi": (
@@ -242,29 +244,65 @@ COMMANDS = {
         (
             ("force", "f", FLAG, "", "Also when a stopped container or another name uses it"),
             ("no-prune", "", FLAG, "", "Keep nameless parents (there are none)"),
+            ("platform", "", LIST, "OS/ARCH[/VARIANT]", "Only if the image is for this platform"),
         ),
     ),
     "load": (
         "images", 0, 0, False, "", "Load images from an archive",
         (
             ("input", "i", TEXT, "FILE", "Read this file, not standard input"),
+            _PLATFORM,
             ("quiet", "q", FLAG, "", "Print nothing"),
         ),
     ),
     "tag": ("images", 2, 2, False, "IMAGE NAME", "Give an image a further name", ()),
     "history": (
         "images", 1, 1, False, "IMAGE", "Show how an image was made",
-        (_FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), _NO_TRUNC, _IDS),
+        (_FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), _NO_TRUNC, _IDS, _PLATFORM),
+    ),
+    "commit": (
+        "images_io", 1, 2, False, "CONTAINER [REPOSITORY[:TAG]]", "Make an image of a container",
+        (
+            ("author", "a", TEXT, "NAME", "Author of the image"),
+            ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
+            ("message", "m", TEXT, "TEXT", "What was done"),
+            ("pause", "p", FLAG, "", "Hold the container still meanwhile (default true)"),
+        ),
+    ),
+    "diff": ("images_io", 1, 1, False, "CONTAINER", "Show what a container changed of its image", ()),
+    "export": (
+        "images_io", 1, 1, False, "CONTAINER", "Write a container's file system as a tar",
+        (("output", "o", TEXT, "FILE", "Write to this file, not standard output"),),
+    ),
+    "import": (
+        "images_io", 1, 2, False, "FILE|URL|- [REPOSITORY[:TAG]]", "Make an image of a tar",
+        (
+            ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
+            ("message", "m", TEXT, "TEXT", "What was done"),
+            _PLATFORM,
+        ),
+    ),
+    "save": (
+        "images_io", 1, None, False, "IMAGE [IMAGE...]", "Write images to an archive",
+        (("output", "o", TEXT, "FILE", "Write to this file, not standard output"), _PLATFORM),
     ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
+    "system check": (
+        "images_io", 0, 0, False, "", "Verify every digest and reference",
+        (("mend", "", FLAG, "", "Put right what can be"),),
+    ),
     "image inspect": (
         "inspect", 1, None, False, "IMAGE [IMAGE...]", "Show everything about images",
-        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),),
+        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), _PLATFORM),
     ),
     "image prune": (
         "images", 0, 0, False, "", "Remove nameless images",
-        (("all", "a", FLAG, "", "All that no container uses"), ("force", "f", FLAG, "", "Do not ask")),
+        (
+            ("all", "a", FLAG, "", "All that no container uses"),
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches (until, label, label!)"),
+            ("force", "f", FLAG, "", "Do not ask"),
+        ),
     ),
     "image bootstrap": (
         "images", 1, 1, False, "busybox|debian[:SUITE]", "Make a base image from the distribution's packages",
@@ -316,7 +354,8 @@ ALIASES = {
         "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
-    "image load": "load", "image tag": "tag", "image history": "history",
+    **{f"container {name}": name for name in ("commit", "diff", "export")},
+    "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info",
     "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip

@@ -194,6 +194,11 @@ def test_layer_changes_mount_points_are_hidden_while_empty(tmp_path: Path) -> No
     (upper / "etc/resolv.conf").write_text("mine")
     hidden = ["/dev", "/dev/pts", "/etc/hosts", "/etc/resolv.conf"]
     assert layer_changes(str(upper), [str(base)], hidden) == [("A", "/etc"), ("A", "/etc/resolv.conf")]
+    (base / "etc").mkdir()
+    (upper / "etc/resolv.conf").unlink()
+    assert layer_changes(str(upper), [str(base)], hidden) == []
+    assert diff_layer(str(upper), [str(base)], os.open(os.devnull, os.O_WRONLY), hidden=hidden).entries == 0
+    (upper / "etc/resolv.conf").write_text("mine")
     with (tmp_path / "layer").open("wb") as file:
         diff_layer(str(upper), [str(base)], file.fileno(), hidden=hidden)
     assert names(tmp_path / "layer") == ["etc", "etc/resolv.conf"]

@@ -46,9 +46,18 @@ class Created:
 
 def create_container(engine: Engine, image: str, command: list[str], options: dict[str, Any]) -> Created:
     """Make a container, its lock still held by the caller. Raises what Docker refuses; leaves nothing behind then."""
-    store = engine.containers.store
     request = parse_request(image, command, options)
     found = find_image(engine, image, request)
+    pin = found.pin()  # until the record says that the image is in use
+    try:
+        return create_from(engine, found, request)
+    finally:
+        os.close(pin)
+
+
+def create_from(engine: Engine, found: Any, request: Request) -> Created:
+    """Make a container of an image that stays meanwhile."""
+    store = engine.containers.store
     merge_image(request.config, found.config.get("config") or {})
     refuse_unsupported(request)
     facts = gather(request.host_config)

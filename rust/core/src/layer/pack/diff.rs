@@ -1,13 +1,13 @@
 //! What an overlay's upper directory changes, as a layer (image-spec, "Layer", "Change Types").
 
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::Write;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::FileType;
+use rustix::fs::{AtFlags, FileType, Mode};
 
 use super::entries::Packer;
 use super::stack::{Directory, Found, Stack, join, names_in};
@@ -93,20 +93,27 @@ fn is_above(directory: &[u8], path: &[u8]) -> bool {
     directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-/// Mount points a start made in the upper directory.
-pub struct Hidden(HashSet<Vec<u8>>);
+/// Mount points a start made in the upper directory, and the directories above them.
+pub struct Hidden {
+    points: HashSet<Vec<u8>>,
+    above: HashSet<Vec<u8>>,
+}
 
 impl Hidden {
     /// Of paths from the root.
     pub fn new(paths: &[PathBuf]) -> Self {
-        let bytes = |path: &PathBuf| {
+        let (mut points, mut above) = (HashSet::new(), HashSet::new());
+        for path in paths {
             let parts = path.as_os_str().as_bytes().split(|&byte| byte == b'/').filter(|part| !part.is_empty());
-            parts.collect::<Vec<_>>().join(&b'/')
-        };
-        Self(paths.iter().map(bytes).collect())
+            let parts: Vec<&[u8]> = parts.collect();
+            above.extend((1..parts.len()).map(|depth| parts[..depth].join(&b'/')));
+            points.insert(parts.join(&b'/'));
+        }
+        Self { points, above }
     }
 
-    /// Whether what the walk found was made to mount something on, and is as it was made.
+    /// Whether what the walk found was made to mount something on, and is as it was made; a directory of the layers below
+    /// that was copied up for that says nothing either.
     pub fn hides(
         &self,
         below: &mut Below<'_>,
@@ -115,16 +122,34 @@ impl Hidden {
         found: &Found,
         path: &[u8],
     ) -> Result<bool> {
-        if self.0.is_empty() || !self.0.contains(path) || below.find(&directory.path, name)?.is_some() {
+        if !self.is_made(directory.part(found), name, path)? {
             return Ok(false);
         }
-        match found.kind() {
-            FileType::RegularFile => Ok(found.stat.st_size == 0),
+        let attributes = |found: &Found| (found.stat.st_mode, found.stat.st_uid, found.stat.st_gid);
+        let is_same = |before: Found| before.kind() == FileType::Directory && attributes(&before) == attributes(found);
+        Ok(below.find(&directory.path, name)?.is_none_or(is_same))
+    }
+
+    /// An empty file or directory of that path, or directories with nothing but such in them.
+    fn is_made(&self, parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<bool> {
+        let is_point = self.points.contains(path);
+        if !is_point && !self.above.contains(path) {
+            return Ok(false);
+        }
+        // What goes meanwhile is for the walk to notice.
+        let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(false) };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(is_point && stat.st_size == 0),
             FileType::Directory => {
-                let opened = rustix::fs::openat(directory.part(found), name, DIRECTORY, rustix::fs::Mode::empty());
-                let names = opened.and_then(|opened| names_in(&opened)).map_err(failed(path, "read"))?;
-                let is_made_too = |name: &CString| self.0.contains(&join(path, name.to_bytes()));
-                Ok(names.iter().all(is_made_too))
+                let Ok(directory) = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()) else {
+                    return Ok(false);
+                };
+                for name in names_in(&directory).map_err(failed(path, "read"))? {
+                    if !self.is_made(directory.as_fd(), &name, &join(path, name.to_bytes()))? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
             }
             _ => Ok(false),
         }

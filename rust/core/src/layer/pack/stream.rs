@@ -9,18 +9,19 @@ use crate::layer::digest::{Digest, Hasher};
 use crate::layer::{Limits, Whiteouts, extract};
 use crate::{Error, Kind, Result};
 
-/// Level 3 of zstd is its own default: twelve times faster than gzip -6, and smaller.
+/// Level 3 of zstd is its own default: twelve times faster than gzip -6 in one thread, and smaller.
 const ZSTD_LEVEL: i32 = 3;
 /// A fixed number, whatever the machine has: one worker or more give the same bytes, none others.
 const ZSTD_WORKERS: u32 = 2;
-const GZIP_LEVEL: u32 = 6;
+/// Three times faster than level 6 (zlib-rs, of Debian's Python), for a twentieth more bytes.
+const GZIP_LEVEL: u32 = 3;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.
     None,
-    /// gzip -6.
+    /// gzip -3.
     Gzip,
     /// zstd -3.
     Zstd,
