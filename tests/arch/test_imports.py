@@ -22,7 +22,8 @@ ALLOWED = {
     "errors": set(),
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
-    "engine": {"errors", "_core", "image", "hello"},
+    "network": {"errors", "_core"},
+    "engine": {"errors", "_core", "image", "hello", "network"},
     "cli": {"errors", "_core", "engine"},
 }
 

@@ -12,6 +12,7 @@ mod interrupt;
 mod json;
 mod layer;
 mod logs;
+mod network;
 mod process;
 mod seccomp;
 
@@ -29,6 +30,10 @@ mod _core {
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
     #[pymodule_export]
     use crate::logs::LogDecoder;
+    #[pymodule_export]
+    use crate::network::{
+        network_connect, network_disconnect, network_make, network_rebuild, network_release, network_remove,
+    };
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]

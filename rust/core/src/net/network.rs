@@ -69,6 +69,7 @@ pub fn lock_use(directory: &Path, network: &Network) -> Result<OwnedFd> {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(Error::kernel("make", path, errno)),
     };
+    std::fs::create_dir_all(directory).map_err(|error| Error::io("make", directory, &error))?;
     create(&home)?;
     create(&home.join("endpoints"))?;
     let file = home.join("use");
