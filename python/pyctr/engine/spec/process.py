@@ -27,7 +27,7 @@ def plan_process(record: dict[str, Any], host: HostFacts, linked: list[str] | No
         "terminal": config["Tty"],
         "user": {"uid": 0, "gid": 0},
         "args": [record["Path"], *record["Args"]],
-        "env": plan_environment(config, linked or []),
+        "env": plan_environment(config, linked),
         "cwd": config["WorkingDir"] or "/",
         "capabilities": {"bounding": names, "effective": names, "permitted": names},
         "rlimits": plan_rlimits(host_config, host),
@@ -40,12 +40,12 @@ def plan_process(record: dict[str, Any], host: HostFacts, linked: list[str] | No
     return process
 
 
-def plan_environment(config: dict[str, Any], linked: list[str]) -> list[str]:
+def plan_environment(config: dict[str, Any], linked: list[str] | None = None) -> list[str]:
     """PATH, HOSTNAME, TERM, what links bring, then the record's; a later one replaces an earlier one in place, a bare name unsets it."""
     variables = {"PATH": DEFAULT_PATH, "HOSTNAME": "HOSTNAME=" + config["Hostname"]}
     if config["Tty"]:
         variables["TERM"] = "TERM=xterm"
-    for variable in [*linked, *config["Env"]]:
+    for variable in [*(linked or ()), *config["Env"]]:
         name, equals, _ = variable.partition("=")
         if equals:
             variables[name] = variable

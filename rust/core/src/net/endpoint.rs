@@ -11,7 +11,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::files::{self, Published};
 use super::forward::Forwarder;
 use super::link::{self, Link, Pair, Stacked};
-use super::netlink::{Batch, Socket};
+use super::netlink::{Batch, Kernel, Socket};
 use super::request::{Driver, Endpoint, Request};
 use super::{network, port};
 use crate::{Error, Kind, Result};
@@ -33,6 +33,7 @@ pub struct Endpoints {
     used: Vec<(PathBuf, bool, OwnedFd)>,
     /// Ends on the host of a life that is over, to be removed.
     links: Vec<Published>,
+    kernel: Kernel,
 }
 
 impl Endpoints {
@@ -45,7 +46,7 @@ impl Endpoints {
             free(&request, container);
         }
         let (forwarder, used) = prepared?;
-        Ok(Self { container: container.to_owned(), request, forwarder, used, links: Vec::new() })
+        Ok(Self { container: container.to_owned(), request, forwarder, used, links: Vec::new(), kernel: Kernel::default() })
     }
 
     fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<(PathBuf, bool, OwnedFd)>)> {
@@ -76,17 +77,16 @@ impl Endpoints {
     }
 
     pub(super) fn attach_to(&self, namespace: BorrowedFd<'_>) -> Result<()> {
-        let host = Socket::route()?;
         let inside = within(namespace, Socket::route)?;
         let published = self.request.published().map(|endpoint| endpoint.endpoint.as_str());
         for endpoint in &self.request.endpoints {
-            let link = add(&host, &inside, namespace, &self.request, endpoint)?;
+            let link = add(&self.kernel, &inside, namespace, &self.request, endpoint)?;
             let ports = if published == Some(&endpoint.endpoint) {
                 self.forwarder.ports().map(|held| held.port.clone()).collect()
             } else {
                 Vec::new()
             };
-            publish(&self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
+            publish(&self.kernel, &self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Endpoints {
     pub fn withdraw(&mut self) {
         self.forwarder.drop_connections();
         for home in files::directories(&self.request.directory) {
-            self.links.extend(files::withdraw(&home, &self.request.table, &self.container));
+            self.links.extend(files::withdraw(&self.kernel, &home, &self.request.table, &self.container));
         }
         if self.links.len() > LINKS_WAITING {
             self.remove_links(); // restarted again and again
@@ -117,7 +117,7 @@ impl Endpoints {
 
     fn remove_links(&mut self) {
         for published in self.links.drain(..) {
-            remove_link(&published);
+            remove_link(&self.kernel, &published);
         }
     }
 
@@ -127,7 +127,7 @@ impl Endpoints {
         let mut result = Ok(());
         for (home, temporary, lock) in &self.used {
             if *temporary {
-                let retired = network::retire(&self.request.directory, &self.request.table, home, lock, false);
+                let retired = network::retire(&self.kernel, &self.request.directory, &self.request.table, home, lock, false);
                 result = result.and(retired.map(drop));
             }
         }
@@ -152,17 +152,17 @@ fn free(request: &Request, container: &str) {
 }
 
 /// The endpoint's file first: who finds the port finds the name, and a table made again from the files has both.
-fn publish(request: &Request, endpoint: &Endpoint, published: &Published) -> Result<()> {
+fn publish(kernel: &Kernel, request: &Request, endpoint: &Endpoint, published: &Published) -> Result<()> {
     published.write(&network::path(&request.directory, &endpoint.network))?;
-    network::add_ports(&request.directory, &request.table, published)
+    network::add_ports(kernel, &request.directory, &request.table, published)
 }
 
-fn remove_link(published: &Published) {
+fn remove_link(kernel: &Kernel, published: &Published) {
     if published.link.is_empty() {
         return;
     }
-    let removed = Socket::route().and_then(|socket| {
-        let Some(found) = link::find(&socket, &published.link)?.filter(|link| link.kind == "veth") else {
+    let removed = kernel.route().and_then(|socket| {
+        let Some(found) = link::find(socket, &published.link)?.filter(|link| link.kind == "veth") else {
             return Ok(());
         };
         let mut batch = Batch::default();
@@ -197,13 +197,14 @@ pub fn within<T>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> Result<T>) ->
 
 /// Makes one endpoint; the name of its end on the host.
 fn add(
-    host: &Socket,
+    kernel: &Kernel,
     inside: &Socket,
     namespace: BorrowedFd<'_>,
     request: &Request,
     endpoint: &Endpoint,
 ) -> Result<String> {
-    let below = network::ensure(host, &request.directory, &request.table, &endpoint.network)?;
+    let host = kernel.route()?;
+    let below = network::ensure(kernel, &request.directory, &request.table, &endpoint.network)?;
     let name = match endpoint.network.driver {
         Driver::Bridge => add_pair(host, namespace, endpoint, &below)?,
         Driver::Macvlan | Driver::Ipvlan => add_stacked(host, namespace, endpoint, &below)?,
@@ -298,11 +299,11 @@ pub fn connect(request: &Request, container: &str, pid: i32) -> Result<()> {
     request.check()?;
     super::request::check_id(container)?;
     let namespace = namespace_of(pid)?;
-    let (host, inside) = (Socket::route()?, within(namespace.as_fd(), Socket::route)?);
+    let (kernel, inside) = (Kernel::default(), within(namespace.as_fd(), Socket::route)?);
     for endpoint in &request.endpoints {
         let _used = network::lock_use(&request.directory, &endpoint.network)?;
-        let link = add(&host, &inside, namespace.as_fd(), request, endpoint)?;
-        publish(request, endpoint, &Published::new(container, endpoint, link, Vec::new()))?;
+        let link = add(&kernel, &inside, namespace.as_fd(), request, endpoint)?;
+        publish(&kernel, request, endpoint, &Published::new(container, endpoint, link, Vec::new()))?;
     }
     Ok(())
 }
@@ -312,7 +313,7 @@ pub fn disconnect(directory: &Path, table: &str, network: &str, container: &str,
     super::request::check_id(network)?;
     super::request::check_id(container)?;
     let home = directory.join(network);
-    let Some(published) = files::withdraw(&home, table, container) else {
+    let Some(published) = files::withdraw(&Kernel::default(), &home, table, container) else {
         return Err(Error::new(Kind::NotFound, "disconnect", container, "it has no endpoint on this network"));
     };
     let inside = within(namespace_of(pid)?.as_fd(), Socket::route)?;

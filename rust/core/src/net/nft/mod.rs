@@ -65,7 +65,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn message(&mut self, kind: u16, flags: u16, operation: &'static str, object: &str) -> &mut Batch {
-        self.batch.message(kind, flags | ACK, &[self.family, 0, 0, 0], operation, object);
+        self.batch.message(kind, flags, &[self.family, 0, 0, 0], operation, object);
         self.batch.text(1, self.table); // the table's name is attribute 1 of every message
         &mut self.batch
     }
@@ -148,6 +148,7 @@ impl<'a> Transaction<'a> {
 
     /// Does it.
     pub fn commit(mut self, socket: &Socket) -> Result<()> {
+        self.batch.acknowledge(); // refusals are told anyway
         let last = self.batch.count();
         self.batch.message(BATCH_END, 0, &[0, 0, 0, 10], "commit transaction on table", self.table);
         socket.send(self.batch, last).map(drop)
