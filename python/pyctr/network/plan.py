@@ -29,7 +29,9 @@ def settings_of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     mode = record["HostConfig"]["NetworkMode"]
     if mode in ("none", "host") or mode.startswith("container:"):
         return {}
-    settings: dict[str, dict[str, Any]] = record["Pyctr"].get("networks") or {"bridge" if mode == "default" else mode: {}}
+    settings: dict[str, dict[str, Any]] = record["Pyctr"].get("networks") or {
+        "bridge" if mode == "default" else mode: {}
+    }
     return settings
 
 
@@ -80,14 +82,15 @@ def plan_endpoint(
     record: dict[str, Any],
     network: dict[str, Any],
     settings: dict[str, Any],
+    *,
     interface: str,
     is_live: Callable[[str], bool],
 ) -> dict[str, Any]:
     """One endpoint, its addresses leased."""
     container_id = record["Id"]
-    ipv4 = networks.lease(network, container_id, settings.get("ipv4", ""), 4, is_live)
+    ipv4 = networks.lease(network, container_id, wanted=settings.get("ipv4", ""), version=4, is_live=is_live)
     try:
-        ipv6 = networks.lease(network, container_id, settings.get("ipv6", ""), 6, is_live)
+        ipv6 = networks.lease(network, container_id, wanted=settings.get("ipv6", ""), version=6, is_live=is_live)
     except BaseException:
         networks.release(network["Id"], [ipv4], container_id)
         raise
@@ -156,7 +159,8 @@ def plan_start(
             if network["Driver"] in PREDEFINED_ONLY:
                 raise InvalidArgument(f"container cannot be connected to network {reference} and others")
             used[network["Name"]], by_name[network["Name"]] = network, asked
-            endpoints.append(plan_endpoint(networks, record, network, asked, f"eth{len(endpoints)}", is_live))
+            interface = f"eth{len(endpoints)}"
+            endpoints.append(plan_endpoint(networks, record, network, asked, interface=interface, is_live=is_live))
         elect_defaults(endpoints, by_name)
         default = next((used[end["network"]["name"]] for end in endpoints if end["default_ipv4"]), {})
         ports = plan_ports(record["Config"], record["HostConfig"], host_binding(default))

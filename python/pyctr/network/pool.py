@@ -95,7 +95,10 @@ def plan_ipam(
     for subnet, config in configs.items():
         if subnet.version == 4 and subnet.bits > 30:
             raise InvalidArgument(f"invalid subnet {subnet}: no room for a gateway and a container")
-        if config.get("Gateway") and not subnet.first_host() <= parse_address(config["Gateway"]).number <= subnet.last_host():
+        if (
+            config.get("Gateway")
+            and not subnet.first_host() <= parse_address(config["Gateway"]).number <= subnet.last_host()
+        ):
             raise InvalidArgument(f"invalid gateway {config['Gateway']}: it is the subnet's own address")
     return list(configs.values())
 

@@ -53,7 +53,8 @@ def _split(text: str) -> tuple[str, str, str]:
     parts = text.split(":")
     if len(parts) > 3:  # an IPv6 address without brackets
         return ":".join(parts[:-2]), parts[-2], parts[-1]
-    return ("", "", *parts)[-3:] if len(parts) < 3 else (parts[0], parts[1], parts[2])
+    first, second, third = ["", "", *parts][-3:]
+    return first, second, third
 
 
 def _check_ip(text: str) -> str:
@@ -73,7 +74,9 @@ def _bind(ip: str, host: str, container: tuple[int, int], protocol: str) -> list
     except InvalidArgument:
         raise InvalidArgument(f"invalid hostPort: {host}") from None
     if count == 1:
-        return [(f"{first}/{protocol}", {"HostIp": ip, "HostPort": host if host_last > host_first else str(host_first)})]
+        return [
+            (f"{first}/{protocol}", {"HostIp": ip, "HostPort": host if host_last > host_first else str(host_first)})
+        ]
     if host_last - host_first + 1 != count:
         raise InvalidArgument(f"invalid ranges specified for container and host Ports: {first}-{last} and {host}")
     return [
@@ -134,7 +137,9 @@ def show_host(ip: str, port: int) -> str:
 
 def display(ports: list[dict[str, Any]]) -> str:
     """The PORTS column: published ports first as they are, runs of neighbours as ranges (docker/cli formatter)."""
-    order = sorted(ports, key=lambda port: (port["PrivatePort"], port.get("IP", ""), port.get("PublicPort", 0), port["Type"]))
+    order = sorted(
+        ports, key=lambda port: (port["PrivatePort"], port.get("IP", ""), port.get("PublicPort", 0), port["Type"])
+    )
     groups: dict[tuple[str, str], list[list[int]]] = {}
     shown: list[str] = []
     singles: list[str] = []

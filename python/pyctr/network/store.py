@@ -8,13 +8,14 @@ import zlib
 
 from pyctr._core import json_dumps, json_loads, write_atomic
 from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound
-from pyctr.network.address import Address, Subnet
 from pyctr.network.pool import Pool, choose_subnet, default_gateway
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    from pyctr.network.address import Address, Subnet
 
 VERSION = 1
 DEFAULT_ROOT = "/var/lib/pyctr"
@@ -171,12 +172,7 @@ class Networks:
         from pyctr.network.routes import host_subnets
 
         own = {network["Pyctr"]["link"] for network in self._existing()}
-        taken = [
-            subnet
-            for network in self._existing()
-            if network["Name"] != but
-            for subnet in subnets_of(network)
-        ]
+        taken = [subnet for network in self._existing() if network["Name"] != but for subnet in subnets_of(network)]
         return taken + [subnet for link, subnet in host_subnets() if link not in own]
 
     def _existing(self) -> Iterator[dict[str, Any]]:
@@ -198,11 +194,15 @@ class Networks:
         from pyctr.network.routes import host_subnets
 
         mine = subnets_of(network)
-        clash = next(((name, other) for name, other in host_subnets() for subnet in mine if subnet.overlaps(other)), None)
+        clash = next(
+            ((name, other) for name, other in host_subnets() for subnet in mine if subnet.overlaps(other)), None
+        )
         if clash is None:
             return network
         if network["Name"] != "bridge":
-            raise Conflict(f"network {network['Name']}: {mine[0]} overlaps with {clash[1]}, which the host reaches by {clash[0]}")
+            raise Conflict(
+                f"network {network['Name']}: {mine[0]} overlaps with {clash[1]}, which the host reaches by {clash[0]}"
+            )
         lock = self.lock()
         try:
             network = self.load("bridge")
@@ -215,7 +215,7 @@ class Networks:
     # -- leases --------------------------------------------------------------------------------------------------
 
     def lease(
-        self, network: dict[str, Any], container_id: str, wanted: str, version: int, is_live: Callable[[str], bool]
+        self, network: dict[str, Any], container_id: str, *, wanted: str, version: int, is_live: Callable[[str], bool]
     ) -> str | None:
         """An address of a family for a container: the `wanted` one or the lowest that is free; None: no such subnet.
 
@@ -238,7 +238,9 @@ class Networks:
                     if take(directory, str(address), container_id):
                         return str(address)
                     address = pool.first_free(taken, address.number + 1)
-        raise Conflict(f"no available IPv{version} addresses on this network's address pools: {network['Name']} ({network['Id']})")
+        raise Conflict(
+            f"no available IPv{version} addresses on this network's address pools: {network['Name']} ({network['Id']})"
+        )
 
     def _lease_wanted(
         self, pools: list[Pool], directory: str, container_id: str, wanted: str, is_live: Callable[[str], bool]
@@ -311,7 +313,7 @@ DEFAULT_BRIDGE_OPTIONS = {
     "com.docker.network.bridge.default_bridge": "true",
     "com.docker.network.bridge.enable_icc": "true",
     "com.docker.network.bridge.enable_ip_masquerade": "true",
-    "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+    "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",  # noqa: S104 (what is meant)
 }
 
 

@@ -70,7 +70,9 @@ class Link:
 
     def hosts(self) -> list[str]:
         """Its lines of /etc/hosts: alias, short id or host name, container name."""
-        names = list(dict.fromkeys((self.alias, self.record["Config"]["Hostname"], self.record["Name"].removeprefix("/"))))
+        names = list(
+            dict.fromkeys((self.alias, self.record["Config"]["Hostname"], self.record["Name"].removeprefix("/")))
+        )
         return [f"{address}\t{' '.join(names)}\n" for address in (self.ipv4, self.ipv6) if address]
 
     def environment(self, record: dict[str, Any]) -> list[str]:
@@ -84,7 +86,12 @@ class Link:
             if index == 0:
                 found.append(f"{prefix}_PORT={url}")
             name = f"{prefix}_PORT_{port}_{protocol.upper()}"
-            found += [f"{name}={url}", f"{name}_ADDR={self.ipv4 or self.ipv6}", f"{name}_PORT={port}", f"{name}_PROTO={protocol}"]
+            found += [
+                f"{name}={url}",
+                f"{name}_ADDR={self.ipv4 or self.ipv6}",
+                f"{name}_PORT={port}",
+                f"{name}_PROTO={protocol}",
+            ]
         own = ("PATH", "HOME", "HOSTNAME")
         variables = [text for text in self.record["Config"]["Env"] if "=" in text and text.partition("=")[0] not in own]
         return found + [f"{prefix}_ENV_{variable}" for variable in variables]
@@ -155,7 +162,9 @@ def write_resolv_conf(store: Store, record: dict[str, Any], request: dict[str, A
     else:
         ipv6 = any(endpoint["ipv6"] for endpoint in request["endpoints"])
         content = plan_resolv_conf(record["HostConfig"], filter_servers(text, ipv6=ipv6))
-    write_atomic(f"{store.path(record['Id'])}/resolv.conf", content.encode(errors="surrogateescape"), mode=0o644, sync=False)
+    write_atomic(
+        f"{store.path(record['Id'])}/resolv.conf", content.encode(errors="surrogateescape"), mode=0o644, sync=False
+    )
 
 
 def host_resolv_conf() -> str:
@@ -225,35 +234,121 @@ def plan_dns(endpoints: list[dict[str, Any]], record: dict[str, Any], links: lis
 # -- what shows ----------------------------------------------------------------------------------------------------
 
 
-def endpoints_of(networks: Networks, record: dict[str, Any]) -> dict[str, tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Network name → (the network, the container's endpoint while it runs)."""
+def inspect_endpoints(store: Store, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """`NetworkSettings.Networks`: a network at a time, addresses while the container runs."""
+    from pyctr.network.plan import settings_of
+
+    networks = networks_of(store)
+    mode = record["HostConfig"]["NetworkMode"]
+    asked = settings_of(record) or ({} if mode.startswith("container:") else {mode: {}})
     found = {}
-    for reference in networks_named(record):
+    for reference, settings in asked.items():
         try:
             network = networks.resolve(reference)
         except NotFound:  # removed while the container was stopped
-            continue
-        found[network["Name"]] = (network, networks.endpoint(network["Id"], record["Id"]))
+            found[reference] = shown_endpoint(None, None, settings)
+        else:
+            endpoint = networks.endpoint(network["Id"], record["Id"])
+            found[network["Name"]] = shown_endpoint(network, endpoint, settings)
     return found
 
 
-def list_ports(record: dict[str, Any], endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`Ports` of the API's container list: published ones, then those only exposed."""
-    ports = []
-    published = set()
+def shown_endpoint(
+    network: dict[str, Any] | None, endpoint: dict[str, Any] | None, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """One of `NetworkSettings.Networks`, in Docker's form."""
+    wanted = {"IPv4Address": settings.get("ipv4"), "IPv6Address": settings.get("ipv6")}
+    ipam: dict[str, str] | None = {key: value for key, value in wanted.items() if value} or None
+    shown: dict[str, Any] = {
+        "IPAMConfig": ipam,
+        "Links": settings.get("links") or None,
+        "Aliases": settings.get("aliases") or None,
+        "MacAddress": settings.get("mac", ""),
+        "DriverOpts": settings.get("driver_opts") or None,
+        "GwPriority": settings.get("gw_priority", 0),
+        "NetworkID": "",
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "DNSNames": None,
+    }
+    if network is None or endpoint is None:
+        return shown
+    shown |= {
+        "MacAddress": endpoint["mac"],
+        "NetworkID": network["Id"],
+        "EndpointID": endpoint["endpoint"],
+        "DNSNames": endpoint["names"] or None,
+    }
+    for config in network["IPAM"]["Config"]:
+        bits, gateway = int(config["Subnet"].partition("/")[2]), config.get("Gateway", "")
+        if ":" in config["Subnet"] and endpoint["ipv6"]:
+            shown |= {"IPv6Gateway": gateway, "GlobalIPv6Address": endpoint["ipv6"], "GlobalIPv6PrefixLen": bits}
+        elif ":" not in config["Subnet"] and endpoint["ipv4"]:
+            shown |= {"Gateway": gateway, "IPAddress": endpoint["ipv4"], "IPPrefixLen": bits}
+    return shown
+
+
+def endpoints_of(store: Store, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A container's endpoints while it runs."""
+    networks = networks_of(store)
+    found = []
+    for reference in networks_named(record):
+        try:
+            endpoint = networks.endpoint(networks.resolve(reference)["Id"], record["Id"])
+        except NotFound:  # removed while the container was stopped
+            continue
+        if endpoint is not None:
+            found.append(endpoint)
+    return found
+
+
+def published_ports(store: Store, record: dict[str, Any]) -> dict[str, list[dict[str, str]] | None]:
+    """`NetworkSettings.Ports`: exposed ports too, without bindings; nothing where no network is up."""
+    endpoints = endpoints_of(store, record)
+    ports: dict[str, list[dict[str, str]] | None] = {}
+    if not endpoints:
+        return ports
     for endpoint in endpoints:
         for port in endpoint["ports"]:
-            published.add(f"{port['container_port']}/{port['protocol']}")
-            ports.append(
-                {
-                    "IP": port["host_ip"],
-                    "PrivatePort": port["container_port"],
-                    "PublicPort": port["host_port"],
-                    "Type": port["protocol"],
-                }
-            )
+            bindings = ports.setdefault(f"{port['container_port']}/{port['protocol']}", [])
+            if bindings is not None:
+                bindings.append({"HostIp": port["host_ip"], "HostPort": str(port["host_port"])})
     for text in record["Config"].get("ExposedPorts") or {}:
-        if text not in published:
-            number, _, protocol = text.partition("/")
-            ports.append({"PrivatePort": int(number), "Type": protocol})
-    return ports
+        ports.setdefault(text, None)
+    return dict(sorted(ports.items()))
+
+
+def list_ports(store: Store, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """`Ports` of the API's container list: published ones, then those only exposed."""
+    shown: list[dict[str, Any]] = []
+    for text, bindings in published_ports(store, record).items():
+        number, _, protocol = text.partition("/")
+        shown += [
+            {
+                "IP": binding["HostIp"],
+                "PrivatePort": int(number),
+                "PublicPort": int(binding["HostPort"]),
+                "Type": protocol,
+            }
+            for binding in bindings or ()
+        ]
+        if not bindings:
+            shown.append({"PrivatePort": int(number), "Type": protocol})
+    return shown
+
+
+def rename_endpoints(store: Store, record: dict[str, Any], old: str) -> None:
+    """A running container answers to its new name at once."""
+    networks = networks_of(store)
+    new = record["Name"].removeprefix("/").lower()
+    for reference in networks_named(record):
+        network = networks.resolve(reference)
+        endpoint = networks.endpoint(network["Id"], record["Id"])
+        if endpoint is not None and endpoint["names"]:
+            others = [name for name in endpoint["names"] if name not in (old.lower(), new)]
+            networks.write_endpoint(network["Id"], {**endpoint, "names": [new, *others]})

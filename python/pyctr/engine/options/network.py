@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pyctr.engine.options import Request
 
+
 def parse(request: Request, options: dict[str, Any]) -> None:
     """Fill Dns*, ExtraHosts, ports, links, and what is asked for on the networks."""
     host, config = request.host_config, request.config
@@ -79,12 +80,15 @@ def apply_settings(request: Request, options: dict[str, Any]) -> None:
 
 def parse_long_network(text: str) -> tuple[str, dict[str, Any]]:
     """``name=NET,alias=A,ip=…,ip6=…,mac-address=…,link-local-ip=…,driver-opt=K=V,gw-priority=N``."""
-    name, settings = "", dict[str, Any]()
+    name = ""
+    settings: dict[str, Any] = {}
     for field in text.split(","):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
         if not equals or not value:
-            raise InvalidArgument(f"invalid argument {quote(text)} for {quote('--network')} flag: invalid field {field}")
+            raise InvalidArgument(
+                f"invalid argument {quote(text)} for {quote('--network')} flag: invalid field {field}"
+            )
         if key == "name":
             name = value.strip()
         elif key == "alias":
