@@ -11,7 +11,7 @@ from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.errors import Conflict, InvalidArgument, NotFound, StateError
 from pyctr.network.plan import elect_defaults, plan_core_network, plan_endpoint, settings_of
 from pyctr.network.pool import choose_subnet, choose_subnet_v6, default_gateway, plan_ipam
-from pyctr.network.store import PREDEFINED, Networks, check_name, subnets_of
+from pyctr.network.store import PREDEFINED, Networks, check_name, link_exists, subnets_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def plan_driver(network: dict[str, Any]) -> None:
     if not own["parent"]:  # leads nowhere but to its neighbours
         own["parent"] = own["link"] = "dm-" + network["Id"][:12]
         network["Internal"] = True
-    elif not os.path.exists(f"/sys/class/net/{own['parent']}") and "." in own["parent"]:
+    elif not link_exists(own["parent"]) and "." in own["parent"]:
         own["link"] = own["parent"]  # a VLAN, made for this network and removed with it
 
 

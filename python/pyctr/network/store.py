@@ -189,7 +189,7 @@ class Networks:
         Raises Conflict where that happened to a network with a subnet of its own.
         """
         link = network["Pyctr"]["link"]
-        if network["Driver"] != "bridge" or os.path.exists(f"/sys/class/net/{link}"):
+        if network["Driver"] != "bridge" or link_exists(link):
             return network
         from pyctr.network.routes import host_subnets
 
@@ -315,6 +315,17 @@ DEFAULT_BRIDGE_OPTIONS = {
     "com.docker.network.bridge.enable_ip_masquerade": "true",
     "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",  # noqa: S104 (what is meant)
 }
+
+
+def link_exists(name: str) -> bool:
+    """Whether there is a link of this name in our network namespace (/sys may show another's)."""
+    import _socket
+
+    try:
+        _socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 def subnets_of(network: dict[str, Any]) -> list[Subnet]:

@@ -22,6 +22,9 @@ const NAME_DIGITS: usize = 7;
 /// Links of lives that are over, left to the end of their namespaces unless they become more.
 const LINKS_WAITING: usize = 4;
 
+/// A network's directory, whether it goes with its last user, and the lock that says it is used.
+type Used = (PathBuf, bool, OwnedFd);
+
 /// What a container has of networks while its monitor lives.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -30,7 +33,7 @@ pub struct Endpoints {
     /// Held ports, and the connections the packet rules cannot carry.
     pub forwarder: Forwarder,
     /// That the network is used, network by network.
-    used: Vec<(PathBuf, bool, OwnedFd)>,
+    used: Vec<Used>,
     /// Ends on the host of a life that is over, to be removed.
     links: Vec<Published>,
     kernel: Kernel,
@@ -46,10 +49,17 @@ impl Endpoints {
             free(&request, container);
         }
         let (forwarder, used) = prepared?;
-        Ok(Self { container: container.to_owned(), request, forwarder, used, links: Vec::new(), kernel: Kernel::default() })
+        Ok(Self {
+            container: container.to_owned(),
+            request,
+            forwarder,
+            used,
+            links: Vec::new(),
+            kernel: Kernel::default(),
+        })
     }
 
-    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<(PathBuf, bool, OwnedFd)>)> {
+    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<Used>)> {
         request.check()?;
         super::request::check_id(container)?;
         let used = use_networks(request)?;
@@ -127,7 +137,8 @@ impl Endpoints {
         let mut result = Ok(());
         for (home, temporary, lock) in &self.used {
             if *temporary {
-                let retired = network::retire(&self.kernel, &self.request.directory, &self.request.table, home, lock, false);
+                let retired =
+                    network::retire(&self.kernel, &self.request.directory, &self.request.table, home, lock, false);
                 result = result.and(retired.map(drop));
             }
         }
@@ -135,7 +146,7 @@ impl Endpoints {
     }
 }
 
-fn use_networks(request: &Request) -> Result<Vec<(PathBuf, bool, OwnedFd)>> {
+fn use_networks(request: &Request) -> Result<Vec<Used>> {
     let lock = |endpoint: &Endpoint| {
         let lock = network::lock_use(&request.directory, &endpoint.network)?;
         Ok((network::path(&request.directory, &endpoint.network), endpoint.network.temporary, lock))
@@ -237,14 +248,8 @@ fn add_pair(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, bridg
         let start = attempt * NAME_DIGITS;
         let name = format!("veth{}", &endpoint.endpoint[start..start + NAME_DIGITS]);
         let mut batch = Batch::default();
-        let pair = Pair {
-            host: &name,
-            bridge: bridge.index,
-            inside: &endpoint.interface,
-            mac,
-            mtu: bridge.mtu,
-            namespace,
-        };
+        let pair =
+            Pair { host: &name, bridge: bridge.index, inside: &endpoint.interface, mac, mtu: bridge.mtu, namespace };
         link::add_pair(&mut batch, &pair);
         match host.talk(batch) {
             Err(error) if error.errno == Some(Errno::EXIST) && attempt + 1 < NAMES => {}

@@ -84,8 +84,8 @@ pub fn path(home: &Path, container: &str) -> PathBuf {
 
 /// Writes a file whole or not at all.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| Error::new(Kind::Corrupt, "write", path, error.to_string()))?;
+    let bytes =
+        serde_json::to_vec(value).map_err(|error| Error::new(Kind::Corrupt, "write", path, error.to_string()))?;
     write_atomic(path, &bytes, 0o644, false)
 }
 
@@ -97,9 +97,9 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
 /// The directories of all networks.
 pub fn directories(directory: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| check_id(name).is_ok())
-    })
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| check_id(name).is_ok()))
 }
 
 /// The endpoints that are up on a network.
@@ -139,7 +139,8 @@ pub fn release(directory: &Path, table: &str, container: &str) -> Result<()> {
         for address in [published.ipv4, published.ipv6].into_iter().flatten() {
             free(&home, container, address);
         }
-        let temporary = read_json::<super::Network>(&home.join("network.json")).is_some_and(|network| network.temporary);
+        let temporary =
+            read_json::<super::Network>(&home.join("network.json")).is_some_and(|network| network.temporary);
         if temporary && let Some(id) = home.file_name().and_then(|name| name.to_str()) {
             result = result.and(network::remove(directory, table, id, false).map(drop));
         }

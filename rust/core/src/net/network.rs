@@ -14,18 +14,15 @@ use super::request::{Driver, Network, check_id};
 use super::{host, port};
 use crate::{Error, Kind, Result};
 
-/// Kernel modules' word for `mode`.
+/// The kernel's numbers of modes (include/uapi/linux/if_link.h).
 fn mode_number(network: &Network) -> Result<u32> {
-    match (network.driver, network.mode.as_str()) {
-        (Driver::Macvlan, "private") => Ok(1),
-        (Driver::Macvlan, "vepa") => Ok(2),
-        (Driver::Macvlan, "" | "bridge") => Ok(4),
-        (Driver::Macvlan, "passthru") => Ok(8),
-        (Driver::Ipvlan, "" | "l2") => Ok(0),
-        (Driver::Ipvlan, "l3") => Ok(1),
-        (Driver::Ipvlan, "l3s") => Ok(2),
-        (_, mode) => Err(Error::invalid("make network", &network.name, format!("unknown mode {mode}"))),
-    }
+    let modes: &[(&str, u32)] = match network.driver {
+        Driver::Bridge => &[],
+        Driver::Macvlan => &[("private", 1), ("vepa", 2), ("bridge", 4), ("passthru", 8)],
+        Driver::Ipvlan => &[("l2", 0), ("l3", 1), ("l3s", 2)],
+    };
+    let unknown = || Error::invalid("make network", &network.name, format!("unknown mode {}", network.mode));
+    modes.iter().find(|(name, _)| *name == network.mode).map(|(_, number)| *number).ok_or_else(unknown)
 }
 
 impl Network {

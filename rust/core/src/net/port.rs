@@ -237,7 +237,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = listener.local_addr().unwrap().port();
         let free = hold(&[request(Protocol::Tcp, "127.0.0.1", 0, 0)], Path::new("/")).unwrap()[0].port.host_port;
-        let requests = [(free, free), (taken, taken)].map(|(first, last)| request(Protocol::Tcp, "127.0.0.1", first, last));
+        let requests =
+            [(free, free), (taken, taken)].map(|(first, last)| request(Protocol::Tcp, "127.0.0.1", first, last));
         assert!(hold(&requests, Path::new("/")).is_err());
         assert!(std::net::TcpListener::bind(("127.0.0.1", free)).is_ok());
     }

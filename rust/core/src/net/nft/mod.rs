@@ -15,9 +15,9 @@ const DELTABLE: u16 = SUBSYSTEM | 2;
 const NEWCHAIN: u16 = SUBSYSTEM | 3;
 const NEWRULE: u16 = SUBSYSTEM | 6;
 const NEWSET: u16 = SUBSYSTEM | 9;
-const NEWSETELEM: u16 = SUBSYSTEM | 12;
-const GETSETELEM: u16 = SUBSYSTEM | 13;
-const DELSETELEM: u16 = SUBSYSTEM | 14;
+const NEWSETELEM: u16 = SUBSYSTEM | 0xc;
+const GETSETELEM: u16 = SUBSYSTEM | 0xd;
+const DELSETELEM: u16 = SUBSYSTEM | 0xe;
 const SET_IS_MAP: u32 = 8;
 
 /// Family of tables for both IPv4 and IPv6.
