@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
 
 HOST, OUTSIDE = "198.51.100.1", "198.51.100.2"
 HOST6, OUTSIDE6 = "2001:db8::1", "2001:db8::2"
+
+ASK_UDP = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+asker = socket.socket(family, socket.SOCK_DGRAM)
+asker.settimeout(1)
+asker.connect((sys.argv[1], int(sys.argv[2])))
+asker.send(b"ping")
+try:
+    print(asker.recv(100).decode())
+except OSError:
+    pass
+"""
+#: Says who connected.
+PEER_SERVER = """
+import socket
+server = socket.create_server(("0.0.0.0", 8000))
+print("listening", flush=True)
+print(server.accept()[1][0], flush=True)
+"""
 
 
 def ip(*args: str, code: int | None = 0) -> str:
@@ -66,6 +87,22 @@ class Host(Cli):
     def fetch(self, url: str, *, outside: bool = False, code: int | None = 0) -> str:
         return self.sh(f"curl -sS -m 5 -g '{url}'", outside=outside, code=code)
 
+    def python(self, code: str, *args: str, outside: bool = False) -> subprocess.Popen[str]:
+        """A Python program on the host, or outside."""
+        words = [*self.enter(outside=outside), sys.executable, "-c", code, *args]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def ask_udp(self, address: str, port: int, *, outside: bool = False) -> str:
+        """What answers to a datagram, or nothing."""
+        with self.python(ASK_UDP, address, str(port), outside=outside) as asker:
+            assert asker.stdout is not None
+            return asker.stdout.read()
+
+    def inside(self, name: str, url: str) -> str | None:
+        """What a container gets from a URL; None where it gets nothing in two seconds."""
+        done = self("exec", name, "timeout", "2", "wget", "-qO-", url, code=None)
+        return done.stdout if done.returncode == 0 else None
+
     def state(self) -> dict[str, str]:
         """What pyctr could leave behind in the namespace."""
         return {
@@ -78,9 +115,16 @@ class Host(Cli):
         }
 
     def serve(self, name: str, *options: str, text: str | None = None) -> str:
-        """A container with a web server that says its name; the id."""
+        """A container with a web server that says its name, and listens; the id."""
         script = f"echo {text or name} > /tmp/index.html; exec httpd -f -h /tmp"
-        return self("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script).stdout.strip()
+        container = self("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script).stdout.strip()
+        self.wait_for_port(name, 80)
+        return container
+
+    def wait_for_port(self, name: str, port: int) -> None:
+        """Until something listens in a container."""
+        look = ("exec", name, "sh", "-c", f"netstat -ltn | grep -q ':{port} '")
+        assert eventually(lambda: self(*look, code=None).returncode == 0), f"{name} does not listen"
 
     def address(self, name: str, network: str = "bridge", field: str = "IPAddress") -> str:
         networks = json.loads(self("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]

@@ -217,7 +217,7 @@ fn add(
     let host = kernel.route()?;
     let below = network::ensure(kernel, &request.directory, &request.table, &endpoint.network)?;
     let name = match endpoint.network.driver {
-        Driver::Bridge => add_pair(host, namespace, endpoint, &below)?,
+        Driver::Bridge => add_pair(host, namespace, endpoint, &below, !request.ports.is_empty())?,
         Driver::Macvlan | Driver::Ipvlan => add_stacked(host, namespace, endpoint, &below)?,
     };
     let gone = || Error::new(Kind::State, "find link", &endpoint.interface, "it is gone again");
@@ -242,7 +242,13 @@ fn gateway(endpoint: &Endpoint, gateway: Option<IpAddr>) -> Option<IpAddr> {
     gateway.filter(|_| !routed)
 }
 
-fn add_pair(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, bridge: &Link) -> Result<String> {
+fn add_pair(
+    host: &Socket,
+    namespace: BorrowedFd<'_>,
+    endpoint: &Endpoint,
+    bridge: &Link,
+    hairpin: bool,
+) -> Result<String> {
     let mac = endpoint.mac()?;
     for attempt in 0..NAMES {
         let start = attempt * NAME_DIGITS;
@@ -251,25 +257,18 @@ fn add_pair(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, bridg
         let pair =
             Pair { host: &name, bridge: bridge.index, inside: &endpoint.interface, mac, mtu: bridge.mtu, namespace };
         link::add_pair(&mut batch, &pair);
+        if hairpin || !endpoint.network.icc {
+            link::set_port(&mut batch, &name, !endpoint.network.icc, hairpin);
+        }
         match host.talk(batch) {
             Err(error) if error.errno == Some(Errno::EXIST) && attempt + 1 < NAMES => {}
             made => {
                 made?;
-                if !endpoint.network.icc {
-                    isolate(host, &name)?;
-                }
                 return Ok(name);
             }
         }
     }
     Err(Error::new(Kind::Conflict, "make link", &endpoint.interface, "every name is taken"))
-}
-
-fn isolate(host: &Socket, name: &str) -> Result<()> {
-    let Some(found) = link::find(host, name)? else { return Ok(()) };
-    let mut batch = Batch::default();
-    link::isolate_port(&mut batch, found.index, name);
-    host.talk(batch).map(drop)
 }
 
 fn add_stacked(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, parent: &Link) -> Result<String> {
