@@ -77,7 +77,7 @@ _CONTAINER = (
     ("memory-swappiness", "", TEXT, "0-100", "How eagerly memory is swapped out"),
     ("mount", "", LIST, "SPEC", "Mount a volume, directory or tmpfs (type=bind,src=…,dst=…)"),
     ("name", "", TEXT, "NAME", "Name of the container"),
-    ("network", "", LIST, "MODE", "Network: none, host, container:NAME"),
+    ("network", "", LIST, "NETWORK", "Network, or none, host, container:NAME; name=…,alias=…,ip=… too"),
     ("net", "", LIST, "MODE", "The same"),
     ("network-alias", "", LIST, "NAME", "Further name on the network"),
     ("net-alias", "", LIST, "NAME", "The same"),
@@ -286,6 +286,64 @@ COMMANDS = {
         "images_io", 1, None, False, "IMAGE [IMAGE...]", "Write images to an archive",
         (("output", "o", TEXT, "FILE", "Write to this file, not standard output"), _PLATFORM),
     ),
+    "port": ("network", 1, 2, False, "CONTAINER [PORT[/PROTO]]", "Show published ports of a container", ()),
+    "network create": (
+        "network", 1, 1, False, "NETWORK", "Make a network",
+        (
+            ("attachable", "", FLAG, "", "Let containers be attached by hand (they always can)"),
+            ("aux-address", "", LIST, "NAME=ADDRESS", "Address no container gets"),
+            ("config-from", "", TEXT, "NETWORK", "Copy another network's configuration"),
+            ("config-only", "", FLAG, "", "Make a configuration only"),
+            ("driver", "d", TEXT, "DRIVER", "bridge, macvlan or ipvlan"),
+            ("gateway", "", LIST, "ADDRESS", "Gateway of the subnet"),
+            ("ingress", "", FLAG, "", "Swarm's routing mesh"),
+            ("internal", "", FLAG, "", "No way out"),
+            ("ip-range", "", LIST, "SUBNET", "Part of the subnet containers get addresses from"),
+            ("ipam-driver", "", TEXT, "DRIVER", "Address management (default only)"),
+            ("ipam-opt", "", LIST, "KEY=VALUE", "Option of address management"),
+            ("ipv4", "", FLAG, "", "Give IPv4 addresses (default true)"),
+            ("ipv6", "", FLAG, "", "Give IPv6 addresses"),
+            ("label", "", LIST, "KEY=VALUE", "Set a label"),
+            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver"),
+            ("scope", "", TEXT, "SCOPE", "Scope (local)"),
+            ("subnet", "", LIST, "SUBNET", "Subnet in CIDR form"),
+        ),
+    ),
+    "network ls": (
+        "network", 0, 0, False, "", "List networks",
+        (_FILTER, _FORMAT, _NO_TRUNC, _IDS),
+    ),
+    "network inspect": (
+        "network", 1, None, False, "NETWORK [NETWORK...]", "Show everything about networks",
+        (
+            ("format", "f", TEXT, "TEMPLATE", "json or a Go template"),
+            ("verbose", "v", FLAG, "", "Show everything (it is shown anyway)"),
+        ),
+    ),
+    "network rm": (
+        "network", 1, None, False, "NETWORK [NETWORK...]", "Remove networks",
+        (("force", "f", FLAG, "", "No error where there is no such network"),),
+    ),
+    "network prune": (
+        "network", 0, 0, False, "", "Remove networks no container asks for",
+        (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
+    ),
+    "network connect": (
+        "network", 2, 2, False, "NETWORK CONTAINER", "Connect a container to a network",
+        (
+            ("alias", "", LIST, "NAME", "Further name on the network"),
+            ("driver-opt", "", LIST, "KEY=VALUE", "Option of the driver"),
+            ("gw-priority", "", TEXT, "N", "The highest has the default route"),
+            ("ip", "", TEXT, "ADDRESS", "IPv4 address"),
+            ("ip6", "", TEXT, "ADDRESS", "IPv6 address"),
+            ("link", "", LIST, "CONTAINER[:ALIAS]", "Link to another container"),
+            ("link-local-ip", "", LIST, "ADDRESS", "Link-local address"),
+        ),
+    ),
+    "network disconnect": (
+        "network", 2, 2, False, "NETWORK CONTAINER", "Take a container off a network",
+        (("force", "f", FLAG, "", "Also one that is gone"),),
+    ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "system check": (
@@ -354,12 +412,13 @@ ALIASES = {
         "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
-    **{f"container {name}": name for name in ("commit", "diff", "export")},
+    **{f"container {name}": name for name in ("commit", "diff", "export", "port")},
     "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info",
+    "network list": "network ls", "network remove": "network rm",
     "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("container", "image", "system", "volume")
+GROUPS = ("container", "image", "network", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (

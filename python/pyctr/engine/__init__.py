@@ -3,6 +3,7 @@
 Engine
 ├── containers   create, start, run, list, inspect, remove, kill, stop, wait, logs, rename, prune
 ├── volumes      create, list, inspect, remove, prune
+├── networks     create, list, inspect, remove, connect, disconnect, prune
 └── images       names to layers (pyctr.engine.images)
 
 Options are one plain dict keyed by Docker's long flag name with ``_`` for ``-`` (docs/design.md).
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.engine.containers import Containers
+    from pyctr.engine.networks import NetworkService
     from pyctr.engine.volumes import Volumes
 
 DEFAULT_ROOT = "/var/lib/pyctr"
@@ -36,6 +38,7 @@ class Engine:
         self.runtime = runtime or os.path.join(os.path.dirname(os.path.dirname(__file__)), "_bin", "pyctr-runtime")
         self._containers: Containers | None = None
         self._images: Any = None
+        self._networks: NetworkService | None = None
         self._image_store: Any = None
 
     @property
@@ -62,6 +65,15 @@ class Engine:
 
             self._images = Images(self)
         return self._images
+
+    @property
+    def networks(self) -> NetworkService:
+        """The networks of this root."""
+        if self._networks is None:
+            from pyctr.engine.networks import NetworkService
+
+            self._networks = NetworkService(self)
+        return self._networks
 
     @property
     def image_store(self) -> Any:

@@ -12,6 +12,7 @@ mod interrupt;
 mod json;
 mod layer;
 mod logs;
+mod network;
 mod pack;
 mod process;
 mod seccomp;
@@ -30,6 +31,10 @@ mod _core {
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
     #[pymodule_export]
     use crate::logs::LogDecoder;
+    #[pymodule_export]
+    use crate::network::{
+        network_connect, network_disconnect, network_make, network_rebuild, network_release, network_remove,
+    };
     #[pymodule_export]
     use crate::pack::{
         WrittenLayer, archive_path, compress_blob, copy_directory, diff_layer, export_tree, layer_changes,

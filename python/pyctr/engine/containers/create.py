@@ -63,6 +63,7 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
     facts = gather(request.host_config)
     warnings = request.warnings + verify(request.host_config, facts)
     resolve_joined(store, request.host_config)
+    check_links(store, request.host_config)
     path, args = split_command(request.config)
     points = plan_mount_points(request.config, request.host_config, volumes_from(store, request.host_config))
     check_sources(request.host_config)
@@ -82,6 +83,7 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
                 "version": RECORD_VERSION,
                 "layers": [layer.removeprefix("sha256:") for layer in found.layers],
                 "image_config_digest": found.id,
+                "networks": request.networks,
             },
         }
         container_id, lock = write_container(store, record, found.layer_paths(), name=request.name)
@@ -215,6 +217,16 @@ def resolve_joined(store: Store, host_config: dict[str, Any]) -> None:
                     f"cannot join IPC of a non-shareable container {name} "
                     '(hint: use IpcMode "shareable" for the donor container)'
                 )
+
+
+def check_links(store: Store, host_config: dict[str, Any]) -> None:
+    """--link names a container there is."""
+    for text in host_config["Links"] or ():
+        name = text.partition(":")[0]
+        try:
+            store.resolve(name)
+        except NotFound:
+            raise NotFound(f"could not get container for {name}: No such container: {name}") from None
 
 
 def volumes_from(store: Store, host_config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pyctr._core import Channel, json_dumps, write_atomic
+from pyctr.engine.containers.network import prepare_network
 from pyctr.engine.containers.request import plan_request
 from pyctr.engine.containers.session import Session, spawn_monitor
 from pyctr.engine.spec import Joined, plan_spec
@@ -59,10 +60,11 @@ def prepare(
         make_sources(record)
         restore_volumes(store, record)
         join_files(store, record)
+        plan, joined.environment = prepare_network(store, record)
         spec = plan_spec(record, facts, joined, container_dir=directory)
         # Planned anew at every start: nothing that must survive a power cut.
         write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
-        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower)), sync=False)
+        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower, plan)), sync=False)
         return Prepared(engine, container_id, lock)
     except BaseException:
         os.close(lock)
