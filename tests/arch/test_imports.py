@@ -22,7 +22,8 @@ ALLOWED = {
     "errors": set(),
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
-    "engine": {"errors", "_core", "image", "hello"},
+    "registry": {"errors", "_core", "image"},
+    "engine": {"errors", "_core", "image", "registry", "hello"},
     "cli": {"errors", "_core", "engine"},
 }
 

@@ -32,7 +32,7 @@ class ImageSummary:
         self.id = image.id
         self.repository = reference.familiar_name if reference else "<none>"
         self.tag = (reference.tag if reference else None) or "<none>"
-        self.digest = image.manifest_digest if reference else "<none>"
+        self.digest = image.digests.get(name, image.manifest_digest) if reference else "<none>"
         self.created = str(image.config.get("created") or "")
         self.size = image.size
         self.labels: dict[str, str] = (image.config.get("config") or {}).get("Labels") or {}
@@ -88,8 +88,13 @@ class Images:
         data = {"LowerDir": ":".join(paths[1:]), "UpperDir": paths[0]} if paths else {}
         return {
             "Id": image.id,
-            "RepoTags": [parse_reference(name).familiar for name in image.names],
-            "RepoDigests": sorted({f"{parse_reference(n).familiar_name}@{image.manifest_digest}" for n in image.names}),
+            "RepoTags": [parse_reference(name).familiar for name in image.names if parse_reference(name).tag],
+            "RepoDigests": sorted(
+                {
+                    f"{parse_reference(name).familiar_name}@{image.digests.get(name, image.manifest_digest)}"
+                    for name in image.names
+                }
+            ),
             "Parent": "",
             "Comment": config.get("comment", ""),
             "Created": config.get("created"),
@@ -249,6 +254,20 @@ class Images:
                 write.forget(self.store, image.id)
             removed = write.collect(self.store, also_layers_of=self._layers_in_use())
             return [image.id for image in images], sum(sizes.get(layer, 0) for layer in removed)
+
+    def pull(self, reference: str, *, platform: str = "", all_tags: bool = False, report: Any = None) -> Any:
+        """Pull an image (`pyctr.engine.transfer.pull`); what was pulled, one entry a tag."""
+        from pyctr.engine.transfer import silent
+        from pyctr.engine.transfer.pull import pull
+
+        return pull(self.engine, reference, platform=platform, all_tags=all_tags, report=report or silent)
+
+    def push(self, reference: str, *, all_tags: bool = False, report: Any = None) -> Any:
+        """Push an image (`pyctr.engine.transfer.push`); what was pushed, one entry a tag."""
+        from pyctr.engine.transfer import silent
+        from pyctr.engine.transfer.push import push
+
+        return push(self.engine, reference, all_tags=all_tags, report=report or silent)
 
     def exists(self, reference: str) -> bool:
         """Whether an image of this name is in the store."""

@@ -135,7 +135,12 @@ def tag(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
         _write_entry(store, image_id, manifest_digest, name)
 
 
-def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
+def name_image(store: Store, image_id: str, manifest_digest: str, name: str, *, digest: str = "") -> None:
+    """As `tag`, for who holds `adding`; `digest` is what the name leads to at its registry."""
+    _write_entry(store, image_id, manifest_digest, name, digest)
+
+
+def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str, digest: str = "") -> None:
     nameless = f"{store.refs}/{_NAMELESS}{image_id[7:]}"
     if not name:
         if not any(entry["config"] == image_id for entry in store.entries()):
@@ -149,7 +154,7 @@ def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -
             write_atomic(
                 f"{store.refs}/{_NAMELESS}{before['config'][7:]}", entry_bytes("", before["manifest"], before["config"])
             )
-    write_atomic(path, entry_bytes(name, manifest_digest, image_id))
+    write_atomic(path, entry_bytes(name, manifest_digest, image_id, digest))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(nameless)
 

@@ -5,6 +5,7 @@ pub mod blob;
 pub mod codec;
 pub mod digest;
 pub mod extract;
+pub mod growing;
 pub mod tar;
 mod tree;
 mod whiteout;
