@@ -120,6 +120,11 @@ _RUN = (
     ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the container"),
     ("sig-proxy", "", FLAG, "", "Pass signals on to the container (default true)"),
 )
+#: Options of `run` that can be changed afterwards.
+_UPDATED = (
+    "blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "cpus", "cpuset-cpus",
+    "cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit", "restart",
+)  # fmt: skip
 _FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
 _FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
 _NO_TRUNC = ("no-trunc", "", FLAG, "", "Show everything in full")
@@ -194,6 +199,12 @@ COMMANDS = {
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
         (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
     ),
+    "pause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop every process of containers", ()),
+    "unpause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Let paused containers go on", ()),
+    "update": (
+        "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Change limits and restart policy",
+        tuple(option for option in _CONTAINER if option[0] in _UPDATED),
+    ),
     "wait": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Wait for containers, print exit codes", ()),
     "rename": ("lifecycle", 2, 2, False, "CONTAINER NAME", "Rename a container", ()),
     "logs": (
@@ -245,6 +256,45 @@ COMMANDS = {
         "images", 1, 1, False, "IMAGE", "Show how an image was made",
         (_FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), _NO_TRUNC, _IDS),
     ),
+    "pull": (
+        "transfer", 1, 1, False, "NAME[:TAG|@DIGEST]", "Pull an image from a registry",
+        (
+            ("all-tags", "a", FLAG, "", "Pull every tag of the repository"),
+            ("disable-content-trust", "", FLAG, "", "Skip verification of signatures (there is none)"),
+            ("platform", "", TEXT, "OS/ARCH", "Platform of the image"),
+            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
+            ("quiet", "q", FLAG, "", "Print the name only"),
+        ),
+    ),
+    "push": (
+        "transfer", 1, 1, False, "NAME[:TAG]", "Push an image to a registry",
+        (
+            ("all-tags", "a", FLAG, "", "Push every tag of the repository"),
+            ("disable-content-trust", "", FLAG, "", "Skip signing (there is none)"),
+            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
+            ("quiet", "q", FLAG, "", "Print the name only"),
+        ),
+    ),
+    "login": (
+        "login", 0, 1, False, "[SERVER]", "Log in to a registry",
+        (
+            ("password", "p", TEXT, "PASSWORD", "Password, where every process can read it"),
+            ("password-stdin", "", FLAG, "", "Read the password from standard input"),
+            ("username", "u", TEXT, "NAME", "User name"),
+        ),
+    ),
+    "logout": ("login", 0, 1, False, "[SERVER]", "Log out from a registry", ()),
+    "search": (
+        "search", 1, 1, False, "TERM", "Search a registry for images",
+        (_FILTER, _FORMAT, ("limit", "", TEXT, "N", "Show at most N (default 25)"), _NO_TRUNC),
+    ),
+    "manifest inspect": (
+        "manifest", 1, 2, False, "[LIST] NAME", "Show a manifest as its registry has it",
+        (
+            ("insecure", "", FLAG, "", "The registry need not prove who it is"),
+            ("verbose", "v", FLAG, "", "Show reference and descriptor too"),
+        ),
+    ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "image inspect": (
@@ -276,16 +326,19 @@ COMMANDS = {
 ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
-        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs")},
+        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs",
+        "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info",
+    "image pull": "pull", "image push": "push",
 }  # fmt: skip
-GROUPS = ("container", "image", "system")
+GROUPS = ("container", "image", "system", "manifest")
 
 #: Options before the command.
 GLOBAL = (
+    ("config-file", "", TEXT, "FILE", "The engine's configuration, in daemon.json's keys (/etc/pyctr/daemon.json)"),
     ("root", "", TEXT, "PATH", "Where images and containers are kept"),
     ("run-root", "", TEXT, "PATH", "Where the state of running containers is kept"),
     ("debug", "D", FLAG, "", "Show where an error comes from"),

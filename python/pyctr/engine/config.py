@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_PATH = "/etc/pyctr/daemon.json"
-#: Docker's own defaults (dockerd --help).
-_DEFAULT_TRANSFERS = {"max-concurrent-downloads": 3, "max-concurrent-uploads": 5, "max-download-attempts": 5}
+_TRANSFERS = ("max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts")
 _STRINGS = ("registry-mirrors", "insecure-registries", "dns", "dns-search", "dns-opts")
-_TEXTS = ("log-driver", "bip", "fixed-cidr", "default-gateway", "ip", "default-runtime")
+_TEXTS = ("log-driver", "bip", "fixed-cidr", "default-gateway", "ip")
 _FLAGS = ("init", "debug")
-_NUMBERS = ("mtu", *_DEFAULT_TRANSFERS)
+_NUMBERS = ("mtu", *_TRANSFERS)
 #: What this is not, and what there is instead.
 _REFUSED = {
     "hosts": "there is no daemon",
@@ -68,6 +67,7 @@ class Config:
         self.mtu = 0
         #: (network, prefix length of the subnets taken from it).
         self.address_pools: list[tuple[str, int]] = []
+        # Docker's own defaults (dockerd --help).
         self.max_concurrent_downloads = 3
         self.max_concurrent_uploads = 5
         self.max_download_attempts = 5
@@ -114,30 +114,59 @@ def _set(config: Config, key: str, item: Any) -> None:
     if key in _STRINGS:
         setattr(config, field, _strings(item))
         _check_list(key, getattr(config, field))
-    elif key == "default-runtime":
-        if item not in ("pyctr-runtime", "runc"):
-            raise InvalidArgument(f"runtime {item} is not supported: the runtime is pyctr-runtime")
     elif key in _TEXTS:
         setattr(config, field, _typed(item, str, "a string"))
     elif key in _FLAGS:
         setattr(config, field, _typed(item, bool, "true or false"))
     elif key in _NUMBERS:
-        number = _typed(item, int, "a number")
-        if number < (1 if key in _DEFAULT_TRANSFERS else 0):
-            raise InvalidArgument(f"{number} is out of range")
-        setattr(config, field, number)
-    elif key == "log-opts":
-        config.log_opts = {name: _typed(text, str, "a string") for name, text in _typed(item, dict, "an object").items()}
-    elif key == "default-shm-size":
-        config.shm_size_bytes = item if isinstance(item, int) and not isinstance(item, bool) else parse_size(str(item))
-        if config.shm_size_bytes <= 0:
-            raise InvalidArgument("must be more than 0")
-    elif key == "default-ulimits":
-        config.ulimits = [_ulimit(name, limit) for name, limit in _typed(item, dict, "an object").items()]
-    elif key == "default-address-pools":
-        config.address_pools = [_pool(pool) for pool in _typed(item, list, "a list")]
+        setattr(config, field, _number(item, 1 if key in _TRANSFERS else 0))
+    elif key in _SPECIAL:
+        _SPECIAL[key](config, item)
     else:
         raise InvalidArgument("unknown key")
+
+
+def _runtime(_: Config, item: Any) -> None:
+    if item not in ("pyctr-runtime", "runc"):
+        raise InvalidArgument(f"runtime {item} is not supported: the runtime is pyctr-runtime")
+
+
+def _log_opts(config: Config, item: Any) -> None:
+    config.log_opts = {name: _typed(text, str, "an object of strings") for name, text in _object(item).items()}
+
+
+def _shm_size(config: Config, item: Any) -> None:
+    size = item if isinstance(item, int) and not isinstance(item, bool) else parse_size(_typed(item, str, "a size"))
+    config.shm_size_bytes = _number(size, 1)
+
+
+def _ulimits(config: Config, item: Any) -> None:
+    config.ulimits = [_ulimit(name, limit) for name, limit in _object(item).items()]
+
+
+def _pools(config: Config, item: Any) -> None:
+    config.address_pools = [_pool(pool) for pool in _typed(item, list, "a list")]
+
+
+_SPECIAL = {
+    "default-runtime": _runtime,
+    "log-opts": _log_opts,
+    "default-shm-size": _shm_size,
+    "default-ulimits": _ulimits,
+    "default-address-pools": _pools,
+}
+
+
+def _number(value: Any, least: int) -> int:
+    number: int = _typed(value, int, "a number")
+    if number < least:
+        raise InvalidArgument(f"{number} is out of range")
+    return number
+
+
+def _object(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = _typed(value, dict, "an object")
+    return found
 
 
 def _typed(value: Any, kind: type, words: str) -> Any:

@@ -10,13 +10,13 @@ from urllib.parse import urlencode, urlsplit
 
 from pyctr.errors import RegistryError
 from pyctr.registry.challenge import parse_challenges
-from pyctr.registry.credentials import Credentials
 from pyctr.registry.transport import Refused, clean, read_bounded, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyctr.registry.challenge import Challenge
+    from pyctr.registry.credentials import Credentials
     from pyctr.registry.hosts import Endpoint
     from pyctr.registry.transport import Transport
 
@@ -83,7 +83,9 @@ class Authorizer:
                 self._basic.add(endpoint.url)
                 return self.credentials.basic
         schemes = clean(", ".join(sorted(offered))) or "nothing that can be read"
-        raise RegistryError(f"{endpoint.host} asks for authentication by {schemes}: only basic and bearer are supported")
+        raise RegistryError(
+            f"{endpoint.host} asks for authentication by {schemes}: only basic and bearer are supported"
+        )
 
     def _fetch_token(self, endpoint: Endpoint, challenge: Challenge, scopes: Scopes) -> tuple[str, float]:
         realm = challenge.parameters.get("realm", "")
@@ -112,7 +114,7 @@ class Authorizer:
                 fields.append(("account", credentials.user))
                 headers["Authorization"] = credentials.basic
             url += ("&" if parts.query else "?") + urlencode([field for field in fields if field[1]])
-            method, body = "GET", None  # type: ignore[assignment]
+            method, body = "GET", None
         response = self.transport.send(method, url, headers, body, insecure=endpoint.insecure)
         if response.status != 200:
             raise self._token_refused(method, url, response)

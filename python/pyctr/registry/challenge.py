@@ -81,7 +81,7 @@ class _Reader:
         if self.peek() != '"':
             return self.token()
         self.next()
-        out = []
+        out: list[str] = []
         while letter := self.next():
             if letter == '"':
                 return "".join(out)

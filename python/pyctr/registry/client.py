@@ -111,7 +111,7 @@ class Registry:
             last = endpoint is endpoints[-1]
             try:
                 response = self.send(
-                    endpoint, method, endpoint.url + path, scopes, headers or {}, body,
+                    endpoint, method, endpoint.url + path, scopes, headers=headers, body=body,
                     attempts=ATTEMPTS if last else _MIRROR_ATTEMPTS,
                 )  # fmt: skip
             except RegistryError:
@@ -131,14 +131,20 @@ class Registry:
         method: str,
         url: str,
         scopes: Scopes,
-        headers: Mapping[str, str],
-        body: Body = None,
         *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
         attempts: int = ATTEMPTS,
     ) -> BaseHTTPResponse:
         """A request with whatever authentication is asked for, through redirects."""
+
+        def follow(authorization: str | None) -> BaseHTTPResponse:
+            return self._follow(
+                endpoint, method, url, authorization, headers=headers or {}, body=body, attempts=attempts
+            )
+
         authorization = self.auth.header(endpoint, scopes)
-        response = self._follow(endpoint, method, url, headers, authorization, body, attempts)
+        response = follow(authorization)
         for _ in range(2):  # the token we have may have expired: then one more
             if response.status != 401:
                 return response
@@ -150,7 +156,7 @@ class Registry:
             if answer == authorization:
                 break
             authorization = answer
-            response = self._follow(endpoint, method, url, headers, authorization, body, attempts)
+            response = follow(authorization)
         return response
 
     def _follow(
@@ -158,8 +164,9 @@ class Registry:
         endpoint: Endpoint,
         method: str,
         url: str,
-        headers: Mapping[str, str],
         authorization: str | None,
+        *,
+        headers: Mapping[str, str],
         body: Body,
         attempts: int,
     ) -> BaseHTTPResponse:
@@ -180,7 +187,9 @@ class Registry:
             target = urljoin(url, location)
             self._check_target(endpoint, url, target)
             url = target
-        raise RegistryError(f'{method.capitalize()} "{url.partition("?")[0]}": stopped after {_REDIRECTS_MAX} redirects')
+        raise RegistryError(
+            f'{method.capitalize()} "{url.partition("?")[0]}": stopped after {_REDIRECTS_MAX} redirects'
+        )
 
     @staticmethod
     def _check_target(endpoint: Endpoint, url: str, target: str) -> None:
@@ -233,7 +242,9 @@ class Repository:
         name = name.removeprefix("library/")
         if error.status == 404 and reference and error.code != "NAME_UNKNOWN":
             separator = "@" if is_digest(reference) else ":"
-            return NotFound(f"manifest for {name}{separator}{reference} not found: {error.reason or 'manifest unknown'}")
+            return NotFound(
+                f"manifest for {name}{separator}{reference} not found: {error.reason or 'manifest unknown'}"
+            )
         if error.status == 404 and reference:
             return NotFound(f"repository {name} not found: {error.reason}")
         if error.status in (401, 403):

@@ -120,7 +120,9 @@ def tls_context(host: str, settings: Settings, *, insecure: bool) -> ssl.SSLCont
             elif name.endswith(".cert"):
                 key = name.removesuffix(".cert") + ".key"
                 if key not in names:
-                    raise PyctrError(f"missing key {key} for client certificate {name}", hint="CA certificates are .crt")
+                    raise PyctrError(
+                        f"missing key {key} for client certificate {name}", hint="CA certificates are .crt"
+                    )
                 context.load_cert_chain(path, f"{directory}/{key}")
             elif name.endswith(".key") and name.removesuffix(".key") + ".cert" not in names:
                 raise PyctrError(f"missing client certificate {name.removesuffix('.key')}.cert for key {name}")

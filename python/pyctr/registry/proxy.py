@@ -37,10 +37,11 @@ def _uses_proxy(host: str, port: int, no_proxy: str) -> bool:
         address = None
     if address is not None and address.is_loopback:
         return False
-    for entry in filter(None, (part.strip().lower() for part in no_proxy.split(","))):
-        if entry == "*":
+    for text in filter(None, (part.strip().lower() for part in no_proxy.split(","))):
+        if text == "*":
             return False
-        name, colon, wanted = entry.rpartition(":")
+        entry = text
+        name, colon, wanted = text.rpartition(":")
         if colon and wanted.isdigit() and (name.count(":") == 0 or name.startswith("[")):
             if int(wanted) != port:
                 continue

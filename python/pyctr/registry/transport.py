@@ -50,7 +50,13 @@ _RETRIED = frozenset((429, 500, 502, 503, 504))
 _ERROR_MAX_BYTES = 64 << 10
 _TEXT_MAX = 300
 #: What OpenSSL says when the other side does not speak TLS at all.
-_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
+_NOT_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "HTTP_REQUEST",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+)
 
 
 class Unreachable(RegistryError):

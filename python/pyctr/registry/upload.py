@@ -66,7 +66,9 @@ class Uploader:
 
     def mount(self, digest: str, source: str) -> bool:
         """Take a blob over from another repository of the same registry; False if it will not, and nothing is begun."""
-        location = self._begin({"mount": digest, "from": source}, (*self.repository.writing, f"repository:{source}:pull"))
+        location = self._begin(
+            {"mount": digest, "from": source}, (*self.repository.writing, f"repository:{source}:pull")
+        )
         if location is None:
             return True
         self._cancel(location)
@@ -181,7 +183,9 @@ class Uploader:
         attempts: int = ATTEMPTS,
     ) -> BaseHTTPResponse:
         response = self.registry.send(
-            self.endpoint, method, url, scopes or self.repository.writing, headers or {}, body, attempts=attempts  # type: ignore[arg-type]
+            self.endpoint, method, url, scopes or self.repository.writing, headers=headers,
+            body=body,  # type: ignore[arg-type]
+            attempts=attempts,
         )  # fmt: skip
         if response.status not in expect:
             error = refusal(method, url, response)

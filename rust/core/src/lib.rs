@@ -8,6 +8,7 @@ pub mod files;
 pub mod layer;
 pub mod logs;
 pub mod monitor;
+pub mod net;
 pub mod plan;
 pub mod process;
 pub mod rootfs;

@@ -13,6 +13,7 @@ mod interrupt;
 mod json;
 mod layer;
 mod logs;
+mod pack;
 mod process;
 mod seccomp;
 
@@ -32,6 +33,10 @@ mod _core {
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
     #[pymodule_export]
     use crate::logs::LogDecoder;
+    #[pymodule_export]
+    use crate::pack::{
+        WrittenLayer, archive_path, compress_blob, diff_layer, export_tree, layer_changes, unpack_archive,
+    };
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]

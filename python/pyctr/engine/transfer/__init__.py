@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     class Report(Protocol):
         """Told what happens, in Docker's words (its JSON messages): a status, of which part, bytes done and to do."""
 
-        def __call__(self, status: str, id: str = "", current: int = 0, total: int = 0) -> None: ...
+        def __call__(self, status: str, id: str = "", current: int = 0, total: int = 0) -> None:
+            """Take an event, from any thread."""
 
 
 def silent(status: str, id: str = "", current: int = 0, total: int = 0) -> None:
@@ -36,9 +37,7 @@ def make_transport(engine: Engine) -> Transport:
     config = engine.config
     beside = os.path.join(os.path.dirname(os.path.abspath(config.path)), "certs.d")
     certificates = list(dict.fromkeys((beside, *CERTIFICATES)))
-    settings = Settings(
-        mirrors=config.registry_mirrors, insecure=config.insecure_registries, certificates=certificates
-    )
+    settings = Settings(mirrors=config.registry_mirrors, insecure=config.insecure_registries, certificates=certificates)
     return Transport(settings)
 
 

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 
 _NESTING_MAX = 4
 _FOREIGN = ("foreign", "nondistributable")
-_CONFIGS = frozenset(
-    ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json", "")
-)
+_CONFIGS = frozenset(("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json", ""))
 
 
 class Pulled:
@@ -155,7 +153,9 @@ class Pull:
         """The image's config, small and verified, into the store."""
         descriptor = manifest.config
         if descriptor.media_type not in _CONFIGS:
-            raise RegistryError(f"{self.reference.familiar} is not an image: its config is {clean(descriptor.media_type)}")
+            raise RegistryError(
+                f"{self.reference.familiar} is not an image: its config is {clean(descriptor.media_type)}"
+            )
         if descriptor.size > MANIFEST_MAX_BYTES:
             raise CorruptData(f"read image config: larger than {MANIFEST_MAX_BYTES} bytes")
         if self.store.has_blob(descriptor.digest):
@@ -206,7 +206,11 @@ def check_kind(answer: Answer) -> str:
             "Docker Image manifest version 2, schema 1 is not supported",
             hint="push the image again with a current tool",
         )
-    if header and header not in MANIFESTS | INDEXES and header not in ("application/json", "text/plain", "application/octet-stream"):
+    if (
+        header
+        and header not in MANIFESTS | INDEXES
+        and header not in ("application/json", "text/plain", "application/octet-stream")
+    ):
         raise RegistryError(f"unsupported manifest media type: {clean(header)}")
     value = parse_json(answer.data, f"manifest {answer.digest}")
     if value.get("schemaVersion") == 1:

@@ -10,7 +10,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use super::config::{CgroupDriver, Config, Seccomp};
 use super::streams::Ends;
 use crate::cgroup::{Cgroup, Driver, Hierarchies};
-use crate::process::{Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch};
+use crate::process::{Beside, Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch_beside};
 use crate::sys::monitor::pidfd_send_signal;
 use crate::{Error, Result};
 
@@ -40,9 +40,18 @@ pub fn create_cgroup(config: &Config, spec: &Spec) -> Result<Cgroup> {
     Cgroup::create(&Hierarchies::detect()?, driver, &path.to_string_lossy(), resources, rootless)
 }
 
-/// Starts the container; returns when its command was execed, with our ends of its streams.
-pub fn start(config: &Config, spec: &Spec, cgroup: &Cgroup, size: Option<(u16, u16)>) -> Result<(Running, Ends)> {
-    with_stdio(config.terminal, config.open_stdin, size, |stdio| launch(&request(config, spec, cgroup, stdio)))
+/// Starts the container; returns when its command was execed, with our ends of its streams. `beside` is what is done while it
+/// mounts.
+pub fn start(
+    config: &Config,
+    spec: &Spec,
+    cgroup: &Cgroup,
+    size: Option<(u16, u16)>,
+    beside: Option<Beside<'_>>,
+) -> Result<(Running, Ends)> {
+    with_stdio(config.terminal, config.open_stdin, size, |stdio| {
+        launch_beside(&request(config, spec, cgroup, stdio), beside)
+    })
 }
 
 /// Starts a process with a terminal, or with pipes (and nothing to read unless it is to); our ends of its streams.

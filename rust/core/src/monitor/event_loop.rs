@@ -12,8 +12,10 @@ use rustix::io::Errno;
 
 use super::client::{self, Client, Incoming};
 use super::log::{self, Driver, Stream};
+use super::outcome::Outcome;
 use super::output::Input;
 use super::poller::{EventFlags, Poller, Source};
+use super::probe;
 use super::protocol::{self, Event, KeyMatcher, Request};
 use super::streams::{CONSOLE, Ends, STDERR, STDIN, STDOUT, Streams};
 use crate::{Error, Result};
@@ -22,6 +24,7 @@ const PIDFD: u64 = 1;
 const LISTENER: u64 = 6;
 const SIGNALS: u64 = 7;
 const OOM: u64 = 8;
+const NETWORK: u64 = 12;
 const CLIENTS: u64 = 16;
 /// More are not accepted until one has gone: descriptors are finite.
 const CLIENTS_MAX: usize = 64;
@@ -29,31 +32,6 @@ const READ_BYTES: usize = 64 * 1024;
 /// Input is taken in smaller pieces than output: it waits in memory for the container.
 const INPUT_BYTES: usize = 16 * 1024;
 const ENGINE_ERROR: i32 = 125;
-
-/// What happened that the monitor must act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The first process ended.
-    Exited,
-    /// The deadline has passed.
-    TimedOut,
-    /// A client passes a signal on.
-    Signal(i32),
-    /// A client wants a signal sent, and an answer.
-    Kill {
-        /// The signal.
-        signal: i32,
-        /// Who asks.
-        client: u64,
-    },
-    /// This process is told to end.
-    Terminate,
-    /// Memory ran out.
-    OutOfMemory {
-        /// Or came near to it (v2): the kernel's count of kills says which.
-        certain: bool,
-    },
-}
 
 /// What of the request the loop itself needs.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +53,7 @@ pub struct EventLoop {
     pidfd: Option<Source>,
     signals: Option<Source>,
     out_of_memory: Option<Source>,
+    network: Option<Source>,
     clients: BTreeMap<u64, Client>,
     next_client: u64,
     pid: i32,
@@ -96,6 +75,7 @@ impl EventLoop {
             pidfd: None,
             signals: None,
             out_of_memory: None,
+            network: None,
             clients: BTreeMap::new(),
             next_client: 0,
             pid: 0,
@@ -105,6 +85,11 @@ impl EventLoop {
             outcomes: VecDeque::new(),
             size: None,
         }
+    }
+
+    /// Where further sources of events are watched.
+    pub fn poller(&self) -> &Poller {
+        &self.poller
     }
 
     fn source(&self, fd: OwnedFd, token: u64) -> Result<Source> {
@@ -133,6 +118,12 @@ impl EventLoop {
     /// Hears that memory ran out. None: no longer.
     pub fn watch_memory(&mut self, event: Option<OwnedFd>) -> Result<()> {
         self.out_of_memory = event.map(|event| self.source(event, OOM)).transpose()?;
+        Ok(())
+    }
+
+    /// Hears of what waits to be carried. None: no longer.
+    pub fn watch_network(&mut self, descriptor: Option<OwnedFd>) -> Result<()> {
+        self.network = descriptor.map(|descriptor| self.source(descriptor, NETWORK)).transpose()?;
         Ok(())
     }
 
@@ -217,6 +208,7 @@ impl EventLoop {
             STDIN => self.write_input(),
             LISTENER => self.accept(),
             SIGNALS => self.hear_signals(),
+            NETWORK => self.outcomes.push_back(Outcome::Network),
             OOM => {
                 // v1 has an eventfd for it, whose eight bytes nothing of inotify is as short as.
                 if let Some(source) = &self.out_of_memory
@@ -226,6 +218,8 @@ impl EventLoop {
                 }
             }
             log::TOKEN => self.log.proceed(),
+            probe::ENDED => self.outcomes.push_back(Outcome::ProbeEnded),
+            probe::OUTPUT => self.outcomes.push_back(Outcome::ProbeOutput),
             token if token >= CLIENTS => {
                 let number = (token - CLIENTS) / client::TOKENS;
                 match (token - CLIENTS) % client::TOKENS {
@@ -312,6 +306,11 @@ impl EventLoop {
             Request::Resize { rows, cols } => self.resize(Some((rows, cols))),
             Request::Signal { signal } => self.outcomes.push_back(Outcome::Signal(signal)),
             Request::Kill { signal } => self.outcomes.push_back(Outcome::Kill { signal, client: number }),
+            Request::Pause => self.outcomes.push_back(Outcome::Freeze { frozen: true, client: number }),
+            Request::Unpause => self.outcomes.push_back(Outcome::Freeze { frozen: false, client: number }),
+            Request::Update(update) => {
+                self.outcomes.push_back(Outcome::Update { update, client: number });
+            }
         }
         Ok(())
     }

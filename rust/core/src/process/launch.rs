@@ -21,13 +21,26 @@ use crate::{Error, Result};
 /// caller's. On error nothing is left behind: no process, no mount. The cgroup is the caller's to remove.
 /// [`crate::Kind::CommandNotFound`] and [`crate::Kind::CommandNotExecutable`] say why an exec failed.
 pub fn launch(request: &Launch<'_>) -> Result<Child> {
+    launch_beside(request, None)
+}
+
+/// What the parent does for a process that is being set up; the process waits for it before it pivots.
+pub type Beside<'a> = &'a dyn Fn(i32) -> Result<()>;
+
+/// [`launch`]; meanwhile `beside` is done, given the pid of a process in the container's namespaces. Where it fails, so does the start.
+pub fn launch_beside(request: &Launch<'_>, beside: Option<Beside<'_>>) -> Result<Child> {
     let spec = request.spec;
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("read", "process", "missing"))?;
     let root = open_root(&request.rootfs)?;
     let namespaces =
         NamespacePlan::new(spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default());
-    let setup = clone(request, process, &namespaces, &root)?;
-    converse(request, setup)
+    let setup = clone(request, process, &namespaces, &root, beside.is_some())?;
+    // A process that is yet to fork or to make namespaces is not in them before it says so.
+    let (now, later) = if namespaces.fork || namespaces.unshare != 0 { (None, beside) } else { (beside, None) };
+    if let Some(work) = now {
+        work(setup.pid().as_raw_nonzero().get())?;
+    }
+    converse(request, setup, later)
 }
 
 fn open_root(rootfs: &Rootfs) -> Result<Root> {
@@ -44,7 +57,13 @@ struct Root {
     target: PathBuf,
 }
 
-fn clone(request: &Launch<'_>, process: &Process, namespaces: &NamespacePlan, root: &Root) -> Result<Setup> {
+fn clone(
+    request: &Launch<'_>,
+    process: &Process,
+    namespaces: &NamespacePlan,
+    root: &Root,
+    beside: bool,
+) -> Result<Setup> {
     let spec = request.spec;
     let linux = spec.linux().as_ref();
     let view = prepare::cgroup_view(spec, namespaces, request.cgroup);
@@ -86,7 +105,7 @@ fn clone(request: &Launch<'_>, process: &Process, namespaces: &NamespacePlan, ro
         devices: &devices,
         device_fds: &prepare::numbers(&device_mounts),
         readonly_cgroups: &readonly_cgroups,
-        sync: needs_sync(spec),
+        sync: beside || needs_sync(spec),
         no_pivot: request.no_pivot,
     };
     let list = plan_start(spec, &start)?;
@@ -150,11 +169,14 @@ fn needs_sync(spec: &Spec) -> bool {
     })
 }
 
-fn converse(request: &Launch<'_>, mut setup: Setup) -> Result<Child> {
+fn converse(request: &Launch<'_>, mut setup: Setup, beside: Option<Beside<'_>>) -> Result<Child> {
     let (mut console, mut seccomp_notify) = (None, None);
     loop {
         match setup.next()? {
             Event::Reached(stage::CREATED) => {
+                if let Some(work) = beside {
+                    work(setup.pid().as_raw_nonzero().get())?;
+                }
                 let pid = Some(setup.pid().as_raw_nonzero().get());
                 let state = State::new(request.spec, request.id, request.bundle, "creating", pid);
                 if let Some(hooks) = request.spec.hooks() {

@@ -20,7 +20,7 @@ mod prepare;
 
 pub use exec::exec;
 pub use hooks::{State, run_all as run_hooks};
-pub use launch::launch;
+pub use launch::{Beside, launch, launch_beside};
 
 /// Where the root file system comes from.
 #[derive(Debug, Clone)]

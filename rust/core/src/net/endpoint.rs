@@ -1,0 +1,325 @@
+//! A container's endpoints, from its start to its end.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::files::{self, Published};
+use super::forward::Forwarder;
+use super::link::{self, Link, Pair, Stacked};
+use super::netlink::{Batch, Socket};
+use super::request::{Driver, Endpoint, Request};
+use super::{network, port};
+use crate::{Error, Kind, Result};
+
+/// A network in use: its directory, whether it is temporary, the lock that says so.
+type Use = (PathBuf, bool, OwnedFd);
+
+/// Names tried for the host's end of a pair: a namespace that ends takes its links along only after a while.
+const NAMES: usize = 8;
+const NAME_DIGITS: usize = 7;
+/// Links of lives that are over, left to the end of their namespaces unless they become more.
+const LINKS_WAITING: usize = 4;
+
+/// What a container has of networks while its monitor lives.
+#[derive(Debug)]
+pub struct Endpoints {
+    container: String,
+    request: Request,
+    /// Held ports, and the connections the packet rules cannot carry.
+    pub forwarder: Forwarder,
+    /// That the network is used, network by network.
+    used: Vec<Use>,
+    /// Ends on the host of a life that is over, to be removed.
+    links: Vec<Published>,
+}
+
+impl Endpoints {
+    /// Takes the ports and says that the networks are in use; nothing the container could see yet.
+    ///
+    /// Where this fails, leases are given back.
+    pub fn prepare(container: &str, request: Request) -> Result<Self> {
+        let prepared = Self::hold(container, &request);
+        if prepared.is_err() {
+            free(&request, container);
+        }
+        let (forwarder, used) = prepared?;
+        Ok(Self { container: container.to_owned(), request, forwarder, used, links: Vec::new() })
+    }
+
+    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<Use>)> {
+        request.check()?;
+        super::request::check_id(container)?;
+        let used = use_networks(request)?;
+        let published = request.published();
+        let ports = if published.is_some() { &request.ports[..] } else { &[] };
+        let held = port::hold(ports, &request.containers)?;
+        let addresses = published.map_or((None, None), |endpoint| (endpoint.ipv4, endpoint.ipv6));
+        Ok((Forwarder::new(held, addresses.0, addresses.1)?, used))
+    }
+
+    /// Makes links, addresses, routes and map elements for a process that waits for them, and tells everybody.
+    ///
+    /// Where this fails, `withdraw` takes back what was made, but for links, which go with the namespace.
+    pub fn attach(&self, pid: i32) -> Result<()> {
+        self.attach_to(namespace_of(pid)?.as_fd())
+    }
+
+    /// Before a further life: other networks than before, the same ports.
+    pub fn replace(&mut self, request: Request) -> Result<()> {
+        request.check()?;
+        let used = use_networks(&request)?; // the new ones first: what stays in use is in use all the time
+        self.used = used;
+        self.request = request;
+        Ok(())
+    }
+
+    pub(super) fn attach_to(&self, namespace: BorrowedFd<'_>) -> Result<()> {
+        let host = Socket::route()?;
+        let inside = within(namespace, Socket::route)?;
+        let published = self.request.published().map(|endpoint| endpoint.endpoint.as_str());
+        for endpoint in &self.request.endpoints {
+            let link = add(&host, &inside, namespace, &self.request, endpoint)?;
+            let ports = if published == Some(&endpoint.endpoint) {
+                self.forwarder.ports().map(|held| held.port.clone()).collect()
+            } else {
+                Vec::new()
+            };
+            publish(&self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
+        }
+        Ok(())
+    }
+
+    /// The end of a life: names and map elements go; ports and leases stay ours.
+    pub fn withdraw(&mut self) {
+        self.forwarder.drop_connections();
+        for home in files::directories(&self.request.directory) {
+            self.links.extend(files::withdraw(&home, &self.request.table, &self.container));
+        }
+        if self.links.len() > LINKS_WAITING {
+            self.remove_links(); // restarted again and again
+        }
+    }
+
+    /// Ports and leases are anybody's from now on.
+    pub fn let_go(&mut self) {
+        self.forwarder.drop_ports();
+        free(&self.request, &self.container);
+        for published in &self.links {
+            for address in [published.ipv4, published.ipv6].into_iter().flatten() {
+                for home in files::directories(&self.request.directory) {
+                    files::free(&home, &self.container, address);
+                }
+            }
+        }
+    }
+
+    fn remove_links(&mut self) {
+        for published in self.links.drain(..) {
+            remove_link(&published);
+        }
+    }
+
+    /// The end: links go, and the networks that only this container still used.
+    pub fn release(mut self) -> Result<()> {
+        self.remove_links();
+        let mut result = Ok(());
+        for (home, temporary, lock) in &self.used {
+            if *temporary {
+                let retired = network::retire(&self.request.directory, &self.request.table, home, lock, false);
+                result = result.and(retired.map(drop));
+            }
+        }
+        result
+    }
+}
+
+fn use_networks(request: &Request) -> Result<Vec<Use>> {
+    let lock = |endpoint: &Endpoint| {
+        let lock = network::lock_use(&request.directory, &endpoint.network)?;
+        Ok((network::path(&request.directory, &endpoint.network), endpoint.network.temporary, lock))
+    };
+    request.endpoints.iter().map(lock).collect()
+}
+
+fn free(request: &Request, container: &str) {
+    for endpoint in &request.endpoints {
+        for address in [endpoint.ipv4, endpoint.ipv6].into_iter().flatten() {
+            files::free(&network::path(&request.directory, &endpoint.network), container, address);
+        }
+    }
+}
+
+/// The endpoint's file first: who finds the port finds the name, and a table made again from the files has both.
+fn publish(request: &Request, endpoint: &Endpoint, published: &Published) -> Result<()> {
+    published.write(&network::path(&request.directory, &endpoint.network))?;
+    network::add_ports(&request.directory, &request.table, published)
+}
+
+fn remove_link(published: &Published) {
+    if published.link.is_empty() {
+        return;
+    }
+    let removed = Socket::route().and_then(|socket| {
+        let Some(found) = link::find(&socket, &published.link)?.filter(|link| link.kind == "veth") else {
+            return Ok(());
+        };
+        let mut batch = Batch::default();
+        link::delete(&mut batch, found.index, &published.link);
+        socket.talk(batch).map(drop)
+    });
+    drop(removed); // the namespace's end takes it along, if that has not happened already
+}
+
+fn namespace_of(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/ns/net");
+    rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::kernel("open", path, errno))
+}
+
+/// Does something in another network namespace: what a socket belongs to is decided when it is made.
+///
+/// For a process of one thread, or a thread that does nothing else meanwhile.
+pub fn within<T>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let own = "/proc/thread-self/ns/net";
+    let home = rustix::fs::open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::kernel("open", own, errno))?;
+    let enter = |fd: BorrowedFd<'_>| {
+        move_into_link_name_space(fd, Some(LinkNameSpaceType::Network))
+            .map_err(|errno| Error::kernel("enter", "a network namespace", errno))
+    };
+    enter(namespace)?;
+    let result = work();
+    enter(home.as_fd())?;
+    result
+}
+
+/// Makes one endpoint; the name of its end on the host.
+fn add(
+    host: &Socket,
+    inside: &Socket,
+    namespace: BorrowedFd<'_>,
+    request: &Request,
+    endpoint: &Endpoint,
+) -> Result<String> {
+    let below = network::ensure(host, &request.directory, &request.table, &endpoint.network)?;
+    let name = match endpoint.network.driver {
+        Driver::Bridge => add_pair(host, namespace, endpoint, &below)?,
+        Driver::Macvlan | Driver::Ipvlan => add_stacked(host, namespace, endpoint, &below)?,
+    };
+    let gone = || Error::new(Kind::State, "find link", &endpoint.interface, "it is gone again");
+    let own = link::find(inside, &endpoint.interface)?.ok_or_else(gone)?;
+    let mut batch = Batch::default();
+    link::set_up(&mut batch, own.index, &endpoint.interface);
+    for (address, family, _) in endpoint.addresses() {
+        link::add_address(&mut batch, own.index, address, family.prefix()?);
+    }
+    for (address, family, default) in endpoint.addresses() {
+        if default {
+            link::add_default_route(&mut batch, own.index, gateway(endpoint, family.gateway), address.is_ipv6());
+        }
+    }
+    inside.talk(batch)?;
+    Ok(name)
+}
+
+/// ipvlan in mode l3 has no neighbours, so no gateway: the parent routes.
+fn gateway(endpoint: &Endpoint, gateway: Option<IpAddr>) -> Option<IpAddr> {
+    let routed = endpoint.network.driver == Driver::Ipvlan && endpoint.network.mode.starts_with("l3");
+    gateway.filter(|_| !routed)
+}
+
+fn add_pair(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, bridge: &Link) -> Result<String> {
+    let mac = endpoint.mac()?;
+    for attempt in 0..NAMES {
+        let start = attempt * NAME_DIGITS;
+        let name = format!("veth{}", &endpoint.endpoint[start..start + NAME_DIGITS]);
+        let mut batch = Batch::default();
+        let pair =
+            Pair { host: &name, bridge: bridge.index, inside: &endpoint.interface, mac, mtu: bridge.mtu, namespace };
+        link::add_pair(&mut batch, &pair);
+        match host.talk(batch) {
+            Err(error) if error.errno == Some(Errno::EXIST) && attempt + 1 < NAMES => {}
+            made => {
+                made?;
+                if !endpoint.network.icc {
+                    isolate(host, &name)?;
+                }
+                return Ok(name);
+            }
+        }
+    }
+    Err(Error::new(Kind::Conflict, "make link", &endpoint.interface, "every name is taken"))
+}
+
+fn isolate(host: &Socket, name: &str) -> Result<()> {
+    let Some(found) = link::find(host, name)? else { return Ok(()) };
+    let mut batch = Batch::default();
+    link::isolate_port(&mut batch, found.index, name);
+    host.talk(batch).map(drop)
+}
+
+fn add_stacked(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, parent: &Link) -> Result<String> {
+    let network = &endpoint.network;
+    let (kind, mac) = match network.driver {
+        Driver::Ipvlan => ("ipvlan", None),
+        _ => ("macvlan", Some(endpoint.mac()?)),
+    };
+    let mut batch = Batch::default();
+    link::add_stacked(
+        &mut batch,
+        &Stacked {
+            kind,
+            mode: network.mode_number()?,
+            parent: parent.index,
+            inside: &endpoint.interface,
+            mac,
+            mtu: if network.mtu == 0 { parent.mtu } else { network.mtu },
+            namespace,
+        },
+    );
+    match host.talk(batch) {
+        Err(error) if error.errno == Some(Errno::OPNOTSUPP) => {
+            Err(error.with_hint(format!("this kernel has no {kind} links (module {kind})")))
+        }
+        made => made.map(|_| String::new()),
+    }
+}
+
+/// Connects a running container to one more network; ports are not published by this. `request` has the one endpoint.
+pub fn connect(request: &Request, container: &str, pid: i32) -> Result<()> {
+    request.check()?;
+    super::request::check_id(container)?;
+    let namespace = namespace_of(pid)?;
+    let (host, inside) = (Socket::route()?, within(namespace.as_fd(), Socket::route)?);
+    for endpoint in &request.endpoints {
+        let _used = network::lock_use(&request.directory, &endpoint.network)?;
+        let link = add(&host, &inside, namespace.as_fd(), request, endpoint)?;
+        publish(request, endpoint, &Published::new(container, endpoint, link, Vec::new()))?;
+    }
+    Ok(())
+}
+
+/// Disconnects a running container from a network: its names, ports, link, and lease there.
+pub fn disconnect(directory: &Path, table: &str, network: &str, container: &str, pid: i32) -> Result<()> {
+    super::request::check_id(network)?;
+    super::request::check_id(container)?;
+    let home = directory.join(network);
+    let Some(published) = files::withdraw(&home, table, container) else {
+        return Err(Error::new(Kind::NotFound, "disconnect", container, "it has no endpoint on this network"));
+    };
+    let inside = within(namespace_of(pid)?.as_fd(), Socket::route)?;
+    if let Some(found) = link::find(&inside, &published.interface)? {
+        let mut batch = Batch::default();
+        link::delete(&mut batch, found.index, &published.interface);
+        inside.talk(batch)?;
+    }
+    for address in [published.ipv4, published.ipv6].into_iter().flatten() {
+        files::free(&home, container, address);
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! pyctr's table: a fixed number of rules, everything that varies in sets and maps (docs/networks.md, "The table").
+
+use std::net::IpAddr;
+
+use super::expr::{self, IPV4, IPV6, Meta, R0, Verdict};
+use super::{Element, Hook, INET, Set, Transaction};
+use crate::net::link::octets;
+use crate::net::netlink::Batch;
+
+const IFNAME: u32 = 41;
+const IPV4_ADDR: u32 = 7;
+const IPV6_ADDR: u32 = 8;
+const PROTOCOL: u32 = 12;
+const SERVICE: u32 = 13;
+const NAME_BYTES: usize = 16;
+
+/// nft numbers a concatenation of types by their numbers, six bits each.
+const fn concatenation(types: &[u32]) -> u32 {
+    let (mut number, mut index) = (0, 0);
+    while index < types.len() {
+        number = number << 6 | types[index];
+        index += 1;
+    }
+    number
+}
+
+/// Bridges of all networks.
+pub const BRIDGES: &str = "bridges";
+/// Each bridge with itself: a packet that stays on its network.
+pub const SAME: &str = "same";
+/// Bridges of networks without a way out.
+pub const INTERNAL: &str = "internal";
+/// Bridges whose containers speak outside by the host's address.
+pub const MASQUERADE: &str = "masquerade";
+
+const SETS: [Set; 8] = [
+    Set { name: BRIDGES, key: (IFNAME, 16), data: None },
+    Set { name: SAME, key: (concatenation(&[IFNAME, IFNAME]), 32), data: None },
+    Set { name: INTERNAL, key: (IFNAME, 16), data: None },
+    Set { name: MASQUERADE, key: (IFNAME, 16), data: None },
+    Set {
+        name: "ports4",
+        key: (concatenation(&[PROTOCOL, SERVICE]), 8),
+        data: Some((concatenation(&[IPV4_ADDR, SERVICE]), 8)),
+    },
+    Set {
+        name: "ports4_at",
+        key: (concatenation(&[IPV4_ADDR, PROTOCOL, SERVICE]), 12),
+        data: Some((concatenation(&[IPV4_ADDR, SERVICE]), 8)),
+    },
+    Set {
+        name: "ports6",
+        key: (concatenation(&[PROTOCOL, SERVICE]), 8),
+        data: Some((concatenation(&[IPV6_ADDR, SERVICE]), 20)),
+    },
+    Set {
+        name: "ports6_at",
+        key: (concatenation(&[IPV6_ADDR, PROTOCOL, SERVICE]), 24),
+        data: Some((concatenation(&[IPV6_ADDR, SERVICE]), 20)),
+    },
+];
+
+const CHAINS: [(&str, Option<Hook>); 6] = [
+    ("ports", None),
+    ("raw", Some(Hook { kind: "filter", number: 0, priority: -300 })),
+    ("prerouting", Some(Hook { kind: "nat", number: 0, priority: -100 })),
+    ("output", Some(Hook { kind: "nat", number: 3, priority: -100 })),
+    ("forward", Some(Hook { kind: "filter", number: 2, priority: 0 })),
+    ("postrouting", Some(Hook { kind: "nat", number: 4, priority: 100 })),
+];
+
+/// Adds the whole table, empty of networks.
+pub fn add(transaction: &mut Transaction<'_>) {
+    for (id, set) in (1..).zip(&SETS) {
+        transaction.add_set(set, id);
+    }
+    for (name, hook) in CHAINS {
+        transaction.add_chain(name, hook);
+    }
+    add_ports(transaction);
+    add_nat(transaction);
+    add_filter(transaction);
+}
+
+/// IPv4 and in 127.0.0.0/8; the address is at this offset of the header.
+fn loopback(batch: &mut Batch, offset: u32) {
+    expr::meta(batch, Meta::Family, R0);
+    expr::equals(batch, R0, &[IPV4]);
+    expr::network(batch, offset, 1, R0);
+    expr::equals(batch, R0, &[127]);
+}
+
+fn from_or_to(batch: &mut Batch, key: Meta, set: &str, inverted: bool) {
+    expr::meta(batch, key, R0);
+    expr::is_in(batch, set, R0, inverted);
+}
+
+fn within_one_network(batch: &mut Batch) {
+    expr::meta(batch, Meta::InputName, R0);
+    expr::meta(batch, Meta::OutputName, R0 + 4);
+    expr::is_in(batch, SAME, R0, false);
+}
+
+fn conntrack_has(batch: &mut Batch, key: u32, bits: u32) {
+    expr::conntrack(batch, key, R0);
+    expr::mask(batch, R0, &bits.to_ne_bytes());
+    expr::differs(batch, R0, &[0; 4]);
+}
+
+const SOURCE_V4: u32 = 12;
+const DESTINATION_V4: u32 = 16;
+const DESTINATION_V6: u32 = 24;
+const STATE: u32 = 0;
+const STATUS: u32 = 2;
+
+/// A packet to one of the host's addresses goes to the container that published the port; one address before all.
+fn add_ports(transaction: &mut Transaction<'_>) {
+    for (family, offset, words, at, any) in
+        [(IPV4, DESTINATION_V4, 1, "ports4_at", "ports4"), (IPV6, DESTINATION_V6, 4, "ports6_at", "ports6")]
+    {
+        transaction.add_rule("ports", |batch| {
+            expr::meta(batch, Meta::Family, R0);
+            expr::equals(batch, R0, &[family]);
+            expr::network(batch, offset, words * 4, R0);
+            expr::meta(batch, Meta::Protocol, R0 + words);
+            expr::transport(batch, 2, 2, R0 + words + 1);
+            expr::translate(batch, at, R0);
+            expr::destination_nat(batch, family, R0, R0 + words);
+        });
+        transaction.add_rule("ports", |batch| {
+            expr::meta(batch, Meta::Family, R0);
+            expr::equals(batch, R0, &[family]);
+            expr::meta(batch, Meta::Protocol, R0);
+            expr::transport(batch, 2, 2, R0 + 1);
+            expr::translate(batch, any, R0);
+            expr::destination_nat(batch, family, R0, R0 + words);
+        });
+    }
+}
+
+fn add_nat(transaction: &mut Transaction<'_>) {
+    // From outside nobody reaches what is published on 127.0.0.1: translated, its packets would no longer be martians.
+    transaction.add_rule("prerouting", |batch| {
+        loopback(batch, DESTINATION_V4);
+        expr::verdict(batch, Verdict::Return);
+    });
+    // An answer to ::1 cannot come back over a link (net/ipv6/ip6_input.c): the monitor carries those connections.
+    transaction.add_rule("output", |batch| {
+        expr::meta(batch, Meta::Family, R0);
+        expr::equals(batch, R0, &[IPV6]);
+        expr::network(batch, DESTINATION_V6, 16, R0);
+        expr::equals(batch, R0, &std::net::Ipv6Addr::LOCALHOST.octets());
+        expr::verdict(batch, Verdict::Return);
+    });
+    for chain in ["prerouting", "output"] {
+        const LOCAL: u32 = 2; // RTN_LOCAL
+        transaction.add_rule(chain, |batch| {
+            expr::destination_type(batch, R0);
+            expr::equals(batch, R0, &LOCAL.to_ne_bytes());
+            expr::verdict(batch, Verdict::Jump("ports"));
+        });
+    }
+    // Hairpin: the answer must come back through the host, not go straight to a neighbour that never asked for it.
+    transaction.add_rule("postrouting", |batch| {
+        conntrack_has(batch, STATUS, expr::DESTINATION_NAT);
+        within_one_network(batch);
+        expr::masquerade(batch);
+    });
+    transaction.add_rule("postrouting", |batch| {
+        from_or_to(batch, Meta::InputName, MASQUERADE, false);
+        from_or_to(batch, Meta::OutputName, BRIDGES, true);
+        expr::masquerade(batch);
+    });
+    transaction.add_rule("postrouting", |batch| {
+        loopback(batch, SOURCE_V4);
+        from_or_to(batch, Meta::OutputName, BRIDGES, false);
+        expr::masquerade(batch);
+    });
+}
+
+fn add_filter(transaction: &mut Transaction<'_>) {
+    // route_localnet opens 127.0.0.0/8 to containers; this closes it (CVE-2020-8558).
+    for offset in [DESTINATION_V4, SOURCE_V4] {
+        transaction.add_rule("raw", |batch| {
+            loopback(batch, offset);
+            from_or_to(batch, Meta::InputName, BRIDGES, false);
+            expr::verdict(batch, Verdict::Drop);
+        });
+    }
+    transaction.add_rule("forward", |batch| {
+        conntrack_has(batch, STATE, expr::ESTABLISHED_RELATED);
+        expr::verdict(batch, Verdict::Accept);
+    });
+    transaction.add_rule("forward", |batch| {
+        within_one_network(batch);
+        expr::verdict(batch, Verdict::Accept);
+    });
+    transaction.add_rule("forward", |batch| {
+        from_or_to(batch, Meta::InputName, INTERNAL, false);
+        expr::verdict(batch, Verdict::Drop);
+    });
+    transaction.add_rule("forward", |batch| {
+        from_or_to(batch, Meta::OutputName, BRIDGES, false);
+        conntrack_has(batch, STATUS, expr::DESTINATION_NAT);
+        expr::verdict(batch, Verdict::Accept);
+    });
+    transaction.add_rule("forward", |batch| {
+        from_or_to(batch, Meta::OutputName, BRIDGES, false);
+        expr::verdict(batch, Verdict::Drop);
+    });
+}
+
+fn name_key(name: &str) -> Vec<u8> {
+    let mut key = name.as_bytes().to_vec();
+    key.resize(NAME_BYTES, 0);
+    key
+}
+
+/// What a bridge has in which set.
+pub fn bridge_elements(bridge: &str, internal: bool, masquerade: bool) -> Vec<(&'static str, Element)> {
+    let name = Element { key: name_key(bridge), data: None };
+    let same = Element { key: [name_key(bridge), name_key(bridge)].concat(), data: None };
+    let mut elements = vec![(BRIDGES, name.clone()), (SAME, same)];
+    if internal {
+        elements.push((INTERNAL, name.clone()));
+    }
+    if masquerade && !internal {
+        elements.push((MASQUERADE, name));
+    }
+    elements
+}
+
+/// The map element of a published port; None where the families differ, which only the monitor can bridge.
+pub fn port_element(
+    protocol: u8,
+    host: IpAddr,
+    host_port: u16,
+    container: IpAddr,
+    container_port: u16,
+) -> Option<(&'static str, Element)> {
+    if host.is_ipv4() != container.is_ipv4() {
+        return None;
+    }
+    let service = |port: u16| [port.to_be_bytes(), [0; 2]].concat();
+    let mut key = if host.is_unspecified() { Vec::new() } else { octets(host) };
+    key.extend([protocol, 0, 0, 0]);
+    key.extend(service(host_port));
+    let data = Some([octets(container), service(container_port)].concat());
+    let map = match (host.is_ipv4(), host.is_unspecified()) {
+        (true, true) => "ports4",
+        (true, false) => "ports4_at",
+        (false, true) => "ports6",
+        (false, false) => "ports6_at",
+    };
+    Some((map, Element { key, data }))
+}
+
+/// An empty transaction on a table of this kind.
+pub fn transaction(table: &str) -> Transaction<'_> {
+    Transaction::new(INET, table)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_port_element_one_address_goes_into_the_narrow_map() {
+        let container = "172.17.0.2".parse().unwrap();
+        let (map, element) = port_element(6, "0.0.0.0".parse().unwrap(), 8080, container, 80).unwrap();
+        assert_eq!((map, element.key), ("ports4", vec![6, 0, 0, 0, 0x1f, 0x90, 0, 0]));
+        assert_eq!(element.data.unwrap(), [172, 17, 0, 2, 0, 80, 0, 0]);
+        let (map, element) = port_element(17, "10.0.0.1".parse().unwrap(), 53, container, 53).unwrap();
+        assert_eq!((map, element.key.len()), ("ports4_at", 12));
+        assert!(port_element(6, "::".parse().unwrap(), 80, container, 80).is_none());
+    }
+
+    #[test]
+    fn test_bridge_elements_internal_network_is_never_masqueraded() {
+        let sets = |internal, masquerade| -> Vec<&str> {
+            bridge_elements("pyctr0", internal, masquerade).into_iter().map(|(set, _)| set).collect()
+        };
+        assert_eq!(sets(false, true), [BRIDGES, SAME, MASQUERADE]);
+        assert_eq!(sets(true, true), [BRIDGES, SAME, INTERNAL]);
+        assert_eq!(sets(false, false), [BRIDGES, SAME]);
+    }
+}
