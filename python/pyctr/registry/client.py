@@ -93,7 +93,7 @@ class Registry:
 
     def ping(self) -> None:
         """Ask whether there is a registry that knows us. Raises RegistryError."""
-        self.call("GET", "/v2/", (), expect=(200,))
+        discard(self.call("GET", "/v2/", (), expect=(200,)))
 
     def call(
         self,

@@ -239,7 +239,7 @@ def _reason(error: BaseException) -> str:
     """What went wrong, without addresses of objects or a class's name."""
     if isinstance(error, NameResolutionError):
         return "no such host"
-    if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)):
+    if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(error, NewConnectionError):
         return "i/o timeout"
     inner: BaseException | None = error
     while inner is not None:
