@@ -244,6 +244,8 @@ class Images:
 
     def prune(self, *, all: bool = False) -> tuple[Strings, int]:
         """Remove images without a name (`all`: without a container); their ids, and the bytes that came free."""
+        from pyctr.engine.transfer.partial import remove_partials
+
         with write.alone(self.store):
             used = {record.get("Image") for record in self._records()}
             images = [image for image in self.store.images() if image.id not in used and (all or not image.names)]
@@ -253,21 +255,24 @@ class Images:
                     write.untag(self.store, name)
                 write.forget(self.store, image.id)
             removed = write.collect(self.store, also_layers_of=self._layers_in_use())
-            return [image.id for image in images], sum(sizes.get(layer, 0) for layer in removed)
+            freed = remove_partials(self.store) + sum(sizes.get(layer, 0) for layer in removed)
+            return [image.id for image in images], freed
 
     def pull(self, reference: str, *, platform: str = "", all_tags: bool = False, report: Any = None) -> Any:
         """Pull an image (`pyctr.engine.transfer.pull`); what was pulled, one entry a tag."""
         from pyctr.engine.transfer import silent
         from pyctr.engine.transfer.pull import pull
 
-        return pull(self.engine, reference, platform=platform, all_tags=all_tags, report=report or silent)
+        return pull(
+            self.engine, reference, platform=platform, all_tags=all_tags, report=silent if report is None else report
+        )
 
     def push(self, reference: str, *, all_tags: bool = False, report: Any = None) -> Any:
         """Push an image (`pyctr.engine.transfer.push`); what was pushed, one entry a tag."""
         from pyctr.engine.transfer import silent
         from pyctr.engine.transfer.push import push
 
-        return push(self.engine, reference, all_tags=all_tags, report=report or silent)
+        return push(self.engine, reference, all_tags=all_tags, report=silent if report is None else report)
 
     def exists(self, reference: str) -> bool:
         """Whether an image of this name is in the store."""

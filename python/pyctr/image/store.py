@@ -37,7 +37,7 @@ class Image:
         self.id = id
         self.manifest_digest = manifest_digest
         self.names = names
-        #: Name → the digest it had at its registry, where that is not the manifest's but an index'.
+        #: Name → the digest it has at its registry: of its manifest, or of the index that led to it.
         self.digests: dict[str, str] = {}
         self._config: dict[str, Any] | None = None
 
@@ -187,8 +187,7 @@ class Store:
             image = by_id.setdefault(entry["config"], Image(self, entry["config"], entry["manifest"], []))
             if entry["name"]:
                 image.names.append(entry["name"])
-                if entry.get("digest"):
-                    image.digests[entry["name"]] = entry["digest"]
+                image.digests[entry["name"]] = entry.get("digest") or entry["manifest"]
         return list(by_id.values())
 
     # Writing; the rest of it is pyctr.image.write, which a start does not need

@@ -183,10 +183,12 @@ def collect(store: Store, *, also_layers_of: set[str]) -> list[str]:
     """
     blobs: set[str] = set()
     layers: set[str] = set(also_layers_of)
-    for image in store.images():
-        manifest = parse_manifest(store.read_blob(image.manifest_digest))
-        blobs.update(digest[7:] for digest in (image.manifest_digest, image.id))
+    # By name, not by image: two manifests may have one config, their layers compressed differently.
+    for entry in store.entries():
+        manifest = parse_manifest(store.read_blob(entry["manifest"]))
+        blobs.update(digest[7:] for digest in (entry["manifest"], entry["config"]))
         blobs.update(layer.digest[7:] for layer in manifest.layers)
+    for image in store.images():
         layers.update(layer[7:] for layer in image.layers)
     for name in os.listdir(store.blobs):
         if name not in blobs:

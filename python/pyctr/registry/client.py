@@ -154,7 +154,10 @@ class Registry:
             discard(response)
             answer = self.auth.answer(endpoint, challenge, scopes, authorization)
             if answer == authorization:
-                break
+                reason = "unauthorized: authentication required"
+                raise Refused(
+                    reason, status=401, code="UNAUTHORIZED", reason=reason, hint=f"pyctr login {endpoint.host}"
+                )
             authorization = answer
             response = follow(authorization)
         return response

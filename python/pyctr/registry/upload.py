@@ -66,9 +66,11 @@ class Uploader:
 
     def mount(self, digest: str, source: str) -> bool:
         """Take a blob over from another repository of the same registry; False if it will not, and nothing is begun."""
-        location = self._begin(
-            {"mount": digest, "from": source}, (*self.repository.writing, f"repository:{source}:pull")
-        )
+        scopes = (*self.repository.writing, f"repository:{source}:pull")
+        try:
+            location = self._begin({"mount": digest, "from": source}, scopes)
+        except Refused:
+            return False  # we may not read the other repository, or it is none
         if location is None:
             return True
         self._cancel(location)

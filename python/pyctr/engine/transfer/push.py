@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyctr.engine.transfer import Report
     from pyctr.image.manifest import Descriptor
     from pyctr.image.reference import Reference
-    from pyctr.image.store import Image, Store
+    from pyctr.image.store import Store
 
 #: Repositories that may have a layer already, each asked at the price of a request.
 _SOURCES_MAX = 3
@@ -115,15 +115,14 @@ class Push:
         if self.uploader.repository.has_blob(layer.digest):
             self.report("Layer already exists", id)
             return
-        images = [image for image in self.store.images() if self._has_layer(image, layer.digest)]
-        for source in self._sources(images):
+        names = self._names_with(layer.digest)
+        for source in self._sources(names):
             if self.uploader.mount(layer.digest, source):
                 self.report(f"Mounted from {source}", id)
                 return
         if not self.store.has_blob(layer.digest):
             from pyctr.engine.transfer.pull import fetch_blob
 
-            names = [name for image in images for name in image.names]
             fetch_blob(self.engine, layer.digest, layer.size, names)
         told = [0.0]
 
@@ -144,12 +143,17 @@ class Push:
             raise RegistryError(f"push {blob.digest}: size is {size}, expected {blob.size}", hint="pyctr system check")
         self.uploader.upload(path, blob.digest, size, progress)  # type: ignore[arg-type]
 
-    def _has_layer(self, image: Image, digest: str) -> bool:
-        manifest = parse_manifest(self.store.read_blob(image.manifest_digest))
-        return any(layer.digest == digest for layer in manifest.layers)
+    def _names_with(self, digest: str) -> list[str]:
+        """Names of images that have a layer."""
+        names = []
+        for entry in self.store.entries():
+            manifest = parse_manifest(self.store.read_blob(entry["manifest"]))
+            if entry["name"] and any(layer.digest == digest for layer in manifest.layers):
+                names.append(entry["name"])
+        return names
 
-    def _sources(self, images: list[Image]) -> list[str]:
+    def _sources(self, names: list[str]) -> list[str]:
         """Other repositories of the same registry that an image with this layer is named after."""
-        names = (parse_reference(name) for image in images for name in image.names)
-        paths = (name.path for name in names if name.domain == self.reference.domain)
+        references = map(parse_reference, names)
+        paths = (item.path for item in references if item.domain == self.reference.domain)
         return [path for path in dict.fromkeys(paths) if path != self.reference.path][:_SOURCES_MAX]
