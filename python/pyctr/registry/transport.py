@@ -59,6 +59,10 @@ _NOT_TLS = (
 )
 
 
+# An insecure registry is the user's own decision, made by name in a file: not said again at every request.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+
 class Unreachable(RegistryError):
     """No answer at all: another endpoint may have one."""
 
