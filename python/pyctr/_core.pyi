@@ -112,6 +112,22 @@ def extract_layer(
 ) -> LayerInfo:
     """Extract a layer from a path or descriptor into an empty directory and verify it. Raises CorruptData."""
 
+def extract_growing_layer(
+    path: str,
+    news: int,
+    target: str,
+    *,
+    digest: str | None = None,
+    size: int | None = None,
+    diff_id: str | None = None,
+    max_bytes: int | None = None,
+) -> LayerInfo:
+    """As `extract_layer`, from a file that is still written: waits on the pipe `news` whenever it has read all there is.
+
+    Any byte means that there is more, b"x" that no more comes and the layer is given up, the pipe's end that the file is
+    whole.
+    """
+
 @final
 class WrittenLayer:
     """An archive that was written (docs/layers.md). Digests with their algorithm, sizes in bytes."""

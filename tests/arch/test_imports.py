@@ -23,8 +23,9 @@ ALLOWED = {
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
     "network": {"errors", "_core"},
-    "engine": {"errors", "_core", "image", "hello", "network"},
-    "cli": {"errors", "_core", "engine"},
+    "registry": {"errors", "_core", "image"},
+    "engine": {"errors", "_core", "image", "registry", "hello", "network"},
+    "cli": {"errors", "_core", "engine", "image"},
 }
 
 

@@ -344,6 +344,45 @@ COMMANDS = {
         "network", 2, 2, False, "NETWORK CONTAINER", "Take a container off a network",
         (("force", "f", FLAG, "", "Also one that is gone"),),
     ),
+    "pull": (
+        "transfer", 1, 1, False, "NAME[:TAG|@DIGEST]", "Pull an image from a registry",
+        (
+            ("all-tags", "a", FLAG, "", "Pull every tag of the repository"),
+            ("disable-content-trust", "", FLAG, "", "Skip verification of signatures (there is none)"),
+            ("platform", "", TEXT, "OS/ARCH", "Platform of the image"),
+            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
+            ("quiet", "q", FLAG, "", "Print the name only"),
+        ),
+    ),
+    "push": (
+        "transfer", 1, 1, False, "NAME[:TAG]", "Push an image to a registry",
+        (
+            ("all-tags", "a", FLAG, "", "Push every tag of the repository"),
+            ("disable-content-trust", "", FLAG, "", "Skip signing (there is none)"),
+            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
+            ("quiet", "q", FLAG, "", "Print the name only"),
+        ),
+    ),
+    "login": (
+        "login", 0, 1, False, "[SERVER]", "Log in to a registry",
+        (
+            ("password", "p", TEXT, "PASSWORD", "Password, where every process can read it"),
+            ("password-stdin", "", FLAG, "", "Read the password from standard input"),
+            ("username", "u", TEXT, "NAME", "User name"),
+        ),
+    ),
+    "logout": ("login", 0, 1, False, "[SERVER]", "Log out from a registry", ()),
+    "search": (
+        "search", 1, 1, False, "TERM", "Search a registry for images",
+        (_FILTER, _FORMAT, ("limit", "", TEXT, "N", "Show at most N (default 25)"), _NO_TRUNC),
+    ),
+    "manifest inspect": (
+        "manifest", 1, 2, False, "[LIST] NAME", "Show a manifest as its registry has it",
+        (
+            ("insecure", "", FLAG, "", "The registry need not prove who it is"),
+            ("verbose", "v", FLAG, "", "Show reference and descriptor too"),
+        ),
+    ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "system check": (
@@ -415,13 +454,15 @@ ALIASES = {
     **{f"container {name}": name for name in ("commit", "diff", "export", "port")},
     "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info",
+    "image pull": "pull", "image push": "push",
     "network list": "network ls", "network remove": "network rm",
     "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("container", "image", "network", "system", "volume")
+GROUPS = ("container", "image", "manifest", "network", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (
+    ("config-file", "", TEXT, "FILE", "The engine's configuration, in daemon.json's keys (/etc/pyctr/daemon.json)"),
     ("root", "", TEXT, "PATH", "Where images and containers are kept"),
     ("run-root", "", TEXT, "PATH", "Where the state of running containers is kept"),
     ("debug", "D", FLAG, "", "Show where an error comes from"),

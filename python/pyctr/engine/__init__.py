@@ -15,8 +15,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from pyctr.engine.config import Config
     from pyctr.engine.containers import Containers
     from pyctr.engine.networks import NetworkService
     from pyctr.engine.volumes import Volumes
@@ -29,10 +31,18 @@ class Engine:
     """Everything pyctr can do, over one state directory.
 
     `root` (else ``PYCTR_ROOT``) holds what must last, `run_root` (else ``PYCTR_RUN_ROOT``) the sockets of running
-    containers; `runtime` is the pyctr-runtime to spawn, the packaged one by default.
+    containers; `runtime` is the pyctr-runtime to spawn, the packaged one by default; `config_file` (else ``PYCTR_CONFIG``,
+    else /etc/pyctr/daemon.json) is read when something first needs it.
     """
 
-    def __init__(self, root: str | None = None, run_root: str | None = None, *, runtime: str | None = None) -> None:
+    def __init__(
+        self,
+        root: str | None = None,
+        run_root: str | None = None,
+        *,
+        runtime: str | None = None,
+        config_file: str | None = None,
+    ) -> None:
         self.root = os.path.abspath(root or os.environ.get("PYCTR_ROOT") or DEFAULT_ROOT)
         self.run_root = os.path.abspath(run_root or os.environ.get("PYCTR_RUN_ROOT") or DEFAULT_RUN_ROOT)
         self.runtime = runtime or os.path.join(os.path.dirname(os.path.dirname(__file__)), "_bin", "pyctr-runtime")
@@ -40,6 +50,19 @@ class Engine:
         self._images: Any = None
         self._networks: NetworkService | None = None
         self._image_store: Any = None
+        self._config_file = config_file
+        self._config: Config | None = None
+        #: Makes what a pull tells of its progress is given to, when `create` has to pull; None: nobody wants to know.
+        self.pull_report: Callable[[str], Any] | None = None
+
+    @property
+    def config(self) -> Config:
+        """The configuration file. Raises InvalidArgument."""
+        if self._config is None:
+            from pyctr.engine.config import load_config
+
+            self._config = load_config(self._config_file)
+        return self._config
 
     @property
     def containers(self) -> Containers:

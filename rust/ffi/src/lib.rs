@@ -8,6 +8,7 @@ mod archive;
 mod channel;
 mod error;
 mod files;
+mod growing;
 mod interrupt;
 mod json;
 mod layer;
@@ -25,6 +26,8 @@ mod _core {
     use crate::channel::Channel;
     #[pymodule_export]
     use crate::files::{remove_tree, sync_file_system, write_atomic};
+    #[pymodule_export]
+    use crate::growing::extract_growing_layer;
     #[pymodule_export]
     use crate::json::{json_dumps, json_loads};
     #[pymodule_export]

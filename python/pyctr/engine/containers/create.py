@@ -6,6 +6,7 @@ import os
 
 from pyctr._core import json_dumps, write_atomic
 from pyctr.engine import times
+from pyctr.engine.config import with_defaults
 from pyctr.engine.containers.files import write_files
 from pyctr.engine.containers.store import check_name
 from pyctr.engine.host import gather
@@ -13,7 +14,7 @@ from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
 from pyctr.engine.volumes.points import name_volumes, plan_mount_points
-from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
+from pyctr.errors import Conflict, InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Created:
 
 def create_container(engine: Engine, image: str, command: list[str], options: dict[str, Any]) -> Created:
     """Make a container, its lock still held by the caller. Raises what Docker refuses; leaves nothing behind then."""
-    request = parse_request(image, command, options)
+    request = parse_request(image, command, with_defaults(engine.config, options))
     found = find_image(engine, image, request)
     pin = found.pin()  # until the record says that the image is in use
     try:
@@ -159,21 +160,43 @@ def take_any_name(store: Store, wanted: str, container_id: str, directory: str) 
 def find_image(engine: Engine, image: str, request: Request) -> Any:
     """The image, loaded from the package where it is the built-in one. Raises InvalidArgument, NotFound."""
     if request.pull == "always":
-        raise PyctrError(f"pull {image}: pulling from a registry is not supported yet")
+        found = pull_image(engine, image, request, missing=False)
+    else:
+        found = find_local(engine, image, request)
+        if found is None:
+            found = pull_image(engine, image, request, missing=True)
+    check_platform(image, request.platform, found.config)
+    return found
+
+
+def find_local(engine: Engine, image: str, request: Request) -> Any:
+    """The image that is here already, in the right platform; None if it has to be pulled."""
     try:
         found = engine.image_store.resolve(image)
     except NotFound:
         if request.pull == "never":
             raise NotFound(f"No such image: {with_tag(image)}") from None
         if image not in BUILTIN_IMAGES:
-            raise NotFound(
-                f"Unable to find image '{with_tag(image)}' locally",
-                hint="pulling from a registry is not supported yet: `pyctr load` an archive or `pyctr image bootstrap`",
-            ) from None
+            return None
         engine.images.load_builtin(image)
-        found = engine.image_store.resolve(image)
-    check_platform(image, request.platform, found.config)
+        return engine.image_store.resolve(image)
+    if request.platform and request.pull == "missing" and image not in BUILTIN_IMAGES:
+        try:
+            check_platform(image, request.platform, found.config)
+        except NotFound:
+            return None
     return found
+
+
+def pull_image(engine: Engine, image: str, request: Request, *, missing: bool) -> Any:
+    """Pull, showing it where the caller wants it shown."""
+    options = {"platform": request.platform}
+    if engine.pull_report is None:
+        engine.images.pull(image, **options)
+    else:
+        with engine.pull_report(with_tag(image) if missing else "") as report:
+            engine.images.pull(image, **options, report=report)
+    return engine.image_store.resolve(image)
 
 
 def with_tag(image: str) -> str:
