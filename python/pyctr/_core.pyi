@@ -272,3 +272,9 @@ def network_release(directory: str, table: str, container_id: str) -> None:
 
 def network_rebuild(directory: str, table: str) -> None:
     """Make the packet rules again from the files, in one transaction."""
+
+def cgroup_stats(paths: dict[str, str]) -> bytes:
+    """The kernel's counters of a control group (controller to directory, as in state.json) as JSON, as runc prints them."""
+
+def cgroup_processes(paths: dict[str, str]) -> list[int]:
+    """The pids of a control group's processes."""

@@ -200,6 +200,16 @@ COMMANDS = {
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
         (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
     ),
+    "stats": (
+        "stats", 0, None, False, "[CONTAINER...]", "Show what containers use",
+        (
+            ("all", "a", FLAG, "", "Those too that do not run"),
+            _FORMAT,
+            ("no-stream", "", FLAG, "", "Once only"),
+            _NO_TRUNC,
+        ),
+    ),
+    "top": ("stats", 1, None, True, "CONTAINER [ps OPTIONS]", "Show the processes of a container", ()),
     "pause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop every process of containers", ()),
     "unpause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Let paused containers go on", ()),
     "update": (
@@ -448,7 +458,7 @@ ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
         "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs",
-        "pause", "unpause", "update")},
+        "pause", "unpause", "update", "stats", "top")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     **{f"container {name}": name for name in ("commit", "diff", "export", "port")},

@@ -17,8 +17,8 @@ use crate::layer::{LayerInfo, expected};
 
 fn open(path: &PathBuf, news: i32) -> Result<Growing> {
     let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    let news = pyctr_core::sys::duplicate(news)
-        .map_err(|errno| Error::kernel("use descriptor", news.to_string(), errno))?;
+    let news =
+        pyctr_core::sys::duplicate(news).map_err(|errno| Error::kernel("use descriptor", news.to_string(), errno))?;
     Ok(Growing::new(file, news))
 }
 

@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 
 mod archive;
+mod cgroup;
 mod channel;
 mod error;
 mod files;
@@ -22,6 +23,8 @@ mod seccomp;
 mod _core {
     #[pymodule_export]
     use crate::archive::{ArchiveReader, Member};
+    #[pymodule_export]
+    use crate::cgroup::{cgroup_processes, cgroup_stats};
     #[pymodule_export]
     use crate::channel::Channel;
     #[pymodule_export]

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.create import Created
     from pyctr.engine.containers.listing import Summary
     from pyctr.engine.containers.session import Attach, Session
+    from pyctr.engine.containers.stats import Sample
 
     #: Inside the class `list` is the method.
     Strings = list[str]
+    Rows = list[list[str]]
 
 
 class Containers:
@@ -232,6 +234,18 @@ class Containers:
         from pyctr.engine.containers.update import update_container
 
         return update_container(self.store, self.resolve(ref), options)
+
+    def sample(self, ref: str) -> Sample | None:
+        """A reading of what a container uses (`pyctr.engine.containers.stats`); None for one that does not run."""
+        from pyctr.engine.containers.stats import sample
+
+        return sample(self.store, self.resolve(ref))
+
+    def top(self, ref: str, arguments: Strings) -> tuple[Strings, Rows]:
+        """Titles and rows of ``ps`` for the container's processes."""
+        from pyctr.engine.containers.top import list_processes
+
+        return list_processes(self.store, self.resolve(ref), arguments)
 
     def wait(self, ref: str) -> int:
         """The exit code, once the container does not run."""

@@ -1,0 +1,100 @@
+"""`stats` and `top` against the kernel's own files."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyctr.engine import Engine
+from tests.conftest import Cli, needs_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = needs_root
+
+
+@pytest.fixture
+def busy(cli: Cli) -> Iterator[str]:
+    """One that uses a whole processor, 20 MB of memory, and holds two processes."""
+    script = "head -c 20000000 /dev/zero >/dev/shm/x; sleep 1000 & while :; do :; done"
+    yield cli(
+        "run", "-d", "--name", "busy", "--network", "none", "-m", "64m", "busybox", "sh", "-c", script
+    ).stdout.strip()
+    cli("rm", "-f", "busy")
+
+
+def counter(container: str, v1: str, v2: str, key: str = "") -> int:
+    base = Path("/sys/fs/cgroup")
+    for path in (
+        base / v1.partition("/")[0] / "pyctr" / container / v1.partition("/")[2],
+        base / "pyctr" / container / v2,
+    ):
+        if path.exists():
+            text = path.read_text()
+            return int(dict(line.split() for line in text.splitlines())[key] if key else text)
+    raise AssertionError(f"neither {v1} nor {v2}")
+
+
+def processor_ns(container: str) -> int:
+    """Processor time used; version 2 counts microseconds."""
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return 1000 * counter(container, "-", "cpu.stat", "usage_usec")
+    return counter(container, "cpuacct/cpuacct.usage", "-")
+
+
+def test_stats_are_the_kernels_counters_within_the_time_of_reading(cli: Cli, busy: str) -> None:
+    containers = Engine(str(cli.root), str(cli.run_root)).containers
+    first = containers.sample(busy)
+    assert first is not None
+    for _ in range(10):
+        before, clock = processor_ns(busy), time.monotonic_ns()
+        start = containers.sample(busy)
+        time.sleep(0.2)
+        now = containers.sample(busy)
+        after, elapsed = processor_ns(busy), time.monotonic_ns() - clock
+        assert start is not None
+        assert now is not None
+        # Read around ours: theirs are an upper bound that differs by the few milliseconds of reading.
+        assert now.cpu_ns - start.cpu_ns == pytest.approx(after - before, rel=0.05)
+        assert now.cpu_percent(start) == pytest.approx(100 * (after - before) / elapsed, rel=0.05)
+        usage = counter(busy, "memory/memory.usage_in_bytes", "memory.current")
+        assert now.memory <= usage * 1.01
+        assert now.memory >= 20_000_000
+    assert now.memory_limit == 64 << 20
+    assert now.pids == counter(busy, "pids/pids.current", "pids.current")
+
+
+def test_stats_table_has_dockers_columns(cli: Cli, busy: str) -> None:
+    lines = cli("stats", "--no-stream").stdout.splitlines()
+    titles = "CONTAINER ID NAME CPU % MEM USAGE / LIMIT MEM % NET I/O BLOCK I/O PIDS"
+    assert " ".join(lines[0].split()) == titles
+    assert lines[1].startswith(busy[:12])
+    shown = json.loads(cli("stats", "--no-stream", "--format", "json", "busy").stdout)
+    assert sorted(shown) == [
+        "BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name", "NetIO", "PIDs",
+    ]  # fmt: skip
+    assert shown["MemUsage"].endswith(" / 64MiB")
+    assert float(shown["CPUPerc"].rstrip("%")) > 20
+    cli("create", "--name", "idle", "busybox", "true")
+    assert " -- " in cli("stats", "--no-stream", "--all").stdout
+    cli("rm", "idle")
+    assert "No such container: none" in cli("stats", "--no-stream", "none", code=1).stderr
+
+
+def test_top_shows_the_containers_processes_only(cli: Cli, busy: str) -> None:
+    for _ in range(100):  # the shell has begun both
+        lines = cli("top", "busy").stdout.splitlines()
+        if any(line.endswith(" sleep 1000") for line in lines):
+            break
+    assert lines[0].split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert len(lines) == 3
+    assert cli("top", "busy", "-o", "pid,comm").stdout.splitlines()[0].split() == ["PID", "COMMAND"]
+    assert "Couldn't find PID field" in cli("top", "busy", "-o", "comm", code=1).stderr
+    cli("kill", "busy")
+    cli("wait", "busy")
+    assert cli("top", "busy", code=1).stderr == f"pyctr: container {busy} is not running\n"
