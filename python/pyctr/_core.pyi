@@ -278,3 +278,9 @@ def cgroup_stats(paths: dict[str, str]) -> bytes:
 
 def cgroup_processes(paths: dict[str, str]) -> list[int]:
     """The pids of a control group's processes."""
+
+def stat_path(root: str | int, path: str, *, follow: bool = True) -> tuple[int, int, str]:
+    """st_mode, size and link target of what `path` below `root` leads to; links lead inside. Raises NotFound."""
+
+def mount_layers(lower: list[str], upper: str, work: str) -> int:
+    """A descriptor of merged layers (topmost first) and an upper directory, mounted nowhere; the caller's to close."""

@@ -200,6 +200,14 @@ COMMANDS = {
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
         (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
     ),
+    "cp": (
+        "cp", 2, 2, False, "CONTAINER:PATH PATH|- | PATH|- CONTAINER:PATH", "Copy between a container and the host",
+        (
+            ("archive", "a", FLAG, "", "Keep owners"),
+            ("follow-link", "L", FLAG, "", "Follow a link given as source"),
+            ("quiet", "q", FLAG, "", "Print nothing"),
+        ),
+    ),
     "stats": (
         "stats", 0, None, False, "[CONTAINER...]", "Show what containers use",
         (
@@ -458,7 +466,7 @@ ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
         "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs",
-        "pause", "unpause", "update", "stats", "top")},
+        "pause", "unpause", "update", "stats", "top", "cp")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     **{f"container {name}": name for name in ("commit", "diff", "export", "port")},

@@ -16,6 +16,7 @@ mod layer;
 mod logs;
 mod network;
 mod pack;
+mod paths;
 mod process;
 mod seccomp;
 
@@ -46,6 +47,8 @@ mod _core {
         WrittenLayer, archive_path, compress_blob, copy_directory, diff_layer, export_tree, layer_changes,
         unpack_archive,
     };
+    #[pymodule_export]
+    use crate::paths::{mount_layers, stat_path};
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]

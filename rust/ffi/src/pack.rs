@@ -102,7 +102,7 @@ impl<W: Write> Write for Cancellable<'_, W> {
 }
 
 /// A directory from a path or a descriptor, of which a copy is taken.
-fn directory(value: &Bound<'_, PyAny>) -> PyResult<OwnedFd> {
+pub fn directory(value: &Bound<'_, PyAny>) -> PyResult<OwnedFd> {
     let py = value.py();
     if let Ok(number) = value.extract::<i32>() {
         return copy_of(number).into_python(py);
