@@ -112,6 +112,22 @@ def extract_layer(
 ) -> LayerInfo:
     """Extract a layer from a path or descriptor into an empty directory and verify it. Raises CorruptData."""
 
+def extract_growing_layer(
+    path: str,
+    news: int,
+    target: str,
+    *,
+    digest: str | None = None,
+    size: int | None = None,
+    diff_id: str | None = None,
+    max_bytes: int | None = None,
+) -> LayerInfo:
+    """As `extract_layer`, from a file that is still written: waits on the pipe `news` whenever it has read all there is.
+
+    Any byte means that there is more, b"x" that no more comes and the layer is given up, the pipe's end that the file is
+    whole.
+    """
+
 @final
 class WrittenLayer:
     """An archive that was written (docs/layers.md). Digests with their algorithm, sizes in bytes."""
@@ -161,6 +177,12 @@ def export_tree(
     extract_to: str | None = None,
 ) -> WrittenLayer:
     """Write the tree that `layers` (topmost first) make when they are merged."""
+
+def copy_directory(layers: list[str], path: str, target: str) -> bool:
+    """Copy the directory at `path` of merged layers (topmost first) into an empty one, mode and owner included.
+
+    False if the layers have no directory there; links in `path` lead inside them.
+    """
 
 def layer_changes(upper: str, lowers: list[str], hidden: list[str]) -> list[tuple[str, str]]:
     """What an overlay upper directory changes, as `docker diff` lists it: (A, C or D; path), sorted by path."""
@@ -232,3 +254,21 @@ def resolve_seccomp_profile(profile: str, capabilities: int, kernel: tuple[int, 
 
     Raises InvalidArgument naming the place in the profile.
     """
+
+def network_make(directory: str, table: str, network: bytes) -> None:
+    """Make a network's links and packet rules now (docs/networks.md; `network` is JSON). Raises Conflict, KernelError."""
+
+def network_remove(directory: str, table: str, network_id: str, *, forget: bool = False) -> bool:
+    """Remove a network's links and rules, with `forget` its run-time directory; False: somebody uses it."""
+
+def network_connect(request: bytes, container_id: str, pid: int) -> None:
+    """Make the endpoints of a request for a container that runs."""
+
+def network_disconnect(directory: str, table: str, network_id: str, container_id: str, pid: int) -> None:
+    """Take a running container's endpoint on a network away. Raises NotFound."""
+
+def network_release(directory: str, table: str, container_id: str) -> None:
+    """Take away what a killed monitor left: map elements, files, leases, networks nobody uses any more."""
+
+def network_rebuild(directory: str, table: str) -> None:
+    """Make the packet rules again from the files, in one transaction."""

@@ -22,8 +22,10 @@ ALLOWED = {
     "errors": set(),
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
-    "engine": {"errors", "_core", "image", "hello"},
-    "cli": {"errors", "_core", "engine"},
+    "network": {"errors", "_core"},
+    "registry": {"errors", "_core", "image"},
+    "engine": {"errors", "_core", "image", "registry", "hello", "network"},
+    "cli": {"errors", "_core", "engine", "image"},
 }
 
 
@@ -47,6 +49,14 @@ def test_hot_command_imports_nothing_heavy(module: str) -> None:
 def test_start_path_imports_nothing_heavy() -> None:
     code = "import pyctr.engine.containers.create, pyctr.engine.containers.start, pyctr.engine.containers.foreground, pyctr.engine.containers.execute"
     assert not modules_after(code) & HEAVY
+
+
+def test_start_on_a_network_imports_neither_netlink_nor_anything_heavy() -> None:
+    code = (
+        "import pyctr.engine.containers.network, pyctr.engine.options.network, pyctr.network.plan, pyctr.network.routes\n"
+        "from pyctr.network.port import parse_publish\nparse_publish('8080:80')\nparse_publish('published=1,target=2')"
+    )
+    assert not modules_after(code) & (HEAVY | {"pyroute2", "ipaddress"})
 
 
 def test_import_of_the_package_is_itself_alone() -> None:

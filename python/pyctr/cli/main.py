@@ -81,7 +81,7 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
     """Run one command on an engine; errors become one line and an exit code."""
     from pyctr.engine import Engine
 
-    engine: Engine = Engine(settings.get("root"), settings.get("run_root"))
+    engine: Engine = Engine(settings.get("root"), settings.get("run_root"), config_file=settings.get("config_file"))
     function = getattr(__import__(f"pyctr.cli.commands.{module}", fromlist=("x",)), name.replace(" ", "_"))
     try:
         code: int = function(engine, values, arguments)

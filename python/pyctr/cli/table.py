@@ -77,7 +77,7 @@ _CONTAINER = (
     ("memory-swappiness", "", TEXT, "0-100", "How eagerly memory is swapped out"),
     ("mount", "", LIST, "SPEC", "Mount a volume, directory or tmpfs (type=bind,src=…,dst=…)"),
     ("name", "", TEXT, "NAME", "Name of the container"),
-    ("network", "", LIST, "MODE", "Network: none, host, container:NAME"),
+    ("network", "", LIST, "NETWORK", "Network, or none, host, container:NAME; name=…,alias=…,ip=… too"),
     ("net", "", LIST, "MODE", "The same"),
     ("network-alias", "", LIST, "NAME", "Further name on the network"),
     ("net-alias", "", LIST, "NAME", "The same"),
@@ -286,6 +286,103 @@ COMMANDS = {
         "images_io", 1, None, False, "IMAGE [IMAGE...]", "Write images to an archive",
         (("output", "o", TEXT, "FILE", "Write to this file, not standard output"), _PLATFORM),
     ),
+    "port": ("network", 1, 2, False, "CONTAINER [PORT[/PROTO]]", "Show published ports of a container", ()),
+    "network create": (
+        "network", 1, 1, False, "NETWORK", "Make a network",
+        (
+            ("attachable", "", FLAG, "", "Let containers be attached by hand (they always can)"),
+            ("aux-address", "", LIST, "NAME=ADDRESS", "Address no container gets"),
+            ("config-from", "", TEXT, "NETWORK", "Copy another network's configuration"),
+            ("config-only", "", FLAG, "", "Make a configuration only"),
+            ("driver", "d", TEXT, "DRIVER", "bridge, macvlan or ipvlan"),
+            ("gateway", "", LIST, "ADDRESS", "Gateway of the subnet"),
+            ("ingress", "", FLAG, "", "Swarm's routing mesh"),
+            ("internal", "", FLAG, "", "No way out"),
+            ("ip-range", "", LIST, "SUBNET", "Part of the subnet containers get addresses from"),
+            ("ipam-driver", "", TEXT, "DRIVER", "Address management (default only)"),
+            ("ipam-opt", "", LIST, "KEY=VALUE", "Option of address management"),
+            ("ipv4", "", FLAG, "", "Give IPv4 addresses (default true)"),
+            ("ipv6", "", FLAG, "", "Give IPv6 addresses"),
+            ("label", "", LIST, "KEY=VALUE", "Set a label"),
+            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver"),
+            ("scope", "", TEXT, "SCOPE", "Scope (local)"),
+            ("subnet", "", LIST, "SUBNET", "Subnet in CIDR form"),
+        ),
+    ),
+    "network ls": (
+        "network", 0, 0, False, "", "List networks",
+        (_FILTER, _FORMAT, _NO_TRUNC, _IDS),
+    ),
+    "network inspect": (
+        "network", 1, None, False, "NETWORK [NETWORK...]", "Show everything about networks",
+        (
+            ("format", "f", TEXT, "TEMPLATE", "json or a Go template"),
+            ("verbose", "v", FLAG, "", "Show everything (it is shown anyway)"),
+        ),
+    ),
+    "network rm": (
+        "network", 1, None, False, "NETWORK [NETWORK...]", "Remove networks",
+        (("force", "f", FLAG, "", "No error where there is no such network"),),
+    ),
+    "network prune": (
+        "network", 0, 0, False, "", "Remove networks no container asks for",
+        (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
+    ),
+    "network connect": (
+        "network", 2, 2, False, "NETWORK CONTAINER", "Connect a container to a network",
+        (
+            ("alias", "", LIST, "NAME", "Further name on the network"),
+            ("driver-opt", "", LIST, "KEY=VALUE", "Option of the driver"),
+            ("gw-priority", "", TEXT, "N", "The highest has the default route"),
+            ("ip", "", TEXT, "ADDRESS", "IPv4 address"),
+            ("ip6", "", TEXT, "ADDRESS", "IPv6 address"),
+            ("link", "", LIST, "CONTAINER[:ALIAS]", "Link to another container"),
+            ("link-local-ip", "", LIST, "ADDRESS", "Link-local address"),
+        ),
+    ),
+    "network disconnect": (
+        "network", 2, 2, False, "NETWORK CONTAINER", "Take a container off a network",
+        (("force", "f", FLAG, "", "Also one that is gone"),),
+    ),
+    "pull": (
+        "transfer", 1, 1, False, "NAME[:TAG|@DIGEST]", "Pull an image from a registry",
+        (
+            ("all-tags", "a", FLAG, "", "Pull every tag of the repository"),
+            ("disable-content-trust", "", FLAG, "", "Skip verification of signatures (there is none)"),
+            ("platform", "", TEXT, "OS/ARCH", "Platform of the image"),
+            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
+            ("quiet", "q", FLAG, "", "Print the name only"),
+        ),
+    ),
+    "push": (
+        "transfer", 1, 1, False, "NAME[:TAG]", "Push an image to a registry",
+        (
+            ("all-tags", "a", FLAG, "", "Push every tag of the repository"),
+            ("disable-content-trust", "", FLAG, "", "Skip signing (there is none)"),
+            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
+            ("quiet", "q", FLAG, "", "Print the name only"),
+        ),
+    ),
+    "login": (
+        "login", 0, 1, False, "[SERVER]", "Log in to a registry",
+        (
+            ("password", "p", TEXT, "PASSWORD", "Password, where every process can read it"),
+            ("password-stdin", "", FLAG, "", "Read the password from standard input"),
+            ("username", "u", TEXT, "NAME", "User name"),
+        ),
+    ),
+    "logout": ("login", 0, 1, False, "[SERVER]", "Log out from a registry", ()),
+    "search": (
+        "search", 1, 1, False, "TERM", "Search a registry for images",
+        (_FILTER, _FORMAT, ("limit", "", TEXT, "N", "Show at most N (default 25)"), _NO_TRUNC),
+    ),
+    "manifest inspect": (
+        "manifest", 1, 2, False, "[LIST] NAME", "Show a manifest as its registry has it",
+        (
+            ("insecure", "", FLAG, "", "The registry need not prove who it is"),
+            ("verbose", "v", FLAG, "", "Show reference and descriptor too"),
+        ),
+    ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "system check": (
@@ -315,6 +412,31 @@ COMMANDS = {
         "inspect", 1, None, False, "CONTAINER [CONTAINER...]", "Show everything about containers",
         (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), ("size", "s", FLAG, "", "Show sizes")),
     ),
+    "volume create": (
+        "volume", 0, 1, False, "[VOLUME]", "Make a volume",
+        (
+            ("driver", "d", TEXT, "NAME", "Volume driver (local only)"),
+            ("label", "", LIST, "KEY[=VALUE]", "Set a label"),
+            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver: type, device, o"),
+        ),
+    ),
+    "volume ls": ("volume", 0, 0, False, "", "List volumes", (_FILTER, _FORMAT, ("quiet", "q", FLAG, "", "Show names only"))),
+    "volume inspect": (
+        "volume", 1, None, False, "VOLUME [VOLUME...]", "Show everything about volumes",
+        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),),
+    ),
+    "volume rm": (
+        "volume", 1, None, False, "VOLUME [VOLUME...]", "Remove volumes",
+        (("force", "f", FLAG, "", "Do not mind one that is not there"),),
+    ),
+    "volume prune": (
+        "volume", 0, 0, False, "", "Remove volumes that no container uses",
+        (
+            ("all", "a", FLAG, "", "Named ones too, not just anonymous ones"),
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches"),
+            ("force", "f", FLAG, "", "Do not ask"),
+        ),
+    ),
     "container prune": (
         "lifecycle", 0, 0, False, "", "Remove stopped containers",
         (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
@@ -329,14 +451,18 @@ ALIASES = {
         "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
-    **{f"container {name}": name for name in ("commit", "diff", "export")},
+    **{f"container {name}": name for name in ("commit", "diff", "export", "port")},
     "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info",
+    "image pull": "pull", "image push": "push",
+    "network list": "network ls", "network remove": "network rm",
+    "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("container", "image", "system")
+GROUPS = ("container", "image", "manifest", "network", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (
+    ("config-file", "", TEXT, "FILE", "The engine's configuration, in daemon.json's keys (/etc/pyctr/daemon.json)"),
     ("root", "", TEXT, "PATH", "Where images and containers are kept"),
     ("run-root", "", TEXT, "PATH", "Where the state of running containers is kept"),
     ("debug", "D", FLAG, "", "Show where an error comes from"),

@@ -117,17 +117,40 @@ def host_platform() -> tuple[str, str, str]:
 
 
 def choose_platform(descriptors: list[Descriptor], wanted: tuple[str, str, str]) -> Descriptor:
-    """The entry of an index for a platform; names those there are if there is none."""
-    for descriptor in descriptors:
-        platform = descriptor.platform
-        if (platform.get("os"), platform.get("architecture")) != wanted[:2]:
-            continue
-        variant = platform.get("variant", "")
-        if variant == wanted[2] or not variant or not wanted[2]:
-            return descriptor
-    offered = sorted({platform_text(descriptor.platform) for descriptor in descriptors if descriptor.platform})
+    """The entry of an index that fits a platform best; names those there are if none does.
+
+    An older variant runs on a newer machine, the nearest best: on arm/v7 also v6 and v5 (containerd platforms/compare.go).
+    """
+    fitting = [
+        item for item in descriptors if (item.platform.get("os"), item.platform.get("architecture")) == wanted[:2]
+    ]
+    ranked = [(_variant_rank(item.platform.get("variant"), wanted), item) for item in fitting]
+    possible = [(rank, item) for rank, item in ranked if rank is not None]
+    if possible:
+        return min(possible, key=lambda pair: pair[0])[1]
+    known = {platform_text(item.platform) for item in descriptors if item.platform.get("os") not in (None, "unknown")}
     text = "/".join(part for part in wanted if part)
-    raise NotFound(f"no image for platform {text}; there is {', '.join(offered) or 'none'}")
+    raise NotFound(f"no image for platform {text}; there is {', '.join(sorted(known)) or 'none'}")
+
+
+#: What a missing variant means.
+_DEFAULT_VARIANTS = {"arm": 7, "arm64": 8, "amd64": 1}
+
+
+def _variant_rank(variant: Any, wanted: tuple[str, str, str]) -> int | None:
+    """How far a variant is below the wanted one, 0 for the same; None if it does not run there."""
+    if variant == wanted[2]:
+        return 0
+    default = _DEFAULT_VARIANTS.get(wanted[1], 0)
+    mine, most = (_variant_number(str(text or ""), default) for text in (variant, wanted[2]))
+    if mine is None or most is None:
+        return None
+    return most - mine if mine <= most else None
+
+
+def _variant_number(text: str, default: int) -> int | None:
+    digits = text.removeprefix("v")
+    return default if not text else int(digits) if digits.isascii() and digits.isdigit() else None
 
 
 def platform_text(platform: dict[str, Any]) -> str:

@@ -30,13 +30,15 @@ def encode_name(name: str) -> str:
 class Image:
     """An image in the store."""
 
-    __slots__ = ("_config", "id", "manifest_digest", "names", "store")
+    __slots__ = ("_config", "digests", "id", "manifest_digest", "names", "store")
 
     def __init__(self, store: Store, id: str, manifest_digest: str, names: list[str]) -> None:
         self.store = store
         self.id = id
         self.manifest_digest = manifest_digest
         self.names = names
+        #: Name → the digest it has at its registry: of its manifest, or of the index that led to it.
+        self.digests: dict[str, str] = {}
         self._config: dict[str, Any] | None = None
 
     @property
@@ -123,6 +125,10 @@ class Store:
         except FileNotFoundError:
             raise NotFound(f"read blob {digest}: not in the store") from None
 
+    def ref_path(self, name: str) -> str:
+        """The file of a name, as `Reference` prints it."""
+        return f"{self.refs}/{encode_name(name)}"
+
     def layer_path(self, diff_id: str) -> str:
         """Directory of an extracted layer."""
         return f"{self.layers}/{diff_id[7:]}"
@@ -164,10 +170,10 @@ class Store:
 
     def _by_reference(self, reference: Reference) -> Image | None:
         if reference.digest is None:
-            entry = self._read_ref(f"{self.refs}/{encode_name(str(reference))}")
+            entry = self._read_ref(self.ref_path(str(reference)))
             return Image(self, entry["config"], entry["manifest"], [entry["name"]]) if entry else None
         for image in self.images():
-            if image.manifest_digest == reference.digest:
+            if reference.digest in (image.manifest_digest, *image.digests.values()):
                 names = [name for name in image.names if parse_reference(name).name == reference.name]
                 if names:
                     return image
@@ -209,6 +215,7 @@ class Store:
             image = by_id.setdefault(entry["config"], Image(self, entry["config"], entry["manifest"], []))
             if entry["name"]:
                 image.names.append(entry["name"])
+                image.digests[entry["name"]] = entry.get("digest") or entry["manifest"]
         return list(by_id.values())
 
     # Writing; the rest of it is pyctr.image.write, which a start does not need
@@ -220,6 +227,7 @@ class Store:
         write.tag(self, image_id, manifest_digest, name)
 
 
-def entry_bytes(name: str, manifest_digest: str, config_digest: str) -> bytes:
-    """The content of a file in `refs/`."""
-    return json_dumps({"name": name, "manifest": manifest_digest, "config": config_digest})
+def entry_bytes(name: str, manifest_digest: str, config_digest: str, digest: str = "") -> bytes:
+    """The content of a file in `refs/`; `digest` is the name's at its registry, where that is an index'."""
+    entry = {"name": name, "manifest": manifest_digest, "config": config_digest}
+    return json_dumps({**entry, "digest": digest} if digest and digest != manifest_digest else entry)

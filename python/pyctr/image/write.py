@@ -168,7 +168,12 @@ def tag(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
         os.close(lock)
 
 
-def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
+def name_image(store: Store, image_id: str, manifest_digest: str, name: str, *, digest: str = "") -> None:
+    """As `tag`, for who holds `adding`; `digest` is what the name leads to at its registry."""
+    _write_entry(store, image_id, manifest_digest, name, digest)
+
+
+def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str, digest: str = "") -> None:
     nameless = f"{store.refs}/{_NAMELESS}{image_id[7:]}"
     if not name:
         if not any(entry["config"] == image_id for entry in store.entries()):
@@ -182,7 +187,7 @@ def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -
             write_atomic(
                 f"{store.refs}/{_NAMELESS}{before['config'][7:]}", entry_bytes("", before["manifest"], before["config"])
             )
-    write_atomic(path, entry_bytes(name, manifest_digest, image_id))
+    write_atomic(path, entry_bytes(name, manifest_digest, image_id, digest))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(nameless)
 
@@ -271,14 +276,16 @@ def collect(store: Store, *, also_layers_of: set[str]) -> list[str]:
     """
     blobs: set[str] = set()
     layers: set[str] = set(also_layers_of)
-    for image in store.images():
-        try:
-            manifest = parse_manifest(store.read_blob(image.manifest_digest))
+    try:
+        # By name, not by image: two manifests may have one config, their layers compressed differently.
+        for entry in store.entries():
+            manifest = parse_manifest(store.read_blob(entry["manifest"]))
+            blobs.update(digest[7:] for digest in (entry["manifest"], entry["config"]))
+            blobs.update(layer.digest[7:] for layer in manifest.layers)
+        for image in store.images():
             layers.update(layer[7:] for layer in image.layers)
-        except (NotFound, CorruptData, LookupError, ValueError):
-            return []
-        blobs.update(digest[7:] for digest in (image.manifest_digest, image.id))
-        blobs.update(layer.digest[7:] for layer in manifest.layers)
+    except (NotFound, CorruptData, LookupError, ValueError):
+        return []
     removed = []
     for name in os.listdir(store.layers):
         if name.removesuffix(".json") in layers or name.startswith("."):

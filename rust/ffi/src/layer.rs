@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use pyctr_core::layer::digest::{Digest, Expected};
-use pyctr_core::layer::{Limits, Whiteouts, blob, extract};
+use pyctr_core::layer::{Extracted, Limits, Whiteouts, blob, extract};
 use pyctr_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -28,6 +28,19 @@ pub struct LayerInfo {
 pub struct BlobInfo {
     digest: String,
     size: u64,
+}
+
+impl From<Extracted> for LayerInfo {
+    fn from(extracted: Extracted) -> Self {
+        Self {
+            digest: extracted.digest.to_string(),
+            compressed_size: extracted.compressed_size,
+            diff_id: extracted.diff_id.to_string(),
+            size: extracted.size,
+            entries: extracted.entries,
+            skipped_devices: extracted.skipped_devices,
+        }
+    }
 }
 
 impl From<blob::Blob> for BlobInfo {
@@ -82,14 +95,7 @@ pub fn extract_layer(
         let root = open_directory(&target)?;
         extract(source, root.as_fd(), expected, diff_id, limits, Whiteouts::of_this_process())
     })?;
-    Ok(LayerInfo {
-        digest: extracted.digest.to_string(),
-        compressed_size: extracted.compressed_size,
-        diff_id: extracted.diff_id.to_string(),
-        size: extracted.size,
-        entries: extracted.entries,
-        skipped_devices: extracted.skipped_devices,
-    })
+    Ok(LayerInfo::from(extracted))
 }
 
 #[pyfunction]

@@ -8,10 +8,12 @@ mod archive;
 mod channel;
 mod error;
 mod files;
+mod growing;
 mod interrupt;
 mod json;
 mod layer;
 mod logs;
+mod network;
 mod pack;
 mod process;
 mod seccomp;
@@ -25,14 +27,21 @@ mod _core {
     #[pymodule_export]
     use crate::files::{remove_tree, sync_file_system, write_atomic};
     #[pymodule_export]
+    use crate::growing::extract_growing_layer;
+    #[pymodule_export]
     use crate::json::{json_dumps, json_loads};
     #[pymodule_export]
     use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
     #[pymodule_export]
     use crate::logs::LogDecoder;
     #[pymodule_export]
+    use crate::network::{
+        network_connect, network_disconnect, network_make, network_rebuild, network_release, network_remove,
+    };
+    #[pymodule_export]
     use crate::pack::{
-        WrittenLayer, archive_path, compress_blob, diff_layer, export_tree, layer_changes, unpack_archive,
+        WrittenLayer, archive_path, compress_blob, copy_directory, diff_layer, export_tree, layer_changes,
+        unpack_archive,
     };
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};

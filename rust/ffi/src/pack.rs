@@ -234,6 +234,16 @@ pub fn layer_changes(
 }
 
 #[pyfunction]
+pub fn copy_directory(py: Python<'_>, layers: Vec<PathBuf>, path: PathBuf, target: PathBuf) -> PyResult<bool> {
+    let cancelled = Cancelled::default();
+    interrupt::run(py, &cancelled, || {
+        let (layers, target) = (open_all(&layers)?, open_directory(&target)?);
+        let layers: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
+        pack::copy_directory(&layers, path.as_os_str().as_bytes(), target.as_fd(), Whiteouts::of_this_process())
+    })
+}
+
+#[pyfunction]
 #[pyo3(signature = (source, sink, *, compression))]
 pub fn compress_blob(source: &Bound<'_, PyAny>, sink: &Bound<'_, PyAny>, compression: &str) -> PyResult<WrittenLayer> {
     let py = sink.py();

@@ -28,7 +28,10 @@ class FakeImage:
         return os.open(os.devnull, os.O_RDONLY)
 
     def layer_paths(self):
-        return [f"{self.root}/layers/{layer[7:]}" for layer in reversed(self.layers)]
+        paths = [f"{self.root}/layers/{layer[7:]}" for layer in reversed(self.layers)]
+        for path in paths:
+            os.makedirs(path, exist_ok=True)
+        return paths
 
 
 class FakeImages:

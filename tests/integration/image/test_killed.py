@@ -104,7 +104,7 @@ def test_create_beside_rmi_and_load_never_loses_its_layers(cli: Cli, archive: Pa
     def create() -> None:
         while not stop.is_set():
             try:
-                created = engine.containers.create("big:1", ["true"], {})
+                created = engine.containers.create("big:1", ["true"], {"pull": "never"})
             except NotFound:
                 continue
             except PyctrError as error:

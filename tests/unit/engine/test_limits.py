@@ -133,12 +133,6 @@ def test_granted_hard_with_the_capability_is_the_kernels_own_bound():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"publish": ["80:80"]}, "published ports need a bridge network"),
-        ({"publish_all": True}, "published ports need a bridge network"),
-        ({"network": "bridge"}, "network bridge: bridge and user-defined networks are not supported yet"),
-        ({"network": "mine"}, "network mine: bridge and user-defined networks are not supported yet"),
-        ({"ip": "1.2.3.4"}, "--ip: needs a bridge network"),
-        ({"link": ["x"]}, "--link: needs a bridge network"),
         ({"gpus": "all"}, "--gpus: GPUs are not supported"),
         ({"log_driver": "gelf"}, "log driver gelf: not supported"),
         ({"log_opt": ["compress=true"]}, "compress cannot be true when max-file is less than 2"),
@@ -171,5 +165,5 @@ def test_published_ports_with_host_network_warn_as_docker():
     assert request.warnings == ["Published ports are discarded when using host network mode"]
 
 
-def test_no_network_option_is_recorded_as_none():
-    assert parse_request("img", ["x"], {}).host_config["NetworkMode"] == "none"
+def test_no_network_option_means_the_default_bridge():
+    assert parse_request("img", ["x"], {}).host_config["NetworkMode"] == "bridge"

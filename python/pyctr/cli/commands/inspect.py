@@ -21,6 +21,7 @@ def inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
     finders: dict[str, Callable[[str], dict[str, Any]]] = {
         "container": lambda name: _container(engine, name, options),
         "image": engine.images.inspect,
+        "network": engine.networks.inspect,
     }
     if kind and kind not in finders:
         raise InvalidArgument(f'"{kind}" is not a valid value for --type')

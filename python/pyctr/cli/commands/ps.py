@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from pyctr.cli.human import ago, columns, local_time, shorten, size
+from pyctr.engine.ports import display
 from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -75,7 +76,7 @@ def row(item: Summary, *, whole: bool) -> dict[str, Any]:
         "Command": command,
         "CreatedAt": local_time(item.created_s),
         "CreatedAgo": ago(item.created_s),
-        "Ports": "",
+        "Ports": display(item.ports) if item.ports else "",
         "State": item.state,
         "Status": item.status,
         "Names": ",".join(item.names),

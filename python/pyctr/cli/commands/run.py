@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def run(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Make a container and run it; its exit code."""
+    _show_pull(engine, options)
     created = engine.containers.prepare_run(arguments[0], arguments[1:], options)
     _warn(created.warnings)
     result = engine.containers.run_created(created, options)
@@ -24,10 +25,24 @@ def run(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
 
 def create(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Make a container; prints its id."""
+    _show_pull(engine, options)
     created = engine.containers.create(arguments[0], arguments[1:], options)
     _warn(created.warnings)
     sys.stdout.write(created.id + "\n")
     return 0
+
+
+def _show_pull(engine: Engine, options: dict[str, Any]) -> None:
+    """A missing image is pulled where stdout stays the container's: on stderr."""
+
+    def report(image: str) -> Any:
+        from pyctr.cli.progress import make_report
+
+        if image:
+            sys.stderr.write(f"Unable to find image '{image}' locally\n")
+        return make_report(options, sys.stderr)
+
+    engine.pull_report = report
 
 
 def _warn(warnings: list[str]) -> None:

@@ -6,14 +6,15 @@ import os
 
 from pyctr._core import json_dumps, write_atomic
 from pyctr.engine import times
+from pyctr.engine.config import with_defaults
 from pyctr.engine.containers.files import write_files
 from pyctr.engine.containers.store import check_name
 from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
-from pyctr.engine.volumes import make_volumes, name_volumes, plan_mount_points
-from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
+from pyctr.engine.volumes.points import name_volumes, plan_mount_points
+from pyctr.errors import Conflict, InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Created:
 
 def create_container(engine: Engine, image: str, command: list[str], options: dict[str, Any]) -> Created:
     """Make a container, its lock still held by the caller. Raises what Docker refuses; leaves nothing behind then."""
-    request = parse_request(image, command, options)
+    request = parse_request(image, command, with_defaults(engine.config, options))
     found = find_image(engine, image, request)
     pin = found.pin()  # until the record says that the image is in use
     try:
@@ -63,6 +64,7 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
     facts = gather(request.host_config)
     warnings = request.warnings + verify(request.host_config, facts)
     resolve_joined(store, request.host_config)
+    check_links(store, request.host_config)
     path, args = split_command(request.config)
     points = plan_mount_points(request.config, request.host_config, volumes_from(store, request.host_config))
     check_sources(request.host_config)
@@ -82,9 +84,10 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
                 "version": RECORD_VERSION,
                 "layers": [layer.removeprefix("sha256:") for layer in found.layers],
                 "image_config_digest": found.id,
+                "networks": request.networks,
             },
         }
-        container_id, lock = write_container(store, record, name=request.name)
+        container_id, lock = write_container(store, record, found.layer_paths(), name=request.name)
     except BaseException:
         if cidfile is not None:
             os.close(cidfile)
@@ -98,7 +101,7 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
     return created
 
 
-def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple[str, int]:
+def write_container(store: Store, record: dict[str, Any], lower: list[str], *, name: str) -> tuple[str, int]:
     """Put a record on disk under a fresh id and its name; fills in what depends on the id. Returns the held lock."""
     wanted = check_name(name) if name else ""
     container_id, lock = store.new_directory()
@@ -108,15 +111,20 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
         record["Id"] = container_id
         config = record["Config"]
         config["Hostname"] = config["Hostname"] or default_hostname(record["HostConfig"], container_id)
-        anonymous = record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
+        record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
         for part in ("upper", "work", "merged"):
             os.mkdir(f"{directory}/{part}", 0o755 if part == "upper" else 0o700)
         write_files(directory, record)
         taken = take_any_name(store, wanted, container_id, directory)
         record["Name"] = "/" + taken
         write_atomic(directory + "/config.json", json_dumps(record), sync=not record["HostConfig"]["AutoRemove"])
-        # After the record: who sweeps up after a killed create finds in it which volumes go.
-        make_volumes(store, record["Mounts"], anonymous)
+        if any(point["Type"] == "volume" for point in record["Mounts"]):
+            from pyctr.engine.volumes.store import make_volumes
+
+            # After the record: who sweeps up after a killed create finds in it which volumes go.
+            make_volumes(store, record, lower)
+            if record["Pyctr"].get("volume_options"):
+                write_atomic(directory + "/config.json", json_dumps(record))
         store.publish(container_id)
     except BaseException:
         if taken:
@@ -152,21 +160,43 @@ def take_any_name(store: Store, wanted: str, container_id: str, directory: str) 
 def find_image(engine: Engine, image: str, request: Request) -> Any:
     """The image, loaded from the package where it is the built-in one. Raises InvalidArgument, NotFound."""
     if request.pull == "always":
-        raise PyctrError(f"pull {image}: pulling from a registry is not supported yet")
+        found = pull_image(engine, image, request, missing=False)
+    else:
+        found = find_local(engine, image, request)
+        if found is None:
+            found = pull_image(engine, image, request, missing=True)
+    check_platform(image, request.platform, found.config)
+    return found
+
+
+def find_local(engine: Engine, image: str, request: Request) -> Any:
+    """The image that is here already, in the right platform; None if it has to be pulled."""
     try:
         found = engine.image_store.resolve(image)
     except NotFound:
         if request.pull == "never":
             raise NotFound(f"No such image: {with_tag(image)}") from None
         if image not in BUILTIN_IMAGES:
-            raise NotFound(
-                f"Unable to find image '{with_tag(image)}' locally",
-                hint="pulling from a registry is not supported yet: `pyctr load` an archive or `pyctr image bootstrap`",
-            ) from None
+            return None
         engine.images.load_builtin(image)
-        found = engine.image_store.resolve(image)
-    check_platform(image, request.platform, found.config)
+        return engine.image_store.resolve(image)
+    if request.platform and request.pull == "missing" and image not in BUILTIN_IMAGES:
+        try:
+            check_platform(image, request.platform, found.config)
+        except NotFound:
+            return None
     return found
+
+
+def pull_image(engine: Engine, image: str, request: Request, *, missing: bool) -> Any:
+    """Pull, showing it where the caller wants it shown."""
+    options = {"platform": request.platform}
+    if engine.pull_report is None:
+        engine.images.pull(image, **options)
+    else:
+        with engine.pull_report(with_tag(image) if missing else "") as report:
+            engine.images.pull(image, **options, report=report)
+    return engine.image_store.resolve(image)
 
 
 def with_tag(image: str) -> str:
@@ -210,6 +240,16 @@ def resolve_joined(store: Store, host_config: dict[str, Any]) -> None:
                     f"cannot join IPC of a non-shareable container {name} "
                     '(hint: use IpcMode "shareable" for the donor container)'
                 )
+
+
+def check_links(store: Store, host_config: dict[str, Any]) -> None:
+    """--link names a container there is."""
+    for text in host_config["Links"] or ():
+        name = text.partition(":")[0]
+        try:
+            store.resolve(name)
+        except NotFound:
+            raise NotFound(f"could not get container for {name}: No such container: {name}") from None
 
 
 def volumes_from(store: Store, host_config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -100,6 +100,15 @@ def exposes(summary: Summary, value: str) -> bool:
     return wanted in (summary.record["Config"].get("ExposedPorts") or {})
 
 
+def publishes(summary: Summary, value: str) -> bool:
+    """``8080`` or ``8080/tcp``, a port of the host."""
+    number, slash, protocol = value.partition("/")
+    return any(
+        str(port.get("PublicPort", "")) == number and port["Type"] == (protocol if slash else "tcp")
+        for port in summary.ports
+    )
+
+
 _TESTS: dict[str, Callable[[Summary, str], bool]] = {
     "id": lambda summary, value: summary.id.startswith(value),
     "name": matches_name,
@@ -110,8 +119,8 @@ _TESTS: dict[str, Callable[[Summary, str], bool]] = {
     "volume": has_volume,
     "network": lambda summary, value: value in summary.networks,
     "expose": exposes,
-    "publish": lambda _summary, _value: False,  # nothing is published without bridge networks
     "health": lambda summary, value: summary.health == value,
+    "publish": publishes,
     "is-task": lambda _summary, value: value.lower() in ("false", "0"),
     "isolation": lambda _summary, value: value in ("", "default"),
 }

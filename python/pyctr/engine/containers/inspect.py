@@ -13,23 +13,6 @@ if TYPE_CHECKING:
 
     from pyctr.engine.containers.store import Store
 
-_EMPTY_NETWORK = {
-    "IPAMConfig": None,
-    "Links": None,
-    "Aliases": None,
-    "MacAddress": "",
-    "DriverOpts": None,
-    "NetworkID": "",
-    "EndpointID": "",
-    "Gateway": "",
-    "IPAddress": "",
-    "IPPrefixLen": 0,
-    "IPv6Gateway": "",
-    "GlobalIPv6Address": "",
-    "GlobalIPv6PrefixLen": 0,
-    "DNSNames": None,
-}
-
 
 def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
     """The whole object, in Docker's order."""
@@ -58,12 +41,21 @@ def inspect_container(store: Store, container_id: str) -> dict[str, Any]:
         "ProcessLabel": "",
         "AppArmorProfile": next((value for name, _, value in security if name == "apparmor"), ""),
         "ExecIDs": list_sessions(store, container_id) or None,
-        "HostConfig": record["HostConfig"],
+        "HostConfig": shown_host_config(record),
         "GraphDriver": {"Data": inspect_layers(store, record), "Name": "overlay2"},
         "Mounts": record["Mounts"],
         "Config": record["Config"],
-        "NetworkSettings": inspect_network(record),
+        "NetworkSettings": inspect_network(store, record),
     }
+
+
+def shown_host_config(record: dict[str, Any]) -> dict[str, Any]:
+    """HostConfig; links as Docker shows them, /other:/this/alias."""
+    host: dict[str, Any] = record["HostConfig"]
+    if not host.get("Links"):
+        return host
+    pairs = [text.partition(":") for text in host["Links"]]
+    return {**host, "Links": [f"/{name}:{record['Name']}/{alias}" for name, _, alias in pairs]}
 
 
 def inspect_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -98,27 +90,34 @@ def inspect_layers(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def inspect_network(record: dict[str, Any]) -> dict[str, Any]:
+def inspect_network(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     """NetworkSettings; a joined network shows none of its own, as Docker does."""
-    mode = record["HostConfig"]["NetworkMode"]
-    networks = {} if mode.startswith("container:") else {mode: dict(_EMPTY_NETWORK)}
+    from pyctr.engine.containers.network import inspect_endpoints, published_ports
+
+    networks = inspect_endpoints(store, record)
+    default = networks.get("bridge", {})  # what stood here before there were several networks
     return {
         "Bridge": "",
         "SandboxID": "",
         "SandboxKey": "",
-        "Ports": {},
+        "Ports": published_ports(store, record),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
-        "EndpointID": "",
-        "Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "IPv6Gateway": "",
-        "MacAddress": "",
+        **{key: default.get(key, empty) for key, empty in _OF_THE_DEFAULT.items()},
         "Networks": networks,
     }
+
+
+_OF_THE_DEFAULT: dict[str, str | int] = {
+    "EndpointID": "",
+    "Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "MacAddress": "",
+}

@@ -80,6 +80,8 @@ def wait_container(store: Store, container_id: str) -> int:
 
 def rename_container(store: Store, container_id: str, new_name: str) -> None:
     """Take the new name, write it down, give the old one back."""
+    from pyctr.engine.containers.network import rename_endpoints
+
     name = check_name(new_name)
     record = store.record(container_id)
     old = record["Name"].removeprefix("/")
@@ -96,6 +98,7 @@ def rename_container(store: Store, container_id: str, new_name: str) -> None:
         store.release_name(name, container_id)
         raise
     store.release_name(old, container_id)
+    rename_endpoints(store, record, old)
     write_event(store.root, "rename", record, oldName="/" + old)
 
 

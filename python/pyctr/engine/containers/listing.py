@@ -6,6 +6,7 @@ import os
 import time
 
 from pyctr.engine import times
+from pyctr.engine.containers.network import list_ports
 from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.errors import NotFound
 
@@ -59,7 +60,8 @@ class Summary:
             point.get("Name") or point["Source"] for point in record["Mounts"] if point["Type"] != "tmpfs"
         ]
         mode = record["HostConfig"]["NetworkMode"]
-        self.networks: list[str] = [] if mode.startswith("container:") else [mode]
+        asked = record["Pyctr"].get("networks")
+        self.networks: list[str] = list(asked) if asked else [] if mode.startswith("container:") else [mode]
         self.size: tuple[int, int] | None = None
 
 
@@ -96,7 +98,10 @@ def list_containers(
         try:
             state = current_state(store, container_id)
             if wide or state.get("status") in ACTIVE:
-                found.append(Summary(store.record(container_id), state, now_ns))
+                summary = Summary(store.record(container_id), state, now_ns)
+                if summary.state in ACTIVE and (summary.record["Pyctr"].get("networks")):
+                    summary.ports = list_ports(store, summary.record)
+                found.append(summary)
         except NotFound:
             store.finish_removal(container_id)
     found.sort(key=lambda summary: summary.record["Created"], reverse=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.engine.containers.store import Store
+    from pyctr.network.plan import Plan
 
 REQUEST_VERSION = 1
 _SECOND_NS = 1_000_000_000
@@ -20,7 +21,7 @@ _LOG_ATTRIBUTES = ("labels", "labels-regex", "env", "env-regex")
 _DEFAULT_STOP_TIMEOUT_S = 10
 
 
-def plan_request(store: Store, record: dict[str, Any], lower: list[str]) -> dict[str, Any]:
+def plan_request(store: Store, record: dict[str, Any], lower: list[str], plan: Plan | None = None) -> dict[str, Any]:
     """monitor.json of a container; `lower` are its layers' directories, topmost first."""
     container_id, config, host = record["Id"], record["Config"], record["HostConfig"]
     directory = store.path(container_id)
@@ -57,9 +58,8 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str]) -> dict
         "events": store.root + "/events.jsonl",
         "event_attributes": {"image": config["Image"], "name": name, **config["Labels"]},
     }
-    network = plan_network(record)
-    if network is not None:
-        request["network"] = network
+    if plan is not None:
+        request["network"] = plan.request
     return request
 
 
@@ -85,15 +85,6 @@ def plan_removal(store: Store, record: dict[str, Any]) -> dict[str, Any]:
         "name": f"{store.names_dir}/{record['Name'].removeprefix('/')}",
         "volumes": [f"{store.volumes_dir}/{name}" for name in record["Pyctr"]["anonymous_volumes"]],
     }
-
-
-def plan_network(record: dict[str, Any]) -> dict[str, Any] | None:
-    """The endpoint of a bridge network; None where there is none to make.
-
-    ``none``, ``host`` and ``container:`` need no endpoint, and every other mode was refused with the options.
-    """
-    del record
-    return None
 
 
 def log_path(store: Store, container_id: str, driver: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pyctr._core import Channel, json_dumps, write_atomic
+from pyctr.engine.containers.network import prepare_network
 from pyctr.engine.containers.request import plan_request
 from pyctr.engine.containers.session import Session, spawn_monitor
 from pyctr.engine.spec import Joined, plan_spec
@@ -57,11 +58,13 @@ def prepare(
         os.makedirs(run_dir, 0o711, exist_ok=True)
         joined = resolve_joined(store, record)
         make_sources(record)
+        restore_volumes(store, record)
         join_files(store, record)
+        plan, joined.environment = prepare_network(store, record)
         spec = plan_spec(record, facts, joined, container_dir=directory)
         # Planned anew at every start: nothing that must survive a power cut.
         write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
-        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower)), sync=False)
+        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower, plan)), sync=False)
         return Prepared(engine, container_id, lock)
     except BaseException:
         os.close(lock)
@@ -114,6 +117,15 @@ def make_sources(record: dict[str, Any]) -> None:
                 raise InvalidArgument(
                     f"error while creating mount source path '{point['Source']}': mkdir {point['Source']}: {reason}"
                 ) from None
+
+
+def restore_volumes(store: Store, record: dict[str, Any]) -> None:
+    """A volume that was taken away while nobody looked (a disk that was wiped) is made again, empty."""
+    for point in record["Mounts"]:
+        if point["Type"] == "volume" and not os.path.isdir(point["Source"]):
+            from pyctr.engine.volumes.store import create_volume
+
+            create_volume(store, point["Name"])
 
 
 def join_files(store: Store, record: dict[str, Any]) -> None:

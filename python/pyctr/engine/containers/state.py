@@ -76,6 +76,8 @@ def repair_locked(store: Store, container_id: str) -> None:
 
 def bury(store: Store, container_id: str, state: dict[str, Any]) -> None:
     """Processes of the container's control groups, the groups themselves, the run-time directory."""
+    from pyctr.engine.containers.network import release_network
+
     try:
         path = store.read(container_id, "spec.json")["linux"]["cgroupsPath"]
     except (NotFound, CorruptData, LookupError):  # never started, or half written by a machine that lost power
@@ -85,6 +87,7 @@ def bury(store: Store, container_id: str, state: dict[str, Any]) -> None:
     for directory in sorted(directories):
         if os.path.basename(directory) == container_id or directory.endswith(f"-{container_id}.scope"):
             empty_control_group(directory)
+    release_network(store, container_id)
     remove_tree(store.run_path(container_id))
 
 

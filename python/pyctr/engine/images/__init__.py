@@ -129,6 +129,22 @@ class Images:
 
         return check_images(self.engine, mend=mend)
 
+    def pull(self, reference: str, *, platform: str = "", all_tags: bool = False, report: Any = None) -> Any:
+        """Pull an image (`pyctr.engine.transfer.pull`); what was pulled, one entry a tag."""
+        from pyctr.engine.transfer import silent
+        from pyctr.engine.transfer.pull import pull
+
+        return pull(
+            self.engine, reference, platform=platform, all_tags=all_tags, report=silent if report is None else report
+        )
+
+    def push(self, reference: str, *, all_tags: bool = False, report: Any = None) -> Any:
+        """Push an image (`pyctr.engine.transfer.push`); what was pushed, one entry a tag."""
+        from pyctr.engine.transfer import silent
+        from pyctr.engine.transfer.push import push
+
+        return push(self.engine, reference, all_tags=all_tags, report=silent if report is None else report)
+
     def exists(self, reference: str) -> bool:
         """Whether an image of this name is in the store."""
         try:

@@ -25,9 +25,12 @@ def inspect_image(store: Store, reference: str, *, platform: str | None = None) 
     history = config.get("history") or [{}]
     return {
         "Id": image.id,
-        "RepoTags": [parse_reference(name).familiar for name in image.names],
+        "RepoTags": [parse_reference(name).familiar for name in image.names if parse_reference(name).tag],
         "RepoDigests": sorted(
-            {f"{parse_reference(name).familiar_name}@{image.manifest_digest}" for name in image.names}
+            {
+                f"{parse_reference(name).familiar_name}@{image.digests.get(name, image.manifest_digest)}"
+                for name in image.names
+            }
         ),
         "Parent": "",
         "Comment": config.get("comment") or history[-1].get("comment", ""),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyctr._core import json_loads
 from pyctr.engine import times
+from pyctr.engine.transfer.partial import remove_partials
 from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound
 from pyctr.image import write
 from pyctr.image.reference import parse_reference
@@ -164,7 +165,7 @@ def prune_images(
         lines.append(f"deleted: {image.id}")
     removed = write.sweep(store)
     lines += [f"deleted: {layer}" for layer in removed if layer in sizes]
-    return lines, sum(sizes.get(layer, 0) for layer in removed)
+    return lines, remove_partials(store) + sum(sizes.get(layer, 0) for layer in removed)
 
 
 def _filter(filters: dict[str, list[str]]) -> Any:

@@ -32,7 +32,7 @@ for _module, _names in (
     ("security", "cap_add cap_drop privileged security_opt sysctl"),
     ("namespaces", "network net pid ipc uts userns cgroupns"),
     ("network", "add_host dns dns_option dns_search publish publish_all expose ip ip6 mac_address link link_local_ip"),
-    ("network", "network_alias net_alias"),
+    ("network", "network_alias net_alias dns_opt"),
     ("log", "log_driver log_opt"),
     ("health", "health_cmd health_interval health_retries health_start_interval health_start_period"),
     ("health", "health_timeout no_healthcheck"),
@@ -49,7 +49,7 @@ COMMAND_OPTIONS = frozenset(
 class Request:
     """A container as asked for, before image and host had their say."""
 
-    __slots__ = ("config", "host_config", "name", "options", "platform", "pull", "warnings")
+    __slots__ = ("config", "host_config", "name", "networks", "options", "platform", "pull", "warnings")
 
     def __init__(self, config: dict[str, Any], host_config: dict[str, Any], options: dict[str, Any]) -> None:
         self.config = config
@@ -59,6 +59,8 @@ class Request:
         self.platform: str = options.get("platform", "")
         self.pull: str = options.get("pull", "missing")
         self.warnings: list[str] = []
+        #: Network → what was asked for on it, in order; empty where there is no endpoint to make.
+        self.networks: dict[str, dict[str, Any]] = {}
 
 
 def parse_request(image: str, command: list[str], options: dict[str, Any]) -> Request:

@@ -10,14 +10,17 @@ if TYPE_CHECKING:
 
     from pyctr.engine.options import Request
 
-#: What a container without ``--network`` gets as long as there are no bridge networks: loopback only, and recorded so.
-DEFAULT_NETWORK = "none"
+#: What a container without ``--network`` gets.
+DEFAULT_NETWORK = "bridge"
 
 
 def parse(request: Request, options: dict[str, Any]) -> None:
     """Fill the namespace modes of HostConfig."""
     host, config = request.host_config, request.config
-    host["NetworkMode"] = parse_network(options)
+    request.networks = parse_networks(options)
+    host["NetworkMode"] = next(iter(request.networks))
+    if not is_network(host["NetworkMode"]):
+        request.networks = {}
     host["PidMode"] = parse_joinable(options.get("pid", ""), "--pid: invalid PID mode")
     host["IpcMode"] = parse_ipc(options.get("ipc", ""))
     host["UTSMode"] = one_of(options.get("uts", ""), ("", "host"), "--uts: invalid UTS mode")
@@ -48,26 +51,53 @@ def parse_joinable(value: str, refusal: str) -> str:
     raise InvalidArgument(refusal)
 
 
-def parse_network(options: dict[str, Any]) -> str:
-    """``none``, ``host``, ``container:NAME``; every other network is refused by name."""
-    given = options.get("network", options.get("net", DEFAULT_NETWORK))
-    networks = [given] if isinstance(given, str) else list(given)
-    if not networks:
-        return DEFAULT_NETWORK
-    if len(networks) > 1:
-        raise InvalidArgument(f"Container cannot be connected to network endpoints: {', '.join(networks)}")
-    mode = networks[0]
-    if not mode:
+def is_network(mode: str) -> bool:
+    """Whether a network mode means endpoints."""
+    return mode not in ("none", "host") and not mode.startswith("container:")
+
+
+def parse_networks(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """``--network`` → network or mode, with what its long form asks for."""
+    given = [*texts(options.get("network")), *texts(options.get("net"))] or [DEFAULT_NETWORK]
+    networks: dict[str, dict[str, Any]] = {}
+    for text in given:
+        name, settings = parse_network(text)
+        if name in networks:
+            raise InvalidArgument(f"network {name!r} is specified multiple times")
+        networks[name] = settings
+    alone = [name for name in networks if not is_network(name)]
+    if alone and len(networks) > 1:
+        raise InvalidArgument("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+    return networks
+
+
+def texts(value: Any) -> list[str]:
+    """A repeatable option, given once or several times."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def parse_network(text: str) -> tuple[str, dict[str, Any]]:
+    """``none``, ``host``, ``container:NAME``, a network, or ``name=…,alias=…,ip=…``."""
+    if not text:
         raise InvalidArgument("no name set for network")
-    if mode.startswith("container:"):
-        if mode == "container:":
-            raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
-        return mode
-    if mode not in ("none", "host"):
-        raise InvalidArgument(
-            f"network {mode}: bridge and user-defined networks are not supported yet (none and host are)"
-        )
-    return mode
+    if text == "container:":
+        raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
+    if text == "default":
+        return DEFAULT_NETWORK, {}
+    if text.startswith("container:") or "=" not in text:
+        if not text.startswith("container:"):
+            check_network_name(text)
+        return text, {}
+    from pyctr.engine.options.network import parse_long_network
+
+    return parse_long_network(text)
+
+
+def check_network_name(name: str) -> None:
+    """A name must not leave the directory of networks."""
+    from pyctr.network.store import check_name
+
+    check_name(name)
 
 
 def parse_ipc(value: str) -> str:

@@ -1,9 +1,12 @@
-"""Names, name servers and ports. Ports and addresses need bridge networks, which are not there yet: refused by name."""
+"""Names, name servers, ports, links and addresses."""
 
 from __future__ import annotations
 
 from pyctr.engine.options.units import bad_flag, quote
 from pyctr.errors import InvalidArgument
+from pyctr.network.address import parse_address, parse_mac
+from pyctr.network.port import parse_publish
+from pyctr.network.store import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,34 +14,138 @@ if TYPE_CHECKING:
 
     from pyctr.engine.options import Request
 
-_BRIDGE_ONLY = ("ip", "ip6", "mac_address", "link", "link_local_ip", "network_alias", "net_alias")
-
 
 def parse(request: Request, options: dict[str, Any]) -> None:
-    """Fill Dns*, ExtraHosts and ExposedPorts; refuse what needs an endpoint."""
+    """Fill Dns*, ExtraHosts, ports, links, and what is asked for on the networks."""
     host, config = request.host_config, request.config
-    for key in _BRIDGE_ONLY:
-        if options.get(key):
-            raise InvalidArgument(f"--{key.replace('_', '-')}: needs a bridge network, which is not supported yet")
     host["ExtraHosts"] = [parse_host(text) for text in options.get("add_host", ())] or None
     host["Dns"] = [check_server(text) for text in options.get("dns", ())]
     host["DnsSearch"] = [check_domain(text) for text in options.get("dns_search", ())]
-    host["DnsOptions"] = list(options.get("dns_option", ()))
+    host["DnsOptions"] = [*options.get("dns_option", ()), *options.get("dns_opt", ())]
     if any(character in option for option in host["DnsOptions"] for character in "\n\0"):
         raise InvalidArgument("--dns-option: invalid character")
     ports: dict[str, dict[str, Any]] = {}
     for text in options.get("expose", ()):
         ports |= {port: {} for port in parse_expose(text)}
+    for text in options.get("publish", ()):
+        for port, binding in parse_publish(text):
+            ports[port] = {}
+            host["PortBindings"].setdefault(port, []).append(binding)
     if ports:
         config["ExposedPorts"] = ports
-    publishing = bool(options.get("publish") or options.get("publish_all"))
-    if host["NetworkMode"] == "host":
-        if publishing:
-            request.warnings.append("Published ports are discarded when using host network mode")
+    host["PublishAllPorts"] = bool(options.get("publish_all"))
+    publishing = bool(host["PortBindings"] or host["PublishAllPorts"])
+    if host["NetworkMode"] == "host" and publishing:
+        request.warnings.append("Published ports are discarded when using host network mode")
     elif host["NetworkMode"].startswith("container:"):
         refuse_in_joined_network(host, ports, publishing=publishing)
-    elif publishing:
-        raise InvalidArgument("-p, --publish, -P: published ports need a bridge network, which is not supported yet")
+    host["Links"] = [parse_link(text) for text in options.get("link", ())] or None
+    apply_settings(request, options)
+
+
+def apply_settings(request: Request, options: dict[str, Any]) -> None:
+    """--ip, --network-alias and their kin belong to the first network."""
+    own: dict[str, Any] = {}
+    for key, name in (("ip", "ipv4"), ("ip6", "ipv6")):
+        if options.get(key):
+            own[name] = check_address(options[key], f"--{key}", version=4 if key == "ip" else 6)
+    if options.get("mac_address"):
+        own["mac"] = parse_mac(options["mac_address"])
+    if options.get("link_local_ip"):
+        raise InvalidArgument("--link-local-ip: link-local addresses are not supported")
+    aliases = [*options.get("network_alias", ()), *options.get("net_alias", ())]
+    if aliases:
+        own["aliases"] = [check_alias(alias) for alias in aliases]
+    mode = request.host_config["NetworkMode"]
+    links = request.host_config["Links"]
+    if not request.networks:
+        if own or links:
+            what = "links" if links and not own else "network settings"
+            raise InvalidArgument(f"conflicting options: {what} and the network mode {mode.partition(':')[0]}")
+        return
+    first = request.networks[mode]
+    for key, value in own.items():
+        if first.get(key):
+            word = {"ipv4": "ip", "ipv6": "ip6", "mac": "mac-address", "aliases": "network-alias"}[key]
+            raise InvalidArgument(f"conflicting options: cannot specify both --{word} and per-network {word}")
+        first[key] = value
+    if links:
+        first["links"] = list(links)
+    bridge = request.networks.get("bridge", {})
+    if bridge.get("ipv4") or bridge.get("ipv6"):
+        raise InvalidArgument("user specified IP address is supported on user defined networks only")
+    if bridge.get("aliases"):
+        raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
+
+
+def parse_long_network(text: str) -> tuple[str, dict[str, Any]]:
+    """``name=NET,alias=A,ip=…,ip6=…,mac-address=…,link-local-ip=…,driver-opt=K=V,gw-priority=N``."""
+    name = ""
+    settings: dict[str, Any] = {}
+    for field in text.split(","):
+        key, equals, value = field.partition("=")
+        key = key.strip().lower()
+        if not equals or not value:
+            raise InvalidArgument(
+                f"invalid argument {quote(text)} for {quote('--network')} flag: invalid field {field}"
+            )
+        if key == "name":
+            name = value.strip()
+        elif key == "alias":
+            settings.setdefault("aliases", []).append(check_alias(value.strip()))
+        elif key in ("ip", "ip6"):
+            version = 4 if key == "ip" else 6
+            settings[f"ipv{version}"] = check_address(value.strip(), key, version=version)
+        elif key == "mac-address":
+            settings["mac"] = parse_mac(value.strip())
+        elif key == "driver-opt":
+            option, _, setting = value.partition("=")
+            settings.setdefault("driver_opts", {})[option.strip()] = setting.strip()
+        elif key == "gw-priority":
+            settings["gw_priority"] = parse_priority(value)
+        elif key == "link-local-ip":
+            raise InvalidArgument("link-local-ip: link-local addresses are not supported")
+        else:
+            raise InvalidArgument(f"invalid field key {key}")
+    if not name:
+        raise InvalidArgument("no name set for network")
+    check_name(name)
+    return name, settings
+
+
+def parse_priority(text: str) -> int:
+    """``gw-priority``."""
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidArgument(f"invalid gw-priority: {text}") from None
+
+
+def check_address(text: str, option: str, *, version: int) -> str:
+    """An address a container may be given, in its one form."""
+    try:
+        address = parse_address(text)
+    except InvalidArgument:
+        raise InvalidArgument(f"invalid argument {quote(text)} for {quote(option)} flag: invalid IP address") from None
+    if address.version != version:
+        raise InvalidArgument(f"invalid IPv{version} address: {text}")
+    return str(address)
+
+
+def check_alias(text: str) -> str:
+    """A name on a network: it goes into answers and files, so nothing but what a name is made of."""
+    if not text or len(text) > 253 or not text.isascii() or any(not (c.isalnum() or c in "-_.") for c in text):
+        raise InvalidArgument(f"invalid network alias: {text!r}")
+    return text
+
+
+def parse_link(text: str) -> str:
+    """``CONTAINER[:ALIAS]``, recorded with both."""
+    name, colon, alias = text.partition(":")
+    if not name or (colon and not alias) or ":" in alias:
+        raise InvalidArgument(f"bad format for links: {text}")
+    name = name.removeprefix("/")
+    return f"{name}:{check_alias((alias or name).rpartition('/')[2])}"
 
 
 def refuse_in_joined_network(host: dict[str, Any], ports: dict[str, Any], *, publishing: bool) -> None:
@@ -59,7 +166,7 @@ def parse_host(text: str) -> str:
     if not separator or not name or any(character.isspace() or character == "\0" for character in name):
         raise bad_flag(text, "--add-host", f"bad format for add-host: {quote(text)}")
     if address == "host-gateway":
-        raise bad_flag(text, "--add-host", "host-gateway needs a bridge network, which is not supported yet")
+        return f"{name}:{address}"
     address = address[1:-1] if address[:1] == "[" and address[-1:] == "]" else address
     if not is_address(address):
         raise bad_flag(text, "--add-host", f"invalid IP address in add-host: {quote(address)}")

@@ -25,11 +25,13 @@ class Joined:
     shareable container's /dev/shm lives in (its own, or the joined one's).
     """
 
-    __slots__ = ("pids", "shm_path")
+    __slots__ = ("environment", "pids", "shm_path")
 
     def __init__(self, pids: dict[str, int] | None = None, *, shm_path: str = "") -> None:
         self.pids = pids or {}
         self.shm_path = shm_path
+        #: Variables that links bring along.
+        self.environment: list[str] = []
 
 
 def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, container_dir: str) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
     for field, key in (("maskedPaths", "MaskedPaths"), ("readonlyPaths", "ReadonlyPaths")):
         if host_config[key]:
             linux[field] = host_config[key]
-    process = plan_process(record, host)
+    process = plan_process(record, host, joined.environment)
     seccomp = seccomp_profile(host_config)
     if seccomp[:1] == "{":
         linux["seccomp"] = plan_seccomp(seccomp, process["capabilities"]["bounding"], host.kernel)

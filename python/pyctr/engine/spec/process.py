@@ -17,7 +17,7 @@ _UNLIMITED = (1 << 64) - 1
 _DEFAULT_LIMITS = (("core", -1, -1), ("nofile", 1024, 524288), ("nproc", -1, -1))
 
 
-def plan_process(record: dict[str, Any], host: HostFacts) -> dict[str, Any]:
+def plan_process(record: dict[str, Any], host: HostFacts, linked: list[str] | None = None) -> dict[str, Any]:
     """`process` of the spec. The user stays 0:0: the monitor resolves it against the container's own files."""
     config, host_config = record["Config"], record["HostConfig"]
     names = plan_capabilities(
@@ -27,7 +27,7 @@ def plan_process(record: dict[str, Any], host: HostFacts) -> dict[str, Any]:
         "terminal": config["Tty"],
         "user": {"uid": 0, "gid": 0},
         "args": [record["Path"], *record["Args"]],
-        "env": plan_environment(config),
+        "env": plan_environment(config, linked),
         "cwd": config["WorkingDir"] or "/",
         "capabilities": {"bounding": names, "effective": names, "permitted": names},
         "rlimits": plan_rlimits(host_config, host),
@@ -40,12 +40,12 @@ def plan_process(record: dict[str, Any], host: HostFacts) -> dict[str, Any]:
     return process
 
 
-def plan_environment(config: dict[str, Any]) -> list[str]:
-    """PATH, HOSTNAME, TERM, then the record's; a later one replaces an earlier one in place, a bare name unsets it."""
+def plan_environment(config: dict[str, Any], linked: list[str] | None = None) -> list[str]:
+    """PATH, HOSTNAME, TERM, what links bring, then the record's; a later one replaces an earlier one in place, a bare name unsets it."""
     variables = {"PATH": DEFAULT_PATH, "HOSTNAME": "HOSTNAME=" + config["Hostname"]}
     if config["Tty"]:
         variables["TERM"] = "TERM=xterm"
-    for variable in config["Env"]:
+    for variable in [*(linked or ()), *config["Env"]]:
         name, equals, _ = variable.partition("=")
         if equals:
             variables[name] = variable

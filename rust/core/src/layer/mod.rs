@@ -6,6 +6,7 @@ mod chunks;
 pub mod codec;
 pub mod digest;
 pub mod extract;
+pub mod growing;
 pub mod pack;
 pub mod tar;
 mod tree;

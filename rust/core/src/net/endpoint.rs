@@ -11,19 +11,19 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::files::{self, Published};
 use super::forward::Forwarder;
 use super::link::{self, Link, Pair, Stacked};
-use super::netlink::{Batch, Socket};
+use super::netlink::{Batch, Kernel, Socket};
 use super::request::{Driver, Endpoint, Request};
 use super::{network, port};
 use crate::{Error, Kind, Result};
-
-/// A network in use: its directory, whether it is temporary, the lock that says so.
-type Use = (PathBuf, bool, OwnedFd);
 
 /// Names tried for the host's end of a pair: a namespace that ends takes its links along only after a while.
 const NAMES: usize = 8;
 const NAME_DIGITS: usize = 7;
 /// Links of lives that are over, left to the end of their namespaces unless they become more.
 const LINKS_WAITING: usize = 4;
+
+/// A network's directory, whether it goes with its last user, and the lock that says it is used.
+type Used = (PathBuf, bool, OwnedFd);
 
 /// What a container has of networks while its monitor lives.
 #[derive(Debug)]
@@ -33,9 +33,10 @@ pub struct Endpoints {
     /// Held ports, and the connections the packet rules cannot carry.
     pub forwarder: Forwarder,
     /// That the network is used, network by network.
-    used: Vec<Use>,
+    used: Vec<Used>,
     /// Ends on the host of a life that is over, to be removed.
     links: Vec<Published>,
+    kernel: Kernel,
 }
 
 impl Endpoints {
@@ -48,10 +49,17 @@ impl Endpoints {
             free(&request, container);
         }
         let (forwarder, used) = prepared?;
-        Ok(Self { container: container.to_owned(), request, forwarder, used, links: Vec::new() })
+        Ok(Self {
+            container: container.to_owned(),
+            request,
+            forwarder,
+            used,
+            links: Vec::new(),
+            kernel: Kernel::default(),
+        })
     }
 
-    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<Use>)> {
+    fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<Used>)> {
         request.check()?;
         super::request::check_id(container)?;
         let used = use_networks(request)?;
@@ -79,17 +87,16 @@ impl Endpoints {
     }
 
     pub(super) fn attach_to(&self, namespace: BorrowedFd<'_>) -> Result<()> {
-        let host = Socket::route()?;
         let inside = within(namespace, Socket::route)?;
         let published = self.request.published().map(|endpoint| endpoint.endpoint.as_str());
         for endpoint in &self.request.endpoints {
-            let link = add(&host, &inside, namespace, &self.request, endpoint)?;
+            let link = add(&self.kernel, &inside, namespace, &self.request, endpoint)?;
             let ports = if published == Some(&endpoint.endpoint) {
                 self.forwarder.ports().map(|held| held.port.clone()).collect()
             } else {
                 Vec::new()
             };
-            publish(&self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
+            publish(&self.kernel, &self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
         }
         Ok(())
     }
@@ -98,7 +105,7 @@ impl Endpoints {
     pub fn withdraw(&mut self) {
         self.forwarder.drop_connections();
         for home in files::directories(&self.request.directory) {
-            self.links.extend(files::withdraw(&home, &self.request.table, &self.container));
+            self.links.extend(files::withdraw(&self.kernel, &home, &self.request.table, &self.container));
         }
         if self.links.len() > LINKS_WAITING {
             self.remove_links(); // restarted again and again
@@ -120,7 +127,7 @@ impl Endpoints {
 
     fn remove_links(&mut self) {
         for published in self.links.drain(..) {
-            remove_link(&published);
+            remove_link(&self.kernel, &published);
         }
     }
 
@@ -130,7 +137,8 @@ impl Endpoints {
         let mut result = Ok(());
         for (home, temporary, lock) in &self.used {
             if *temporary {
-                let retired = network::retire(&self.request.directory, &self.request.table, home, lock, false);
+                let retired =
+                    network::retire(&self.kernel, &self.request.directory, &self.request.table, home, lock, false);
                 result = result.and(retired.map(drop));
             }
         }
@@ -138,7 +146,7 @@ impl Endpoints {
     }
 }
 
-fn use_networks(request: &Request) -> Result<Vec<Use>> {
+fn use_networks(request: &Request) -> Result<Vec<Used>> {
     let lock = |endpoint: &Endpoint| {
         let lock = network::lock_use(&request.directory, &endpoint.network)?;
         Ok((network::path(&request.directory, &endpoint.network), endpoint.network.temporary, lock))
@@ -155,17 +163,17 @@ fn free(request: &Request, container: &str) {
 }
 
 /// The endpoint's file first: who finds the port finds the name, and a table made again from the files has both.
-fn publish(request: &Request, endpoint: &Endpoint, published: &Published) -> Result<()> {
+fn publish(kernel: &Kernel, request: &Request, endpoint: &Endpoint, published: &Published) -> Result<()> {
     published.write(&network::path(&request.directory, &endpoint.network))?;
-    network::add_ports(&request.directory, &request.table, published)
+    network::add_ports(kernel, &request.directory, &request.table, published)
 }
 
-fn remove_link(published: &Published) {
+fn remove_link(kernel: &Kernel, published: &Published) {
     if published.link.is_empty() {
         return;
     }
-    let removed = Socket::route().and_then(|socket| {
-        let Some(found) = link::find(&socket, &published.link)?.filter(|link| link.kind == "veth") else {
+    let removed = kernel.route().and_then(|socket| {
+        let Some(found) = link::find(socket, &published.link)?.filter(|link| link.kind == "veth") else {
             return Ok(());
         };
         let mut batch = Batch::default();
@@ -200,15 +208,16 @@ pub fn within<T>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> Result<T>) ->
 
 /// Makes one endpoint; the name of its end on the host.
 fn add(
-    host: &Socket,
+    kernel: &Kernel,
     inside: &Socket,
     namespace: BorrowedFd<'_>,
     request: &Request,
     endpoint: &Endpoint,
 ) -> Result<String> {
-    let below = network::ensure(host, &request.directory, &request.table, &endpoint.network)?;
+    let host = kernel.route()?;
+    let below = network::ensure(kernel, &request.directory, &request.table, &endpoint.network)?;
     let name = match endpoint.network.driver {
-        Driver::Bridge => add_pair(host, namespace, endpoint, &below)?,
+        Driver::Bridge => add_pair(host, namespace, endpoint, &below, !request.ports.is_empty())?,
         Driver::Macvlan | Driver::Ipvlan => add_stacked(host, namespace, endpoint, &below)?,
     };
     let gone = || Error::new(Kind::State, "find link", &endpoint.interface, "it is gone again");
@@ -233,7 +242,13 @@ fn gateway(endpoint: &Endpoint, gateway: Option<IpAddr>) -> Option<IpAddr> {
     gateway.filter(|_| !routed)
 }
 
-fn add_pair(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, bridge: &Link) -> Result<String> {
+fn add_pair(
+    host: &Socket,
+    namespace: BorrowedFd<'_>,
+    endpoint: &Endpoint,
+    bridge: &Link,
+    hairpin: bool,
+) -> Result<String> {
     let mac = endpoint.mac()?;
     for attempt in 0..NAMES {
         let start = attempt * NAME_DIGITS;
@@ -242,25 +257,18 @@ fn add_pair(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, bridg
         let pair =
             Pair { host: &name, bridge: bridge.index, inside: &endpoint.interface, mac, mtu: bridge.mtu, namespace };
         link::add_pair(&mut batch, &pair);
+        if hairpin || !endpoint.network.icc {
+            link::set_port(&mut batch, &name, !endpoint.network.icc, hairpin);
+        }
         match host.talk(batch) {
             Err(error) if error.errno == Some(Errno::EXIST) && attempt + 1 < NAMES => {}
             made => {
                 made?;
-                if !endpoint.network.icc {
-                    isolate(host, &name)?;
-                }
                 return Ok(name);
             }
         }
     }
     Err(Error::new(Kind::Conflict, "make link", &endpoint.interface, "every name is taken"))
-}
-
-fn isolate(host: &Socket, name: &str) -> Result<()> {
-    let Some(found) = link::find(host, name)? else { return Ok(()) };
-    let mut batch = Batch::default();
-    link::isolate_port(&mut batch, found.index, name);
-    host.talk(batch).map(drop)
 }
 
 fn add_stacked(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, parent: &Link) -> Result<String> {
@@ -295,11 +303,11 @@ pub fn connect(request: &Request, container: &str, pid: i32) -> Result<()> {
     request.check()?;
     super::request::check_id(container)?;
     let namespace = namespace_of(pid)?;
-    let (host, inside) = (Socket::route()?, within(namespace.as_fd(), Socket::route)?);
+    let (kernel, inside) = (Kernel::default(), within(namespace.as_fd(), Socket::route)?);
     for endpoint in &request.endpoints {
         let _used = network::lock_use(&request.directory, &endpoint.network)?;
-        let link = add(&host, &inside, namespace.as_fd(), request, endpoint)?;
-        publish(request, endpoint, &Published::new(container, endpoint, link, Vec::new()))?;
+        let link = add(&kernel, &inside, namespace.as_fd(), request, endpoint)?;
+        publish(&kernel, request, endpoint, &Published::new(container, endpoint, link, Vec::new()))?;
     }
     Ok(())
 }
@@ -309,7 +317,7 @@ pub fn disconnect(directory: &Path, table: &str, network: &str, container: &str,
     super::request::check_id(network)?;
     super::request::check_id(container)?;
     let home = directory.join(network);
-    let Some(published) = files::withdraw(&home, table, container) else {
+    let Some(published) = files::withdraw(&Kernel::default(), &home, table, container) else {
         return Err(Error::new(Kind::NotFound, "disconnect", container, "it has no endpoint on this network"));
     };
     let inside = within(namespace_of(pid)?.as_fd(), Socket::route)?;

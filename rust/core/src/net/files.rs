@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::netlink::Kernel;
 use super::network;
 use super::request::{Endpoint, Protocol, check_id};
 use crate::files::write_atomic;
@@ -118,10 +119,10 @@ pub fn free(home: &Path, container: &str, address: IpAddr) {
 
 /// Takes away what a container has on a network, leases aside: ports, then its names, so that nobody is led to an address that
 /// is somebody else's by then. What was there.
-pub fn withdraw(home: &Path, table: &str, container: &str) -> Option<Published> {
+pub fn withdraw(kernel: &Kernel, home: &Path, table: &str, container: &str) -> Option<Published> {
     let file = path(home, container);
     let published = read_json::<Published>(&file)?;
-    network::remove_ports(table, &published);
+    network::remove_ports(kernel, table, &published);
     let _ = std::fs::remove_file(file);
     Some(published)
 }
@@ -131,9 +132,10 @@ pub fn withdraw(home: &Path, table: &str, container: &str) -> Option<Published> 
 /// For a container whose lock the caller holds: its monitor at its end, or who cleans up after one that was killed.
 pub fn release(directory: &Path, table: &str, container: &str) -> Result<()> {
     check_id(container)?;
+    let kernel = Kernel::default();
     let mut result = Ok(());
     for home in directories(directory) {
-        let Some(published) = withdraw(&home, table, container) else { continue };
+        let Some(published) = withdraw(&kernel, &home, table, container) else { continue };
         for address in [published.ipv4, published.ipv6].into_iter().flatten() {
             free(&home, container, address);
         }

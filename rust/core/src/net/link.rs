@@ -19,13 +19,15 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
-const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_MODE: u16 = 1;
@@ -34,7 +36,6 @@ const IFLA_INET_CONF: u16 = 1;
 const IPV4_DEVCONF_ROUTE_LOCALNET: u16 = 26;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
-const AF_BRIDGE: u8 = 7;
 const IFF_UP: u32 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -169,10 +170,19 @@ pub fn add_pair(batch: &mut Batch, pair: &Pair<'_>) {
     });
 }
 
-/// Keeps a bridge's port from talking to the other isolated ones (`enable_icc=false`).
-pub fn isolate_port(batch: &mut Batch, index: u32, name: &str) {
-    batch.message(RTM_SETLINK, ACK, &header(AF_BRIDGE, index, false), "isolate link", name);
-    batch.nested(IFLA_PROTINFO, |batch| batch.attribute(IFLA_BRPORT_ISOLATED, &[1]));
+/// Sets a bridge's port: `isolated` keeps it from talking to the other isolated ones (`enable_icc=false`); `hairpin` lets a frame
+/// go back where it came from. A container that speaks to its own published port needs that where bridged frames pass the packet
+/// rules (br_netfilter, its default): translated there, they are not routed (br_nf_pre_routing_finish in br_netfilter_hooks.c).
+pub fn set_port(batch: &mut Batch, name: &str, isolated: bool, hairpin: bool) {
+    batch.message(RTM_NEWLINK, ACK, &header(0, 0, false), "set bridge port", name);
+    batch.text(IFLA_IFNAME, name);
+    batch.nested(IFLA_LINKINFO, |batch| {
+        batch.text(IFLA_INFO_SLAVE_KIND, "bridge");
+        batch.nested(IFLA_INFO_SLAVE_DATA, |batch| {
+            batch.attribute(IFLA_BRPORT_MODE, &[u8::from(hairpin)]);
+            batch.attribute(IFLA_BRPORT_ISOLATED, &[u8::from(isolated)]);
+        });
+    });
 }
 
 /// A link on top of another one.

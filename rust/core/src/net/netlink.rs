@@ -4,6 +4,7 @@
 //! A batch is a sequence of messages; each says what it is about, so that the kernel's refusal of one of them becomes an error
 //! that names it (netlink(7), include/uapi/linux/netlink.h).
 
+use std::cell::OnceCell;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -87,6 +88,13 @@ impl Batch {
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    /// Wants an acknowledgement of the message, the one of all before it too where they succeed or fail together.
+    pub fn acknowledge(&mut self) {
+        if let Some(flags) = self.bytes.get_mut(self.last + 6) {
+            *flags |= ACK.to_ne_bytes()[0];
+        }
     }
 
     /// How many messages there are.
@@ -178,6 +186,36 @@ impl Socket {
         let last = batch.count();
         self.send(batch, last)
     }
+}
+
+/// The two conversations with the kernel of this network namespace, each begun when it is first needed.
+///
+/// Kept as long as there may be more to say: closing a netfilter socket waits for everything that transactions removed to be
+/// freed (nft_rcv_nl_event in net/netfilter/nf_tables_api.c), a dozen milliseconds.
+#[derive(Debug, Default)]
+pub struct Kernel {
+    route: OnceCell<Socket>,
+    netfilter: OnceCell<Socket>,
+}
+
+impl Kernel {
+    /// For links, addresses, routes.
+    pub fn route(&self) -> Result<&Socket> {
+        get(&self.route, Socket::route)
+    }
+
+    /// For nftables.
+    pub fn netfilter(&self) -> Result<&Socket> {
+        get(&self.netfilter, Socket::netfilter)
+    }
+}
+
+fn get(cell: &OnceCell<Socket>, make: impl FnOnce() -> Result<Socket>) -> Result<&Socket> {
+    if let Some(socket) = cell.get() {
+        return Ok(socket);
+    }
+    let socket = make()?;
+    Ok(cell.get_or_init(|| socket))
 }
 
 struct Header {

@@ -8,25 +8,21 @@ use rustix::io::Errno;
 
 use super::files::{self, Published};
 use super::link::{self, Link};
-use super::netlink::{Batch, Socket};
+use super::netlink::{Batch, Kernel, Socket};
 use super::nft::{self, INET, table};
 use super::request::{Driver, Network, check_id};
 use super::{host, port};
 use crate::{Error, Kind, Result};
 
-/// Kernel modules' word for `mode`.
-#[allow(clippy::match_same_arms)] // each driver counts its modes by itself (linux/if_link.h)
+/// The kernel's numbers of modes (include/uapi/linux/if_link.h).
 fn mode_number(network: &Network) -> Result<u32> {
-    match (network.driver, network.mode.as_str()) {
-        (Driver::Macvlan, "private") => Ok(1),
-        (Driver::Macvlan, "vepa") => Ok(2),
-        (Driver::Macvlan, "" | "bridge") => Ok(4),
-        (Driver::Macvlan, "passthru") => Ok(8),
-        (Driver::Ipvlan, "" | "l2") => Ok(0),
-        (Driver::Ipvlan, "l3") => Ok(1),
-        (Driver::Ipvlan, "l3s") => Ok(2),
-        (_, mode) => Err(Error::invalid("make network", &network.name, format!("unknown mode {mode}"))),
-    }
+    let modes: &[(&str, u32)] = match network.driver {
+        Driver::Bridge => &[],
+        Driver::Macvlan => &[("private", 1), ("vepa", 2), ("bridge", 4), ("passthru", 8)],
+        Driver::Ipvlan => &[("l2", 0), ("l3", 1), ("l3s", 2)],
+    };
+    let unknown = || Error::invalid("make network", &network.name, format!("unknown mode {}", network.mode));
+    modes.iter().find(|(name, _)| *name == network.mode).map(|(_, number)| *number).ok_or_else(unknown)
 }
 
 impl Network {
@@ -70,6 +66,7 @@ pub fn lock_use(directory: &Path, network: &Network) -> Result<OwnedFd> {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(Error::kernel("make", path, errno)),
     };
+    std::fs::create_dir_all(directory).map_err(|error| Error::io("make", directory, &error))?;
     create(&home)?;
     create(&home.join("endpoints"))?;
     let file = home.join("use");
@@ -82,18 +79,18 @@ pub fn lock_use(directory: &Path, network: &Network) -> Result<OwnedFd> {
 }
 
 /// The link endpoints hang on, made if it is missing; for macvlan and ipvlan the parent.
-pub fn ensure(socket: &Socket, directory: &Path, table: &str, network: &Network) -> Result<Link> {
+pub fn ensure(kernel: &Kernel, directory: &Path, table: &str, network: &Network) -> Result<Link> {
     let name = if network.driver == Driver::Bridge { &network.link } else { &network.parent };
     if path(directory, network).join("network.json").exists()
-        && let Some(link) = link::find(socket, name)?
+        && let Some(link) = link::find(kernel.route()?, name)?
     {
         return Ok(link);
     }
     let _lock = lock_all(directory)?;
     if network.driver == Driver::Bridge {
-        make_bridge(socket, directory, table, network)
+        make_bridge(kernel, directory, table, network)
     } else {
-        make_parent(socket, directory, network)
+        make_parent(kernel.route()?, directory, network)
     }
 }
 
@@ -104,7 +101,8 @@ fn taken(network: &Network) -> Error {
 }
 
 /// For who holds the lock.
-fn make_bridge(socket: &Socket, directory: &Path, table: &str, network: &Network) -> Result<Link> {
+fn make_bridge(kernel: &Kernel, directory: &Path, table: &str, network: &Network) -> Result<Link> {
+    let socket = kernel.route()?;
     let record = path(directory, network).join("network.json");
     match link::find(socket, &network.link)? {
         Some(link) if record.exists() && link.kind == "bridge" => return Ok(link), // somebody was faster
@@ -114,7 +112,7 @@ fn make_bridge(socket: &Socket, directory: &Path, table: &str, network: &Network
     host::enable_forwarding(network.ipv6.is_some())?;
     files::write_json(&record, network)?;
     let made = add_bridge(socket, network).and_then(|link| {
-        add_rules(table, directory, network)?;
+        add_rules(kernel, table, directory, network)?;
         Ok(link)
     });
     if made.is_err() {
@@ -149,19 +147,19 @@ fn bridge_mac(id: &str) -> [u8; 6] {
 }
 
 /// Puts a bridge into the table, which is made first where there is none.
-fn add_rules(name: &str, directory: &Path, network: &Network) -> Result<()> {
-    let socket = Socket::netfilter()?;
-    if nft::table_exists(&socket, INET, name)? {
+fn add_rules(kernel: &Kernel, name: &str, directory: &Path, network: &Network) -> Result<()> {
+    let socket = kernel.netfilter()?;
+    if nft::table_exists(socket, INET, name)? {
         let mut transaction = table::transaction(name);
         for (set, element) in table::bridge_elements(&network.link, network.internal, network.masquerade) {
             transaction.add_elements(set, &[element]);
         }
-        match transaction.commit(&socket) {
+        match transaction.commit(socket) {
             Err(error) if error.errno == Some(Errno::NOENT) => {}
             done => return done,
         }
     }
-    write_table(&socket, name, directory)
+    write_table(socket, name, directory)
 }
 
 /// Replaces the table by one made from the files, in one transaction: no packet meets half of it.
@@ -191,18 +189,19 @@ fn write_table(socket: &Socket, name: &str, directory: &Path) -> Result<()> {
 /// Makes the table again from what the files say: for `system check`, and when somebody has flushed it. Without a network there
 /// is none to make.
 pub fn rebuild(directory: &Path, name: &str) -> Result<()> {
-    if !directory.exists() {
-        return Ok(());
-    }
+    if directory.exists() { rebuild_by(&Kernel::default(), directory, name) } else { Ok(()) }
+}
+
+fn rebuild_by(kernel: &Kernel, directory: &Path, name: &str) -> Result<()> {
     let _lock = lock_all(directory)?;
-    let socket = Socket::netfilter()?;
+    let socket = kernel.netfilter()?;
     let is_bridge = |home: &PathBuf| {
         files::read_json::<Network>(&home.join("network.json")).is_some_and(|network| network.driver == Driver::Bridge)
     };
     if files::directories(directory).any(|home| is_bridge(&home)) {
-        write_table(&socket, name, directory)
+        write_table(socket, name, directory)
     } else {
-        remove_table(&socket, name)
+        remove_table(socket, name)
     }
 }
 
@@ -216,35 +215,33 @@ fn remove_table(socket: &Socket, name: &str) -> Result<()> {
 }
 
 /// Adds map elements of ports; a table or element that is not as it should be is put right first.
-pub fn add_ports(directory: &Path, name: &str, published: &Published) -> Result<()> {
+pub fn add_ports(kernel: &Kernel, directory: &Path, name: &str, published: &Published) -> Result<()> {
     let elements = port::elements(published);
     if elements.is_empty() {
         return Ok(());
     }
-    let socket = Socket::netfilter()?;
     let mut transaction = table::transaction(name);
     for (map, element) in elements {
         transaction.add_elements(map, &[element]);
     }
-    match transaction.commit(&socket) {
+    match transaction.commit(kernel.netfilter()?) {
         // The table was flushed, or has what a killed monitor left: the socket we hold says the port is ours.
         Err(error) if matches!(error.errno, Some(Errno::NOENT | Errno::EXIST | Errno::BUSY)) => {
-            rebuild(directory, name)
+            rebuild_by(kernel, directory, name)
         }
         done => done,
     }
 }
 
 /// Takes map elements of ports away again; those that are gone already do not matter.
-pub fn remove_ports(name: &str, published: &Published) {
-    let Ok(socket) = Socket::netfilter() else { return };
+pub fn remove_ports(kernel: &Kernel, name: &str, published: &Published) {
     let elements = port::elements(published);
     let remove = |elements: &[(&'static str, nft::Element)]| {
         let mut transaction = table::transaction(name);
         for (map, element) in elements {
             transaction.delete_elements(map, &[nft::Element { key: element.key.clone(), data: None }]);
         }
-        transaction.commit(&socket)
+        transaction.commit(kernel.netfilter()?)
     };
     if !elements.is_empty() && remove(&elements).is_err() {
         for element in elements {
@@ -283,7 +280,7 @@ fn make_parent(socket: &Socket, directory: &Path, network: &Network) -> Result<L
 pub fn make(directory: &Path, table: &str, network: &Network) -> Result<()> {
     network.check()?;
     let _use = lock_use(directory, network)?;
-    ensure(&Socket::route()?, directory, table, network).map(drop)
+    ensure(&Kernel::default(), directory, table, network).map(drop)
 }
 
 fn delete_link(socket: &Socket, name: &str) -> Result<()> {
@@ -305,11 +302,18 @@ pub fn remove(directory: &Path, table: &str, id: &str, forget: bool) -> Result<b
     }
     let file = home.join("use");
     let lock = open_lock(&file)?;
-    retire(directory, table, &home, &lock, forget)
+    retire(&Kernel::default(), directory, table, &home, &lock, forget)
 }
 
 /// `remove`, by who has been using the network until now.
-pub fn retire(directory: &Path, table: &str, home: &Path, lock: &OwnedFd, forget: bool) -> Result<bool> {
+pub fn retire(
+    kernel: &Kernel,
+    directory: &Path,
+    table: &str,
+    home: &Path,
+    lock: &OwnedFd,
+    forget: bool,
+) -> Result<bool> {
     // The lock is converted by letting go first (flock(2)): of several who leave at once the last one gets it.
     if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(false);
@@ -319,7 +323,7 @@ pub fn retire(directory: &Path, table: &str, home: &Path, lock: &OwnedFd, forget
         return Ok(false);
     }
     let all = lock_all(directory)?;
-    let removed = remove_links(table, home);
+    let removed = remove_links(kernel, table, home);
     drop(all);
     if forget {
         crate::files::remove_tree(home, false)?;
@@ -328,29 +332,29 @@ pub fn retire(directory: &Path, table: &str, home: &Path, lock: &OwnedFd, forget
     removed.map(|()| true)
 }
 
-fn remove_links(name: &str, home: &Path) -> Result<()> {
+fn remove_links(kernel: &Kernel, name: &str, home: &Path) -> Result<()> {
     let record = home.join("network.json");
     let Some(network) = files::read_json::<Network>(&record) else { return Ok(()) };
     let _ = std::fs::remove_file(&record);
     if network.driver != Driver::Bridge {
-        return if network.link.is_empty() { Ok(()) } else { delete_link(&Socket::route()?, &network.link) };
+        return if network.link.is_empty() { Ok(()) } else { delete_link(kernel.route()?, &network.link) };
     }
-    let rules = remove_rules(name, &network);
-    delete_link(&Socket::route()?, &network.link).and(rules)
+    let rules = remove_rules(kernel, name, &network);
+    delete_link(kernel.route()?, &network.link).and(rules)
 }
 
-fn remove_rules(name: &str, network: &Network) -> Result<()> {
-    let socket = Socket::netfilter()?;
+fn remove_rules(kernel: &Kernel, name: &str, network: &Network) -> Result<()> {
+    let socket = kernel.netfilter()?;
     let ours = table::bridge_elements(&network.link, false, false);
-    let left = nft::keys(&socket, INET, name, table::BRIDGES)?;
+    let left = nft::keys(socket, INET, name, table::BRIDGES)?;
     if left.iter().all(|key| ours.iter().any(|(_, element)| element.key == *key)) {
-        return remove_table(&socket, name);
+        return remove_table(socket, name);
     }
     let mut transaction = table::transaction(name);
     for (set, element) in table::bridge_elements(&network.link, network.internal, network.masquerade) {
         transaction.delete_elements(set, &[element]);
     }
-    match transaction.commit(&socket) {
+    match transaction.commit(socket) {
         Err(error) if error.errno == Some(Errno::NOENT) => Ok(()),
         done => done,
     }

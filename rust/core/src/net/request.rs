@@ -73,6 +73,7 @@ pub struct Endpoint {
 /// A network.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)] // the file's own form
 pub struct Network {
     /// Its id.
     pub id: String,

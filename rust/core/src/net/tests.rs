@@ -13,7 +13,7 @@ use super::network;
 use super::nft::{self, INET, table};
 use super::request::{Endpoint, PortRequest, Protocol, Request, tests as samples};
 
-const NEWNET: i32 = 0x4000_0000;
+const NEWNET: u32 = 0x4000_0000;
 
 /// Runs a test in a thread with a network namespace of its own; without root it is skipped.
 fn isolated(test: impl FnOnce() + Send + 'static) {
@@ -22,7 +22,7 @@ fn isolated(test: impl FnOnce() + Send + 'static) {
         return;
     }
     let run = || {
-        pyctr_init::sys::unshare(NEWNET.cast_unsigned().into()).unwrap();
+        pyctr_init::sys::unshare(NEWNET).unwrap();
         test();
     };
     std::thread::spawn(run).join().unwrap();
@@ -93,7 +93,7 @@ fn test_endpoint_comes_and_goes_and_leaves_nothing() {
         let request = request(dir.path(), "pyctr0");
         let container = "cd".repeat(32);
         let inner = std::thread::spawn(move || {
-            pyctr_init::sys::unshare(NEWNET.cast_unsigned().into()).unwrap();
+            pyctr_init::sys::unshare(NEWNET).unwrap();
             std::fs::File::open("/proc/thread-self/ns/net").unwrap()
         });
         let namespace = inner.join().unwrap();
@@ -138,7 +138,7 @@ fn test_rebuild_flushed_table_has_everything_again() {
         let dir = tempfile::tempdir().unwrap();
         let request = request(dir.path(), "pyctr0");
         let inner = std::thread::spawn(|| {
-            pyctr_init::sys::unshare(NEWNET.cast_unsigned().into()).unwrap();
+            pyctr_init::sys::unshare(NEWNET).unwrap();
             std::fs::File::open("/proc/thread-self/ns/net").unwrap()
         });
         let namespace = inner.join().unwrap();

@@ -7,6 +7,7 @@ mod export;
 mod gzip;
 mod stack;
 mod stream;
+mod subtree;
 mod walk;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,6 +18,7 @@ pub use diff::diff;
 pub use entries::Packed;
 pub use export::{Path, archive, export};
 pub use stream::{Compression, Digests};
+pub use subtree::copy_directory;
 
 use super::{Whiteouts, codec};
 use crate::{Error, Result};

@@ -1,5 +1,7 @@
 //! nftables over netlink: transactions of tables, chains, sets, rules, elements. Nothing here knows what pyctr does with them.
 
+#![allow(clippy::decimal_bitwise_operands)] // numbers of messages, counted as linux/netfilter/nf_tables.h does
+
 use super::netlink::{ACK, APPEND, Answer, Batch, CREATE, DUMP, EXCL, Socket, attribute, attributes};
 use crate::Result;
 
@@ -15,9 +17,9 @@ const DELTABLE: u16 = SUBSYSTEM | 2;
 const NEWCHAIN: u16 = SUBSYSTEM | 3;
 const NEWRULE: u16 = SUBSYSTEM | 6;
 const NEWSET: u16 = SUBSYSTEM | 9;
-const NEWSETELEM: u16 = SUBSYSTEM | 12;
-const GETSETELEM: u16 = SUBSYSTEM | 13;
-const DELSETELEM: u16 = SUBSYSTEM | 14;
+const NEWSETELEM: u16 = SUBSYSTEM | 0xc;
+const GETSETELEM: u16 = SUBSYSTEM | 0xd;
+const DELSETELEM: u16 = SUBSYSTEM | 0xe;
 const SET_IS_MAP: u32 = 8;
 
 /// Family of tables for both IPv4 and IPv6.
@@ -65,7 +67,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn message(&mut self, kind: u16, flags: u16, operation: &'static str, object: &str) -> &mut Batch {
-        self.batch.message(kind, flags | ACK, &[self.family, 0, 0, 0], operation, object);
+        self.batch.message(kind, flags, &[self.family, 0, 0, 0], operation, object);
         self.batch.text(1, self.table); // the table's name is attribute 1 of every message
         &mut self.batch
     }
@@ -148,6 +150,7 @@ impl<'a> Transaction<'a> {
 
     /// Does it.
     pub fn commit(mut self, socket: &Socket) -> Result<()> {
+        self.batch.acknowledge(); // refusals are told anyway
         let last = self.batch.count();
         self.batch.message(BATCH_END, 0, &[0, 0, 0, 10], "commit transaction on table", self.table);
         socket.send(self.batch, last).map(drop)

@@ -1,0 +1,334 @@
+"""The pull pipeline: each layer downloaded, hashed, inflated, hashed and unpacked in one go, several side by side.
+
+A thread reads the network into the partial blob's file; the core reads that file as it grows (docs/registry.md). A layer
+gets its name when both digests agree; it is trusted across a power cut only once it has been synced, which its .json says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from urllib3.exceptions import HTTPError
+
+from pyctr._core import (
+    extract_growing_layer,
+    json_dumps,
+    json_loads,
+    remove_tree,
+    sync_file_system,
+    write_atomic,
+)
+from pyctr.engine.transfer.partial import Cancelled, Partial, layer_draft, locked
+from pyctr.errors import CorruptData, KernelError, PyctrError
+from pyctr.registry.transport import Unreachable, explain
+
+if TYPE_CHECKING:
+    from pyctr._core import LayerInfo
+    from pyctr.engine.transfer import Report
+    from pyctr.image.manifest import Descriptor
+    from pyctr.image.store import Store
+    from pyctr.registry.client import Repository
+
+    Layer = tuple[Descriptor, str]
+
+_CHUNK_BYTES = 256 << 10
+#: Progress is told this often at most: a terminal shows no more.
+_REPORT_S = 0.1
+#: The same bound as for archives: far above any image, far below what fills a host by a bomb of kilobytes.
+_LAYER_MAX_BYTES = 64 << 30
+_ABORT = b"x"  # rust/core/src/layer/growing.rs
+
+
+def short(digest: str) -> str:
+    """Twelve digits, as Docker shows a layer."""
+    return digest[7:19]
+
+
+def boot_id() -> str:
+    """What changes with every boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _facts(store: Store, diff_id: str) -> dict[str, object] | None:
+    try:
+        with open(store.layer_path(diff_id) + ".json", "rb") as file:
+            value = json_loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_present(store: Store, diff_id: str) -> bool:
+    """Whether a layer is there and whole: one that was never synced is only trusted until the next boot."""
+    if not os.path.isdir(store.layer_path(diff_id)):
+        return False
+    facts = _facts(store, diff_id)
+    return facts is not None and facts.get("unsynced") in (None, boot_id())
+
+
+def settle(store: Store, diff_ids: list[str]) -> None:
+    """Sync what was pulled, by whomever; after this its layers are trusted for good."""
+    unsettled = [(item, facts) for item in diff_ids if "unsynced" in (facts := _facts(store, item) or {})]
+    sync_file_system(store.layers)
+    for diff_id, facts in unsettled:
+        del facts["unsynced"]
+        write_atomic(store.layer_path(diff_id) + ".json", json_dumps(facts), sync=False)
+
+
+class LayerPuller:
+    """Brings layers into the store; one that fails ends the others."""
+
+    def __init__(
+        self, store: Store, repository: Repository, report: Report, *, downloads: int = 3, attempts: int = 5
+    ) -> None:
+        self.store = store
+        self.repository = repository
+        self.report = report
+        self.downloads = downloads
+        self.attempts = attempts
+        self.cancelled = threading.Event()
+
+    def pull(self, layers: list[Layer]) -> None:
+        """Bring what is missing, the largest first. Raises what the first failure raised; partial blobs stay."""
+        missing: dict[str, Layer] = {}
+        for descriptor, diff_id in layers:
+            if is_present(self.store, diff_id):
+                self.report("Already exists", short(descriptor.digest))
+            elif diff_id not in missing:
+                missing[diff_id] = (descriptor, diff_id)
+                self.report("Pulling fs layer", short(descriptor.digest))
+        order = sorted(missing.values(), key=lambda layer: layer[0].size, reverse=True)
+        for descriptor, _ in order[self.downloads :]:
+            self.report("Waiting", short(descriptor.digest))
+        with ThreadPoolExecutor(self.downloads, thread_name_prefix="layer") as threads:
+            futures = [threads.submit(self._pull, *layer) for layer in order]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                failed = any(future.done() and not future.cancelled() and future.exception() for future in futures)
+                if failed or not all(future.done() for future in futures):
+                    self.cancelled.set()
+                    for future in futures:
+                        future.cancel()
+        errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
+        # Who was told to stop is not who failed.
+        errors.sort(key=lambda error: isinstance(error, Cancelled))
+        if errors:
+            raise errors[0]
+
+    def _pull(self, descriptor: Descriptor, diff_id: str) -> None:
+        id = short(descriptor.digest)
+        try:
+            with locked(self.store, descriptor.digest, self.cancelled, lambda: self.report("Waiting", id)) as partial:
+                if not is_present(self.store, diff_id):
+                    self._pull_locked(descriptor, diff_id, partial)
+                self.report("Pull complete", id)
+        except OSError as error:
+            raise _full_disk(descriptor.digest, error) from None
+
+    def _pull_locked(self, descriptor: Descriptor, diff_id: str, partial: Partial) -> None:
+        resumed = partial.offset > 0
+        try:
+            try:
+                info = self._transfer(descriptor, diff_id, partial)
+            except CorruptData:
+                if not resumed:
+                    raise
+                # What an earlier transfer left, or the disk, may be at fault: once more, from the beginning.
+                partial.clear()
+                info = self._transfer(descriptor, diff_id, partial)
+        except CorruptData:
+            partial.clear()
+            raise
+        self._publish(descriptor, diff_id, partial, info)
+
+    def _transfer(self, descriptor: Descriptor, diff_id: str, partial: Partial) -> LayerInfo:
+        """Download and unpack at the same time."""
+        draft = layer_draft(self.store, descriptor.digest, diff_id)
+        if os.path.isdir(draft):
+            remove_tree(draft)
+        os.mkdir(draft, 0o755)
+        unpacking = Unpacking(partial.source, draft, descriptor, diff_id)
+        try:
+            try:
+                Download(self, descriptor, partial, unpacking).run()
+            except BaseException:
+                unpacking.abort()
+                unpacking.join()
+                # A stream that cannot be unpacked ends its download: the cause is told, not the effect.
+                if unpacking.error is not None and not unpacking.aborted_first:
+                    raise unpacking.error from None
+                raise
+            unpacking.finish()
+            return unpacking.result()
+        except BaseException:
+            remove_tree(draft)
+            raise
+
+    def _publish(self, descriptor: Descriptor, diff_id: str, partial: Partial, info: LayerInfo) -> None:
+        draft, target = layer_draft(self.store, descriptor.digest, diff_id), self.store.layer_path(diff_id)
+        partial.publish()
+        if os.path.isdir(target) and not is_present(self.store, diff_id):
+            # Never synced before the last boot: nothing that runs stands on it.
+            os.rename(target, f"{draft}.gone")
+            remove_tree(f"{draft}.gone")
+        facts = {"digest": descriptor.digest, "size": info.size, "unsynced": boot_id()}
+        if not os.path.isdir(target):
+            write_atomic(target + ".json", json_dumps(facts), sync=False)
+        try:
+            os.rename(draft, target)
+        except OSError:
+            remove_tree(draft)
+            if not os.path.isdir(target):  # the same layer, compressed otherwise, by another pull
+                raise
+
+
+class Unpacking:
+    """A thread in which the core unpacks a file that grows."""
+
+    def __init__(self, path: str, draft: str, descriptor: Descriptor, diff_id: str) -> None:
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._writer, False)
+        self.error: BaseException | None = None
+        self.aborted_first = False
+        self._info: LayerInfo | None = None
+        arguments = (path, draft, descriptor, diff_id)
+        self._thread = threading.Thread(target=self._run, args=arguments, name="unpack", daemon=True)
+        self._thread.start()
+
+    def _run(self, path: str, draft: str, descriptor: Descriptor, diff_id: str) -> None:
+        try:
+            self._info = extract_growing_layer(
+                path, self._reader, draft, digest=descriptor.digest, size=descriptor.size, diff_id=diff_id,
+                max_bytes=_LAYER_MAX_BYTES,
+            )  # fmt: skip
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+            self.error = error
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no use in going on."""
+        return self.error is not None
+
+    def news(self) -> None:
+        """The file has grown."""
+        try:
+            os.write(self._writer, b".")
+        except BlockingIOError:
+            return  # it has news enough
+
+    def abort(self) -> None:
+        """No more will come."""
+        if self._writer >= 0:
+            self.aborted_first = self.error is None
+            os.set_blocking(self._writer, True)
+            try:
+                os.write(self._writer, _ABORT)
+            finally:
+                self._close_writer()
+
+    def finish(self) -> None:
+        """All has come."""
+        self._close_writer()
+
+    def _close_writer(self) -> None:
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+
+    def join(self) -> None:
+        """Wait for the thread."""
+        self._thread.join()
+        if self._reader >= 0:
+            os.close(self._reader)
+            self._reader = -1
+
+    def result(self) -> LayerInfo:
+        """What was unpacked. Raises what went wrong."""
+        self.join()
+        if self.error is not None:
+            raise self.error
+        if self._info is None:
+            raise PyctrError("unpack layer: ended without a result")
+        return self._info
+
+
+class Download:
+    """One blob into its file, through as many connections as it takes."""
+
+    def __init__(self, puller: LayerPuller, descriptor: Descriptor, partial: Partial, unpacking: Unpacking) -> None:
+        self.puller = puller
+        self.descriptor = descriptor
+        self.partial = partial
+        self.unpacking = unpacking
+        self._told_s = 0.0
+
+    def run(self) -> None:
+        """Fetch what is missing. Raises CorruptData, RegistryError, Cancelled."""
+        size, failures = self.descriptor.size, 0
+        if self.partial.offset > size:
+            raise CorruptData(f"verify {self.descriptor.digest}: more than the expected {size} bytes")
+        if self.partial.offset:
+            self.unpacking.news()
+        while self.partial.offset < size:
+            before = self.partial.offset
+            try:
+                self._fetch()
+            except (Unreachable, HTTPError) as error:
+                failures = 1 if self.partial.offset > before else failures + 1
+                if failures >= self.puller.attempts:
+                    raise self._explained(error) from None
+                if self.partial.offset == before:
+                    self.puller.repository.registry.transport.pause(failures)
+        self._tell("Download complete")
+
+    def _explained(self, error: BaseException) -> PyctrError:
+        if isinstance(error, PyctrError):
+            return error
+        where = f"{self.puller.repository.registry.domain}/{self.puller.repository.path}@{self.descriptor.digest}"
+        return explain("get", where, error)
+
+    def _fetch(self) -> None:
+        """One connection's worth."""
+        digest, size = self.descriptor.digest, self.descriptor.size
+        response, start = self.puller.repository.open_blob(digest, offset=self.partial.offset)
+        try:
+            length = response.headers.get("Content-Length") or ""
+            if length.isdigit() and start + int(length) != size:
+                raise CorruptData(f"verify {digest}: size is {start + int(length)}, expected {size}")
+            skipped = self.partial.offset - start  # a server that gives no parts begins at the beginning
+            while data := response.read1(_CHUNK_BYTES):
+                if self.puller.cancelled.is_set() or self.unpacking.failed:
+                    raise Cancelled("interrupted")
+                if skipped:
+                    data, skipped = data[skipped:], max(0, skipped - len(data))
+                if self.partial.offset + len(data) > size:
+                    raise CorruptData(f"verify {digest}: more than the expected {size} bytes")
+                self.partial.write(data)
+                self.unpacking.news()
+                self._tell("Downloading")
+            if self.partial.offset < size:
+                raise Unreachable(f"read blob {digest}: connection closed before the end")
+            response.release_conn()
+        finally:
+            response.close()
+
+    def _tell(self, status: str) -> None:
+        now_s = time.monotonic()
+        if status != "Downloading" or now_s - self._told_s >= _REPORT_S:
+            self._told_s = now_s
+            self.puller.report(status, short(self.descriptor.digest), self.partial.offset, self.descriptor.size)
+
+
+def _full_disk(digest: str, error: OSError) -> PyctrError:
+    failure = KernelError(f"store layer {digest}: {(error.strerror or str(error)).lower()}")
+    failure.errno = error.errno
+    if error.errno == errno.ENOSPC:
+        failure.hint = "what has come so far is kept; `pyctr image prune` removes it"
+    return failure

@@ -1,0 +1,200 @@
+"""A host of one's own: a network namespace with a neighbour outside, so that traffic really comes over a link."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import Cli, need_tool, system_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+HOST, OUTSIDE = "198.51.100.1", "198.51.100.2"
+HOST6, OUTSIDE6 = "2001:db8::1", "2001:db8::2"
+
+ASK_UDP = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+asker = socket.socket(family, socket.SOCK_DGRAM)
+asker.settimeout(1)
+asker.connect((sys.argv[1], int(sys.argv[2])))
+asker.send(b"ping")
+try:
+    print(asker.recv(100).decode())
+except OSError:
+    pass
+"""
+#: Says who connected.
+PEER_SERVER = """
+import socket
+server = socket.create_server(("0.0.0.0", 8000))
+print("listening", flush=True)
+print(server.accept()[1][0], flush=True)
+"""
+
+
+def ip(*args: str, code: int | None = 0) -> str:
+    done = subprocess.run(["ip", *args], capture_output=True, text=True, check=False)
+    if code is not None:
+        assert done.returncode == code, f"{args}: {done.stderr}"
+    return done.stdout
+
+
+def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """The first true value, or the last one."""
+    deadline = time.monotonic() + seconds
+    while not (value := check()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return value
+
+
+class Host(Cli):
+    """`pyctr` in a network namespace of its own. Entered by nsenter: /sys stays the machine's, control groups with it."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        super().__init__(root)
+        self.name, self.outside = name, name + "o"
+
+    def command(self, *args: str) -> list[str]:
+        return [*self.enter(), *super().command(*args)]
+
+    def enter(self, *, outside: bool = False) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.outside if outside else self.name}"]
+
+    def sh(self, script: str, *, outside: bool = False, code: int | None = 0, timeout: float = 30) -> str:
+        """A shell command on the host, or outside."""
+        done = subprocess.run(
+            [*self.enter(outside=outside), "sh", "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        if code is not None:
+            assert done.returncode == code, f"{script}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def fetch(self, url: str, *, outside: bool = False, code: int | None = 0) -> str:
+        return self.sh(f"curl -sS -m 5 -g '{url}'", outside=outside, code=code)
+
+    def python(self, code: str, *args: str, outside: bool = False) -> subprocess.Popen[str]:
+        """A Python program on the host, or outside."""
+        words = [*self.enter(outside=outside), sys.executable, "-c", code, *args]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def ask_udp(self, address: str, port: int, *, outside: bool = False) -> str:
+        """What answers to a datagram, or nothing."""
+        with self.python(ASK_UDP, address, str(port), outside=outside) as asker:
+            assert asker.stdout is not None
+            return asker.stdout.read()
+
+    def inside(self, name: str, url: str) -> str | None:
+        """What a container gets from a URL; None where it gets nothing in two seconds."""
+        done = self("exec", name, "timeout", "2", "wget", "-qO-", url, code=None)
+        return done.stdout if done.returncode == 0 else None
+
+    def state(self) -> dict[str, str]:
+        """What pyctr could leave behind in the namespace."""
+        return {
+            "links": self.sh("ip -o link | sed 's/@.*//; s/:.*state/ /; s/^[0-9]*//' | cut -d' ' -f2 | sort"),
+            "routes": self.sh("ip route; ip -6 route"),
+            "rules": self.sh("nft list ruleset"),
+            "sysctls": self.sh(
+                "sysctl -a 2>/dev/null | grep -E '^net.ipv[46]|^net.netfilter.*liberal' | grep -v -e forward -e mtu_expires -e dst_entries"
+            ),
+        }
+
+    def serve(self, name: str, *options: str, text: str | None = None) -> str:
+        """A container with a web server that says its name, and listens; the id."""
+        script = f"echo {text or name} > /tmp/index.html; exec httpd -f -h /tmp"
+        container = self("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script).stdout.strip()
+        self.wait_for_port(name, 80)
+        return container
+
+    def wait_for_port(self, name: str, port: int) -> None:
+        """Until something listens in a container."""
+        look = ("exec", name, "sh", "-c", f"netstat -ltn | grep -q ':{port} '")
+        assert eventually(lambda: self(*look, code=None).returncode == 0), f"{name} does not listen"
+
+    def address(self, name: str, network: str = "bridge", field: str = "IPAddress") -> str:
+        networks = json.loads(self("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]
+        return str(networks[network][field])
+
+    def clear(self) -> None:
+        ids = self("ps", "-aq").stdout.split()
+        if ids:
+            self("rm", "-f", "-v", *ids)
+        self("network", "prune", "-f")
+
+
+@contextmanager
+def namespaces(name: str) -> Iterator[None]:
+    ip("netns", "add", name)
+    ip("netns", "add", name + "o")
+    try:
+        ip("link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", "eth0", "netns", name + "o")
+        for space, address, address6, peer, peer6 in (
+            (name, HOST, HOST6, OUTSIDE, OUTSIDE6),
+            (name + "o", OUTSIDE, OUTSIDE6, HOST, HOST6),
+        ):
+            for words in (
+                ["link", "set", "lo", "up"],
+                ["link", "set", "eth0", "mtu", "1400", "up"],
+                ["addr", "add", address + "/24", "dev", "eth0"],
+                ["addr", "add", address6 + "/64", "dev", "eth0", "nodad"],
+            ):
+                ip("-n", space, *words)
+            if space == name:
+                ip("-n", space, "route", "add", "default", "via", peer)
+                ip("-n", space, "-6", "route", "add", "default", "via", peer6)
+        yield
+    finally:
+        ip("netns", "del", name, code=None)
+        ip("netns", "del", name + "o", code=None)
+
+
+@pytest.fixture(scope="session")
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a busybox image, to be copied."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    for tool in ("ip", "nsenter", "nft", "curl"):
+        need_tool(tool)
+    cli = Cli(tmp_path_factory.mktemp("image"))
+    made = cli("image", "bootstrap", "busybox", code=None)
+    if made.returncode != 0:
+        pytest.skip(f"needs busybox-static: {made.stderr.strip()}")
+    return cli.root
+
+
+@pytest.fixture(scope="module")
+def host(image_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    before = system_state()
+    directory = tmp_path_factory.mktemp("host")
+    host = Host(directory, f"pyctr{os.getpid()}")
+    shutil.copytree(image_root, host.root)
+    with namespaces(host.name):
+        yield host
+        host.clear()
+    assert eventually(lambda: not system_state()["mounts"] - before["mounts"])
+
+
+@pytest.fixture
+def clean(host: Host) -> Iterator[Host]:
+    """The host, without containers before and after, and as it was."""
+    host.clear()
+    eventually(lambda: "table inet pyctr" not in host.sh("nft list ruleset"))
+    before = host.state()
+    yield host
+    host.clear()
+    assert eventually(lambda: host.state() == before), (before, host.state())
