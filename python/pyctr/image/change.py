@@ -36,7 +36,7 @@ def apply_changes(config: Config, changes: list[str]) -> Config:
                 raise InvalidArgument(
                     f"{word.lower()} is not a valid change command" if known else f"unknown instruction: {word.upper()}"
                 )
-            if not rest.strip():
+            if not rest.strip() and apply not in (_cmd, _entrypoint):
                 raise InvalidArgument(f"{word.upper()} requires at least one argument")
             apply(changed, rest.strip())
             command_given = command_given or apply is _cmd
@@ -145,7 +145,7 @@ def _entrypoint(config: Config, text: str) -> None:
 
 
 def _command(config: Config, text: str) -> list[str] | None:
-    given = _json_list(text)
+    given = _json_list(text) if text else []
     return [*(config.get("Shell") or _SHELL), text] if given is None else given
 
 

@@ -356,3 +356,16 @@ def test_unpack_archive_owner_and_names_of_whiteouts(tmp_path: Path) -> None:
     unpack_archive(str(tmp_path / "tar"), descriptor, "/")
     os.close(descriptor)
     assert (root / ".wh.x").stat().st_uid == 5
+
+
+def test_extract_layer_makes_holes_again(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    with open(tmp_path / "source/sparse", "wb") as file:
+        file.truncate(30_000_000)
+        file.seek(10_000_000)
+        file.write(os.urandom(100_000))
+    pack(tmp_path / "source", tmp_path / "layer")
+    found = os.stat(unpacked(tmp_path / "layer", tmp_path / "target") / "sparse")
+    assert found.st_size == 30_000_000
+    assert found.st_blocks * 512 < 1_500_000
+    assert seen(tmp_path / "target") == seen(tmp_path / "source")

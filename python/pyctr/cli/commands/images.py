@@ -48,7 +48,7 @@ def images(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int
             "Tag": item.tag,
             "Digest": item.digest,
             "ID": item.id if whole else item.id[7 : 7 + _SHORT],
-            "CreatedSince": _ago(item.created),
+            "CreatedSince": ago(item.created_s) if item.created_s > 0 else "N/A",
             "CreatedAt": item.created,
             "Size": size(item.size),
         }

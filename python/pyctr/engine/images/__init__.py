@@ -5,11 +5,10 @@ Modules of one use case are imported when it is asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyctr.errors import InvalidArgument, NotFound
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

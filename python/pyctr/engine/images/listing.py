@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Filters = dict[str, list[str]]
 
-_VERSION = 2
+_VERSION = 3
 #: A directory's time has the kernel's tick: two changes within one look like one. So a summary is written only of a directory
 #: that nobody touched for longer.
 _SETTLED_NS = 50_000_000
@@ -30,14 +30,16 @@ _SETTLED_NS = 50_000_000
 class ImageSummary:
     """One row of `pyctr images`: one name, or a nameless image."""
 
-    __slots__ = ("created", "digest", "id", "labels", "repository", "size", "tag")
+    __slots__ = ("created", "created_s", "digest", "id", "labels", "repository", "size", "tag")
 
     def __init__(self, id: str, digest: str, name: str, facts: dict[str, Any]) -> None:
         self.id = id
         self.repository, self.tag = _split(name)
         self.digest = digest if name else "<none>"
-        self.created = str(facts["created"])
-        self.size = int(facts["size"])
+        self.created: str = facts["created"]
+        #: Seconds since 1970, 0 where it is not said.
+        self.created_s: int = facts["created_s"]
+        self.size: int = facts["size"]
         self.labels: dict[str, str] = facts["labels"]
 
 
@@ -45,11 +47,12 @@ def _split(name: str) -> tuple[str, str]:
     """Repository and tag as Docker shows them."""
     if not name:
         return "<none>", "<none>"
-    if name.startswith("docker.io/library/") and "@" not in name:
-        rest = name[18:]
-        repository, _, tag = rest.rpartition(":")
-        if "/" not in rest:
-            return repository, tag
+    repository, colon, tag = name.rpartition(":")
+    if colon and "/" not in tag and "@" not in repository:  # as stored: with a tag, and most without a digest
+        if repository.startswith("docker.io/"):
+            rest = repository[10:].removeprefix("library/")
+            return (repository[10:] if "/" in rest else rest), tag
+        return repository, tag
     reference = parse_reference(name)
     return reference.familiar_name, reference.tag or "<none>"
 
@@ -64,7 +67,7 @@ def list_images(store: Store, filters: Filters) -> list[ImageSummary]:
     for wanted in _predicates(store, filters):
         rows = [row for row in rows if wanted(row)]
     rows.sort(key=lambda row: (row.repository, row.tag))
-    rows.sort(key=lambda row: row.created, reverse=True)
+    rows.sort(key=lambda row: row.created, reverse=True)  # RFC 3339 sorts as text, and to the nanosecond
     return rows
 
 
@@ -79,7 +82,7 @@ def read_summary(store: Store) -> tuple[list[list[str]], dict[str, dict[str, Any
             return kept["names"], kept["images"]
         known = kept["images"] if kept["version"] == _VERSION else {}
     except (FileNotFoundError, ValueError, LookupError, TypeError):
-        known = {}
+        known = {}  # none yet, or a damaged one
     names = [
         [entry["name"], entry["manifest"], entry["config"], entry.get("digest") or entry["manifest"]]
         for entry in store.entries()
@@ -107,13 +110,14 @@ def _facts(store: Store, manifest: str, config: str) -> dict[str, Any]:
 
     image = Image(store, config, manifest, [])
     labels = (image.config.get("config") or {}).get("Labels") or {}
-    return {"created": str(image.config.get("created") or ""), "size": image.size, "labels": labels}
+    created = str(image.config.get("created") or "")
+    return {"created": created, "created_s": _moment(created) // 10**9, "size": image.size, "labels": labels}
 
 
 def _predicates(store: Store, filters: Filters) -> list[Any]:
-    from pyctr.engine.images.remove import has_label
-
     found: list[Any] = []
+    if not filters:
+        return found
     if filters.get("reference"):
         found.append(lambda row: any(name_matches(row, pattern) for pattern in filters["reference"]))
     for value in filters.get("dangling", []):
@@ -122,6 +126,8 @@ def _predicates(store: Store, filters: Filters) -> list[Any]:
         nameless = value.lower() in ("true", "1")
         found.append(lambda row, nameless=nameless: (row.repository == "<none>") == nameless)
     if filters.get("label"):
+        from pyctr.engine.images.remove import has_label
+
         found.append(lambda row: all(has_label(row.labels, text) for text in filters["label"]))
     for text in filters.get("before", []):
         moment = _created(store, text)

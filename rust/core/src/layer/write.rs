@@ -110,12 +110,16 @@ impl<'fd> Writer<'fd> {
         let open = || rustix::fs::openat(&parent, name, flags, Mode::RUSR | Mode::WUSR);
         let file = self.replace(entry, "create", &parent, name, open)?;
         match &entry.sparse {
-            None => copy(entry, &file, content, entry.size)?,
+            None => {
+                if copy(entry, &file, content, entry.size)? {
+                    rustix::fs::ftruncate(&file, entry.size).map_err(failed(&entry.path, "extend"))?;
+                }
+            }
             Some(map) => {
                 rustix::fs::ftruncate(&file, entry.size).map_err(failed(&entry.path, "extend"))?;
                 for segment in map {
                     rustix::fs::seek(&file, SeekFrom::Start(segment.offset)).map_err(failed(&entry.path, "seek in"))?;
-                    copy(entry, &file, content, segment.length)?;
+                    copy(entry, &file, content, segment.length)?; // holes or not, the length is set already
                 }
             }
         }
@@ -240,18 +244,30 @@ impl<'fd> Writer<'fd> {
     }
 }
 
-/// Writes content to where the file stands.
-fn copy(entry: &Entry, file: &OwnedFd, content: &mut impl BufRead, mut length: u64) -> Result<()> {
+/// Runs of zeros of this length become holes.
+const HOLE_BYTES: usize = 64 * 1024;
+const HOLE_STEP: i64 = 64 * 1024;
+static ZEROS: [u8; HOLE_BYTES] = [0; HOLE_BYTES];
+
+/// Writes content to where the file stands; whether holes were left, which at the end of a file do not make it longer.
+fn copy(entry: &Entry, file: &OwnedFd, content: &mut impl BufRead, mut length: u64) -> Result<bool> {
+    let mut holes = false;
     while length > 0 {
         let data = content.fill_buf().map_err(|_| corrupt("archive", "unexpected end"))?;
         let count = usize::try_from(length).unwrap_or(usize::MAX).min(data.len());
         if count == 0 {
             return Err(corrupt("archive", "unexpected end"));
         }
-        let written = rustix::io::retry_on_intr(|| rustix::io::write(file, &data[..count]))
-            .map_err(failed(&entry.path, "write"))?;
-        content.consume(written);
-        length -= written as u64;
+        let done = if data[..count].starts_with(&ZEROS) {
+            rustix::fs::seek(file, SeekFrom::Current(HOLE_STEP)).map_err(failed(&entry.path, "seek in"))?;
+            holes = true;
+            HOLE_BYTES
+        } else {
+            rustix::io::retry_on_intr(|| rustix::io::write(file, &data[..count]))
+                .map_err(failed(&entry.path, "write"))?
+        };
+        content.consume(done);
+        length -= done as u64;
     }
-    Ok(())
+    Ok(holes)
 }
