@@ -112,6 +112,95 @@ def extract_layer(
 ) -> LayerInfo:
     """Extract a layer from a path or descriptor into an empty directory and verify it. Raises CorruptData."""
 
+@final
+class WrittenLayer:
+    """An archive that was written (docs/layers.md). Digests with their algorithm, sizes in bytes."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def diff_id(self) -> str:
+        """Digest of the uncompressed archive."""
+
+    @property
+    def uncompressed_size(self) -> int: ...
+    @property
+    def content_size(self) -> int:
+        """Bytes of all files."""
+
+    @property
+    def entries(self) -> int: ...
+    @property
+    def skipped(self) -> list[str]:
+        """Names of sockets, which an archive cannot hold."""
+
+def diff_layer(
+    upper: str,
+    lowers: list[str],
+    sink: str | int,
+    *,
+    compression: str = "none",
+    clamp_mtime: int | None = None,
+    extract_to: str | None = None,
+    hidden: list[str] = ...,
+) -> WrittenLayer:
+    """Write what an overlay upper directory changes of `lowers` (topmost first) as a layer.
+
+    `sink` is a directory of blobs or a descriptor; `compression` none, gzip or zstd; `clamp_mtime` in seconds since the epoch;
+    `hidden` are mount points to leave out. Raises StateError for what a layer cannot say.
+    """
+
+def export_tree(
+    layers: list[str],
+    sink: str | int,
+    *,
+    compression: str = "none",
+    clamp_mtime: int | None = None,
+    extract_to: str | None = None,
+) -> WrittenLayer:
+    """Write the tree that `layers` (topmost first) make when they are merged."""
+
+def copy_directory(layers: list[str], path: str, target: str) -> bool:
+    """Copy the directory at `path` of merged layers (topmost first) into an empty one, mode and owner included.
+
+    False if the layers have no directory there; links in `path` lead inside them.
+    """
+
+def layer_changes(upper: str, lowers: list[str], hidden: list[str]) -> list[tuple[str, str]]:
+    """What an overlay upper directory changes, as `docker diff` lists it: (A, C or D; path), sorted by path."""
+
+def archive_path(
+    root: str | int,
+    path: str,
+    sink: str | int,
+    *,
+    name: str | None = None,
+    follow: bool = False,
+    contents: bool = False,
+    compression: str = "none",
+    clamp_mtime: int | None = None,
+) -> WrittenLayer:
+    """Write what `path` below `root` leads to, called `name`; of a directory with `contents` only what is in it.
+
+    Links lead inside `root`; the last one is followed with `follow`. Raises NotFound.
+    """
+
+def unpack_archive(
+    source: str | int,
+    root: str | int,
+    path: str,
+    *,
+    owner: tuple[int, int] | None = None,
+    max_bytes: int | None = None,
+    max_entries: int | None = None,
+) -> int:
+    """Unpack an archive that is no layer into the directory `path` below `root`; how many entries. Raises CorruptData."""
+
+def compress_blob(source: str | int, sink: str | int, *, compression: str) -> WrittenLayer:
+    """Write a stream, plain or compressed with gzip or zstd, in another compression."""
+
 def store_blob(
     source: str | int, blobs_dir: str, *, digest: str | None = None, size: int | None = None, max_bytes: int = ...
 ) -> BlobInfo:

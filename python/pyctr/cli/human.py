@@ -29,8 +29,8 @@ def local_time(seconds: int) -> str:
 
 
 def columns(header: list[str], rows: list[list[str]]) -> str:
-    """Docker's table: three blanks between columns, none behind the last."""
-    widths = [max(len(row[index]) for row in [header, *rows]) + 3 for index in range(len(header) - 1)]
+    """Docker's table: columns of at least ten letters, three blanks between them, none behind the last."""
+    widths = [max(7, *(len(row[index]) for row in [header, *rows])) + 3 for index in range(len(header) - 1)]
     lines = []
     for row in [header, *rows]:
         padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -120,8 +120,14 @@ _RUN = (
     ("detach-keys", "", TEXT, "KEYS", "Keys that let go of the container"),
     ("sig-proxy", "", FLAG, "", "Pass signals on to the container (default true)"),
 )
+#: Options of `run` that can be changed afterwards.
+_UPDATED = (
+    "blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "cpus", "cpuset-cpus",
+    "cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit", "restart",
+)  # fmt: skip
 _FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
 _FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
+_PLATFORM = ("platform", "", TEXT, "OS/ARCH[/VARIANT]", "Of an image for several platforms this one")
 _NO_TRUNC = ("no-trunc", "", FLAG, "", "Show everything in full")
 _IDS = ("quiet", "q", FLAG, "", "Show ids only")
 _SIGNAL = ("signal", "s", TEXT, "SIGNAL", "Signal to send")
@@ -194,6 +200,12 @@ COMMANDS = {
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
         (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
     ),
+    "pause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop every process of containers", ()),
+    "unpause": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Let paused containers go on", ()),
+    "update": (
+        "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Change limits and restart policy",
+        tuple(option for option in _CONTAINER if option[0] in _UPDATED),
+    ),
     "wait": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Wait for containers, print exit codes", ()),
     "rename": ("lifecycle", 2, 2, False, "CONTAINER NAME", "Rename a container", ()),
     "logs": (
@@ -224,6 +236,7 @@ COMMANDS = {
             _FORMAT,
             _NO_TRUNC,
             _IDS,
+            ("tree", "", FLAG, "", "List platforms of an image as a tree (there is one)"),
         ),
     ),
     "rmi": (
@@ -231,19 +244,47 @@ COMMANDS = {
         (
             ("force", "f", FLAG, "", "Also when a stopped container or another name uses it"),
             ("no-prune", "", FLAG, "", "Keep nameless parents (there are none)"),
+            ("platform", "", LIST, "OS/ARCH[/VARIANT]", "Only if the image is for this platform"),
         ),
     ),
     "load": (
         "images", 0, 0, False, "", "Load images from an archive",
         (
             ("input", "i", TEXT, "FILE", "Read this file, not standard input"),
+            _PLATFORM,
             ("quiet", "q", FLAG, "", "Print nothing"),
         ),
     ),
     "tag": ("images", 2, 2, False, "IMAGE NAME", "Give an image a further name", ()),
     "history": (
         "images", 1, 1, False, "IMAGE", "Show how an image was made",
-        (_FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), _NO_TRUNC, _IDS),
+        (_FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), _NO_TRUNC, _IDS, _PLATFORM),
+    ),
+    "commit": (
+        "images_io", 1, 2, False, "CONTAINER [REPOSITORY[:TAG]]", "Make an image of a container",
+        (
+            ("author", "a", TEXT, "NAME", "Author of the image"),
+            ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
+            ("message", "m", TEXT, "TEXT", "What was done"),
+            ("pause", "p", FLAG, "", "Hold the container still meanwhile (default true)"),
+        ),
+    ),
+    "diff": ("images_io", 1, 1, False, "CONTAINER", "Show what a container changed of its image", ()),
+    "export": (
+        "images_io", 1, 1, False, "CONTAINER", "Write a container's file system as a tar",
+        (("output", "o", TEXT, "FILE", "Write to this file, not standard output"),),
+    ),
+    "import": (
+        "images_io", 1, 2, False, "FILE|URL|- [REPOSITORY[:TAG]]", "Make an image of a tar",
+        (
+            ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
+            ("message", "m", TEXT, "TEXT", "What was done"),
+            _PLATFORM,
+        ),
+    ),
+    "save": (
+        "images_io", 1, None, False, "IMAGE [IMAGE...]", "Write images to an archive",
+        (("output", "o", TEXT, "FILE", "Write to this file, not standard output"), _PLATFORM),
     ),
     "port": ("network", 1, 2, False, "CONTAINER [PORT[/PROTO]]", "Show published ports of a container", ()),
     "network create": (
@@ -305,13 +346,21 @@ COMMANDS = {
     ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
+    "system check": (
+        "images_io", 0, 0, False, "", "Verify every digest and reference",
+        (("mend", "", FLAG, "", "Put right what can be"),),
+    ),
     "image inspect": (
         "inspect", 1, None, False, "IMAGE [IMAGE...]", "Show everything about images",
-        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),),
+        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), _PLATFORM),
     ),
     "image prune": (
         "images", 0, 0, False, "", "Remove nameless images",
-        (("all", "a", FLAG, "", "All that no container uses"), ("force", "f", FLAG, "", "Do not ask")),
+        (
+            ("all", "a", FLAG, "", "All that no container uses"),
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches (until, label, label!)"),
+            ("force", "f", FLAG, "", "Do not ask"),
+        ),
     ),
     "image bootstrap": (
         "images", 1, 1, False, "busybox|debian[:SUITE]", "Make a base image from the distribution's packages",
@@ -324,6 +373,31 @@ COMMANDS = {
         "inspect", 1, None, False, "CONTAINER [CONTAINER...]", "Show everything about containers",
         (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), ("size", "s", FLAG, "", "Show sizes")),
     ),
+    "volume create": (
+        "volume", 0, 1, False, "[VOLUME]", "Make a volume",
+        (
+            ("driver", "d", TEXT, "NAME", "Volume driver (local only)"),
+            ("label", "", LIST, "KEY[=VALUE]", "Set a label"),
+            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver: type, device, o"),
+        ),
+    ),
+    "volume ls": ("volume", 0, 0, False, "", "List volumes", (_FILTER, _FORMAT, ("quiet", "q", FLAG, "", "Show names only"))),
+    "volume inspect": (
+        "volume", 1, None, False, "VOLUME [VOLUME...]", "Show everything about volumes",
+        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),),
+    ),
+    "volume rm": (
+        "volume", 1, None, False, "VOLUME [VOLUME...]", "Remove volumes",
+        (("force", "f", FLAG, "", "Do not mind one that is not there"),),
+    ),
+    "volume prune": (
+        "volume", 0, 0, False, "", "Remove volumes that no container uses",
+        (
+            ("all", "a", FLAG, "", "Named ones too, not just anonymous ones"),
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches"),
+            ("force", "f", FLAG, "", "Do not ask"),
+        ),
+    ),
     "container prune": (
         "lifecycle", 0, 0, False, "", "Remove stopped containers",
         (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
@@ -334,14 +408,17 @@ COMMANDS = {
 ALIASES = {
     "container ls": "ps", "container list": "ps", "container ps": "ps",
     **{f"container {name}": name for name in (
-        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs")},
+        "run", "create", "exec", "start", "attach", "rm", "kill", "stop", "restart", "wait", "rename", "logs",
+        "pause", "unpause", "update")},
     "container remove": "rm",
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
-    "image load": "load", "image tag": "tag", "image history": "history",
-    "system info": "info", "container port": "port",
+    **{f"container {name}": name for name in ("commit", "diff", "export", "port")},
+    "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
+    "system info": "info",
     "network list": "network ls", "network remove": "network rm",
+    "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("container", "image", "network", "system")
+GROUPS = ("container", "image", "network", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (

@@ -3,6 +3,7 @@
 Engine
 ├── containers   create, start, run, list, inspect, remove, kill, stop, wait, logs, rename, prune
 ├── networks     create, list, inspect, remove, connect, disconnect, prune
+├── volumes      create, list, inspect, remove, prune
 └── images       names to layers (pyctr.engine.images)
 
 Options are one plain dict keyed by Docker's long flag name with ``_`` for ``-`` (docs/design.md).
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pyctr.engine.containers import Containers
     from pyctr.engine.networks import NetworkService
+    from pyctr.engine.volumes import Volumes
 
 DEFAULT_ROOT = "/var/lib/pyctr"
 DEFAULT_RUN_ROOT = "/run/pyctr"
@@ -47,6 +49,13 @@ class Engine:
 
             self._containers = Containers(self)
         return self._containers
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of this root."""
+        from pyctr.engine.volumes import Volumes
+
+        return Volumes(self)
 
     @property
     def images(self) -> Any:

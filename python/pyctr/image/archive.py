@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from pyctr.image.store import Image, Store
 
+    Platform = tuple[str, str, str]
+
 _LISTS = frozenset(("manifest.json", "index.json", "oci-layout", "repositories", "version"))
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _MEMBERS_MAX = 100_000
@@ -57,26 +59,14 @@ class Contents:
         raise CorruptData(f"load archive: {name} is missing")
 
 
-def load(store: Store, fd: int) -> list[Image]:
+def load(store: Store, fd: int, platform: Platform | None = None) -> list[Image]:
     """Load every image of an archive. On any error the store is as before."""
-    with write.adding(store):
-        before = {name for name in os.listdir(store.blobs) if not name.startswith(".")}
-        try:
-            contents = read_members(store, fd)
-            return add_images(store, contents)
-        except BaseException:
-            _drop_new(store, before)
-            raise
-
-
-def _drop_new(store: Store, before: set[str]) -> None:
-    """Blobs this load brought and nothing leads to; those of a load beside this one are left to it and to prune."""
-    known: set[str] = set()
-    for entry in store.entries():
-        known.update((entry["manifest"][7:], entry["config"][7:]))
-    if any(name not in before and name not in known for name in os.listdir(store.blobs)):
-        for name in set(os.listdir(store.blobs)) - before - known:
-            os.unlink(f"{store.blobs}/{name}")
+    try:
+        with write.adding(store):
+            return add_images(store, read_members(store, fd), platform)
+    except BaseException:
+        write.sweep(store)
+        raise
 
 
 def _clean(name: str) -> str:
@@ -116,10 +106,10 @@ def read_members(store: Store, fd: int) -> Contents:
     return contents
 
 
-def add_images(store: Store, contents: Contents) -> list[Image]:
-    """Add the images an archive's lists name."""
+def add_images(store: Store, contents: Contents, platform: Platform | None = None) -> list[Image]:
+    """Add the images an archive's lists name; of an image for several platforms that for `platform`, or for this machine."""
     if "index.json" in contents.lists:
-        return _add_oci(store, contents)
+        return _add_oci(store, contents, platform or host_platform())
     if "manifest.json" in contents.lists:
         return _add_docker(store, contents)
     raise CorruptData("load archive: neither manifest.json nor index.json is in it")
@@ -134,11 +124,20 @@ def _add_docker(store: Store, contents: Contents) -> list[Image]:
         members = entry.get("Layers")
         if not isinstance(members, list) or len(members) != len(config["rootfs"]["diff_ids"]):
             raise CorruptData("load archive: manifest.json and the image config do not name as many layers")
-        layers = [(contents.digest_of(str(member)), OCI_LAYER) for member in members]
+        layers = [(digest, layer_type(store, digest)) for digest in map(contents.digest_of, map(str, members))]
         names = [str(parse_reference(str(tag))) for tag in entry.get("RepoTags") or []]
         manifest_digest = _manifest_for(store, config_digest, layers)
         images.append(write.add_image(store, manifest_digest, names))
     return images
+
+
+def layer_type(store: Store, digest: str) -> str:
+    """The media type of a stored layer, by its first bytes: docker-archive does not say it."""
+    with open(store.blob_path(digest), "rb") as file:
+        start = file.read(4)
+    if start.startswith(b"\x1f\x8b"):
+        return OCI_LAYER + "+gzip"
+    return OCI_LAYER + "+zstd" if start == b"\x28\xb5\x2f\xfd" else OCI_LAYER
 
 
 def _manifest_for(store: Store, config_digest: str, layers: list[tuple[str, str]]) -> str:
@@ -170,20 +169,21 @@ def _json_list(data: bytes) -> list[dict[str, Any]]:
     return value
 
 
-def _add_oci(store: Store, contents: Contents) -> list[Image]:
+def _add_oci(store: Store, contents: Contents, platform: Platform) -> list[Image]:
     index = parse_json(contents.lists["index.json"], "index.json")
     descriptors = index.get("manifests")
     if not isinstance(descriptors, list):
         raise CorruptData("read index.json: no manifests")
-    images = []
+    # One image of several names has several entries.
+    found: dict[str, list[str]] = {}
     for value in descriptors:
         descriptor = Descriptor(value)
-        names = _names(descriptor)
-        images.append(write.add_image(store, _resolve(store, contents, descriptor), names))
-    return images
+        manifest = _resolve(store, contents, descriptor, platform)
+        found.setdefault(manifest, []).extend(_names(descriptor))
+    return [write.add_image(store, manifest, names) for manifest, names in found.items()]
 
 
-def _resolve(store: Store, contents: Contents, descriptor: Descriptor, depth: int = 0) -> str:
+def _resolve(store: Store, contents: Contents, descriptor: Descriptor, platform: Platform, depth: int = 0) -> str:
     """The manifest a descriptor leads to on this machine, through nested indexes."""
     if depth > 4:
         raise CorruptData("read index.json: indexes nest too deep")
@@ -199,7 +199,7 @@ def _resolve(store: Store, contents: Contents, descriptor: Descriptor, depth: in
         raise CorruptData(f"read {descriptor.digest}: media type {kind} is not supported")
     nested = [Descriptor(item) for item in value.get("manifests") or []]
     present = [item for item in nested if store.has_blob(item.digest)]
-    return _resolve(store, contents, choose_platform(present, host_platform()), depth + 1)
+    return _resolve(store, contents, choose_platform(present, platform), platform, depth + 1)
 
 
 def _names(descriptor: Descriptor) -> list[str]:

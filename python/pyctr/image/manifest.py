@@ -29,6 +29,14 @@ LAYERS = frozenset(
         "application/vnd.docker.image.rootfs.diff.tar.zstd",
     )
 )
+#: The same layer in OCI's words.
+OCI_TYPES = {
+    "application/vnd.docker.image.rootfs.diff.tar": OCI_LAYER,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": OCI_LAYER + "+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": OCI_LAYER + "+zstd",
+}
+#: The layer of no change: an archive without entries.
+EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 

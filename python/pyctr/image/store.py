@@ -62,6 +62,34 @@ class Image:
         """Bytes of all layers' content."""
         return sum(self.store.layer_size(layer) for layer in self.layers)
 
+    def pin(self) -> int:
+        """Keep the image from being removed as long as the descriptor that this returns is open. Raises NotFound if it was.
+
+        One lock an image: who makes a container or a name of it shares the lock on its config, who removes it has it alone.
+        """
+        import fcntl
+
+        try:
+            lock = os.open(self.store.blob_path(self.id), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound(f"No such image: {self.id}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if not self.is_listed():
+                raise NotFound(f"No such image: {self.names[0] if self.names else self.id}")
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
+
+    def is_listed(self) -> bool:
+        """Whether a name still leads to it, or it is kept without one."""
+        for name in self.names:
+            entry = self.store._read_ref(f"{self.store.refs}/{encode_name(name)}")
+            if entry is not None and entry["config"] == self.id:
+                return True
+        return any(entry["config"] == self.id for entry in self.store.entries())
+
 
 class Store:
     """The images below one root."""

@@ -7,17 +7,21 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from pyctr._core import extract_layer, json_dumps, remove_tree, store_blob, sync_file_system, write_atomic
-from pyctr.errors import CorruptData
+from pyctr._core import extract_layer, json_dumps, json_loads, remove_tree, store_blob, sync_file_system, write_atomic
+from pyctr.errors import CorruptData, NotFound
 from pyctr.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse_config, parse_manifest
 from pyctr.image.store import Image, Store, encode_name, entry_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
+
+    from pyctr._core import WrittenLayer
 
 #: A nameless image keeps an entry of this form, so that it can be listed, used and removed by id.
 _NAMELESS = "-"
+#: There is something to sweep, which nobody could do at the time.
+_GARBAGE = "images.garbage"
 _LAYER_MAX_BYTES = 64 << 30
 
 
@@ -25,6 +29,8 @@ _LAYER_MAX_BYTES = 64 << 30
 def adding(store: Store) -> Iterator[None]:
     """While content is added that no name leads to yet: garbage collection waits."""
     yield from _locked(store, fcntl.LOCK_SH)
+    if os.path.exists(f"{store.root}/{_GARBAGE}"):
+        sweep(store)
 
 
 @contextlib.contextmanager
@@ -82,15 +88,38 @@ def add_layer(store: Store, digest: str, diff_id: str) -> None:
         info = extract_layer(
             store.blob_path(digest), temporary, digest=digest, diff_id=diff_id, max_bytes=_LAYER_MAX_BYTES
         )
-        write_atomic(target + ".json", json_dumps({"digest": digest, "size": info.size}), sync=False)
-        try:
-            os.rename(temporary, target)
-        except OSError:
-            if not os.path.isdir(target):
-                raise
+        _publish_layer(store, temporary, digest, diff_id, info.size)
     finally:
         if os.path.isdir(temporary):
             remove_tree(temporary)
+
+
+def new_layer(store: Store, pack: Callable[[str], WrittenLayer]) -> WrittenLayer:
+    """Let `pack` write a layer: a blob into the store and, in the same pass, its tree into the directory it is given.
+
+    The caller holds `adding`.
+    """
+    temporary = f"{store.layers}/.new.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    os.mkdir(temporary, 0o755)
+    try:
+        written = pack(temporary)
+        _publish_layer(store, temporary, written.digest, written.diff_id, written.content_size)
+    finally:
+        if os.path.isdir(temporary):
+            remove_tree(temporary)
+    return written
+
+
+def _publish_layer(store: Store, temporary: str, digest: str, diff_id: str, size: int) -> None:
+    target = store.layer_path(diff_id)
+    if os.path.isdir(target):
+        return
+    write_atomic(target + ".json", json_dumps({"digest": digest, "size": size}), sync=False)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        if not os.path.isdir(target):
+            raise
 
 
 def add_image(store: Store, manifest_digest: str, names: list[str]) -> Image:
@@ -130,9 +159,13 @@ def build_manifest(store: Store, config: dict[str, Any], layers: list[tuple[str,
 
 
 def tag(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
-    """Let a name lead to an image; one that loses its last name by this stays, nameless."""
-    with adding(store):
-        _write_entry(store, image_id, manifest_digest, name)
+    """Let a name lead to an image; one that loses its last name by this stays, nameless. Raises NotFound if it was removed."""
+    lock = Image(store, image_id, manifest_digest, []).pin()
+    try:
+        with adding(store):
+            _write_entry(store, image_id, manifest_digest, name)
+    finally:
+        os.close(lock)
 
 
 def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
@@ -171,37 +204,102 @@ def keep_nameless(store: Store, image: Image) -> None:
     write_atomic(f"{store.refs}/{_NAMELESS}{image.id[7:]}", entry_bytes("", image.manifest_digest, image.id))
 
 
+@contextlib.contextmanager
+def removing(store: Store, image_id: str) -> Iterator[None]:
+    """While an image is being removed: no container and no name is made of it."""
+    try:
+        lock = os.open(store.blob_path(image_id), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield  # damaged: nothing can be made of it anyway
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def sweep(store: Store) -> list[str]:
+    """Remove what no name leads to and no container stands on; the diff ids removed.
+
+    While somebody adds content that no name leads to yet this is left to them: whoever is last sweeps.
+    """
+    _write_mark(store)
+    store.prepare()
+    lock = os.open(f"{store.root}/images.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        removed = collect(store, also_layers_of=layers_of_containers(store))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{store.root}/{_GARBAGE}")
+    except BlockingIOError:
+        return []
+    finally:
+        os.close(lock)
+    remove_rubbish(store)
+    return removed
+
+
+def _write_mark(store: Store) -> None:
+    os.close(os.open(f"{store.root}/{_GARBAGE}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def layers_of_containers(store: Store) -> set[str]:
+    """Layers (hex) that containers stand on. Raises CorruptData for a record that cannot be read: they are not known then."""
+    layers: set[str] = set()
+    base = f"{store.root}/containers"
+    try:
+        names = os.listdir(base)
+    except FileNotFoundError:
+        return layers
+    for name in names:
+        try:
+            with open(f"{base}/{name}/config.json", "rb") as file:
+                layers.update(json_loads(file.read())["Pyctr"]["layers"])
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (ValueError, LookupError, TypeError):
+            raise CorruptData(f"read {base}/{name}/config.json: malformed") from None
+    return layers
+
+
 def collect(store: Store, *, also_layers_of: set[str]) -> list[str]:
     """Remove blobs and layers that no name leads to; the diff ids removed. The caller holds `alone`.
 
-    `also_layers_of` are layers (hex) that containers stand on.
+    `also_layers_of` are layers (hex) that containers stand on. Layers are only renamed, which is quick: `remove_rubbish` does
+    the rest, without a lock. Where an image cannot be read nothing is removed: what it needs is not known.
     """
     blobs: set[str] = set()
     layers: set[str] = set(also_layers_of)
     for image in store.images():
-        manifest = parse_manifest(store.read_blob(image.manifest_digest))
+        try:
+            manifest = parse_manifest(store.read_blob(image.manifest_digest))
+            layers.update(layer[7:] for layer in image.layers)
+        except (NotFound, CorruptData, LookupError, ValueError):
+            return []
         blobs.update(digest[7:] for digest in (image.manifest_digest, image.id))
         blobs.update(layer.digest[7:] for layer in manifest.layers)
-        layers.update(layer[7:] for layer in image.layers)
-    for name in os.listdir(store.blobs):
-        if name not in blobs:
-            os.unlink(f"{store.blobs}/{name}")
     removed = []
     for name in os.listdir(store.layers):
-        if name.removesuffix(".json") in layers:
+        if name.removesuffix(".json") in layers or name.startswith("."):
             continue
         if name.endswith(".json"):
             os.unlink(f"{store.layers}/{name}")
         else:
-            _remove_layer(store, name)
-            if not name.startswith("."):
-                removed.append("sha256:" + name)
+            # Renamed first: a removal that is interrupted leaves rubbish, never half a layer under its name.
+            os.rename(f"{store.layers}/{name}", f"{store.layers}/.{name}.{os.urandom(4).hex()}.gone")
+            removed.append("sha256:" + name)
+    for name in os.listdir(store.layers):
+        if name.startswith(".") and not name.endswith(".gone"):
+            os.rename(f"{store.layers}/{name}", f"{store.layers}/{name}.gone")  # of an addition that was killed
+    for name in os.listdir(store.blobs):
+        if name not in blobs:
+            os.unlink(f"{store.blobs}/{name}")
     return removed
 
 
-def _remove_layer(store: Store, name: str) -> None:
-    """Renamed first: a removal that is interrupted leaves rubbish, never half a layer under its name."""
-    path = f"{store.layers}/{name}"
-    rubbish = f"{store.layers}/.{name.lstrip('.')}.gone"
-    os.rename(path, rubbish)
-    remove_tree(rubbish)
+def remove_rubbish(store: Store) -> None:
+    """Remove what `collect` put aside."""
+    for name in os.listdir(store.layers):
+        if name.startswith(".") and name.endswith(".gone"):
+            remove_tree(f"{store.layers}/{name}")

@@ -1,7 +1,7 @@
 //! Long work that a signal ends: it runs in a thread, while the thread Python came with looks after Python's signals.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,26 +32,58 @@ impl Source {
     pub fn new(file: File, cancelled: &Cancelled) -> Self {
         Self { file, cancelled: Arc::clone(cancelled) }
     }
-
-    fn wait(&self) -> std::io::Result<()> {
-        loop {
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(std::io::Error::other("interrupted"));
-            }
-            let mut descriptors = [PollFd::from_borrowed_fd(self.file.as_fd(), PollFlags::IN)];
-            match rustix::event::poll(&mut descriptors, Some(&WAIT_KERNEL)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(()),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-    }
 }
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.wait()?;
+        wait(&self.file, PollFlags::IN, &self.cancelled)?;
         self.file.read(buffer)
+    }
+}
+
+/// A file whose writes end when they are no longer wanted, be it a pipe nobody reads.
+pub struct Target {
+    file: File,
+    cancelled: Cancelled,
+    /// Most bytes one write may have: a pipe that is ready takes PIPE_BUF without waiting, more at the reader's pace.
+    piece: usize,
+}
+
+impl Target {
+    /// Writes a file as long as it is wanted.
+    pub fn new(file: File, cancelled: &Cancelled) -> Self {
+        let is_file =
+            rustix::fs::fstat(&file).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+        Self { file, cancelled: Arc::clone(cancelled), piece: if is_file { usize::MAX } else { 4096 } }
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        wait(&self.file, PollFlags::OUT, &self.cancelled)?;
+        let count = buffer.len().min(self.piece);
+        self.file.write(&buffer[..count])
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An error once the work is no longer wanted.
+pub fn check(cancelled: &Cancelled) -> std::io::Result<()> {
+    if cancelled.load(Ordering::Relaxed) { Err(std::io::Error::other("interrupted")) } else { Ok(()) }
+}
+
+fn wait(file: &File, flags: PollFlags, cancelled: &Cancelled) -> std::io::Result<()> {
+    loop {
+        check(cancelled)?;
+        let mut descriptors = [PollFd::from_borrowed_fd(file.as_fd(), flags)];
+        match rustix::event::poll(&mut descriptors, Some(&WAIT_KERNEL)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

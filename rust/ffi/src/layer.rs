@@ -42,7 +42,7 @@ pub fn expected(digest: Option<&str>, size: Option<u64>) -> Result<Expected> {
 }
 
 /// A file from a path or a descriptor, of which a copy is taken.
-fn open_source(source: &Bound<'_, PyAny>) -> PyResult<File> {
+pub fn open_source(source: &Bound<'_, PyAny>) -> PyResult<File> {
     let py = source.py();
     if let Ok(number) = source.extract::<i32>() {
         let copy = pyctr_core::sys::duplicate(number);

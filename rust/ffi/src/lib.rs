@@ -13,6 +13,7 @@ mod json;
 mod layer;
 mod logs;
 mod network;
+mod pack;
 mod process;
 mod seccomp;
 
@@ -33,6 +34,11 @@ mod _core {
     #[pymodule_export]
     use crate::network::{
         network_connect, network_disconnect, network_make, network_rebuild, network_release, network_remove,
+    };
+    #[pymodule_export]
+    use crate::pack::{
+        WrittenLayer, archive_path, compress_blob, copy_directory, diff_layer, export_tree, layer_changes,
+        unpack_archive,
     };
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};

@@ -24,7 +24,8 @@ pytestmark = needs_root
 def container(cli: Cli) -> Iterator[str]:
     options = ["--network", "none", "-u", "33", "-e", "A=1", "-w", "/tmp", "--cap-drop", "CHOWN"]
     yield cli("run", "-d", *options, "busybox", "sleep", "1000").stdout.strip()
-    cli("rm", "-f", *cli("ps", "-aq").stdout.split())
+    for left in cli("ps", "-aq").stdout.split():
+        cli("rm", "-f", left)
 
 
 def wait_until(condition: object, what: str) -> None:

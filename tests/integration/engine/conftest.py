@@ -24,8 +24,14 @@ class FakeImage:
     def __init__(self, root):
         self.root = root
 
+    def pin(self):
+        return os.open(os.devnull, os.O_RDONLY)
+
     def layer_paths(self):
-        return [f"{self.root}/layers/{layer[7:]}" for layer in reversed(self.layers)]
+        paths = [f"{self.root}/layers/{layer[7:]}" for layer in reversed(self.layers)]
+        for path in paths:
+            os.makedirs(path, exist_ok=True)
+        return paths
 
 
 class FakeImages:

@@ -40,6 +40,9 @@ class BusyboxImage:
     def layer_paths(self):
         return [f"{self.root}/layers/{LAYER}"]
 
+    def pin(self):
+        return os.open(self.root, os.O_RDONLY)
+
 
 def host_state():
     """What a container could leave: mounts, control groups, processes of ours."""

@@ -13,7 +13,7 @@ from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
 from pyctr.engine.spec import Joined, plan_spec
 from pyctr.engine.spec.linux import _DEFAULT_RULES
-from pyctr.engine.volumes import plan_mount_points
+from pyctr.engine.volumes.points import plan_mount_points
 
 FEATURES = frozenset(
     [

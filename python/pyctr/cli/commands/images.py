@@ -34,6 +34,8 @@ def images(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int
     """List images."""
     from pyctr.cli.filters import parse_filters
 
+    if options.get("tree"):
+        raise InvalidArgument("--tree is not supported: an image here is for one platform")
     found = engine.images.list(reference=arguments[0] if arguments else None, filters=parse_filters(options))
     whole = options.get("no_trunc", False)
     if options.get("quiet"):
@@ -69,7 +71,9 @@ def rmi(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     code = 0
     for reference in arguments:
         try:
-            lines = engine.images.remove(reference, force=options.get("force", False))
+            lines = engine.images.remove(
+                reference, force=options.get("force", False), platforms=options.get("platform")
+            )
         except PyctrError as error:
             if isinstance(error, NotFound) and options.get("force"):
                 continue
@@ -86,14 +90,17 @@ def load(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     path = options.get("input")
     if path is None and os.isatty(0):
         raise InvalidArgument("requested load from stdin, but stdin is empty")
-    source = 0 if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lines = engine.images.load(source)
+        source = 0 if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PyctrError(f"open {path}: {str(error.strerror).lower()}") from None
+    try:
+        lines = engine.images.load(source, platform=options.get("platform"))
     finally:
         if path is not None:
             os.close(source)
-    if not options.get("quiet"):
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    # Docker's --quiet leaves out progress, of which there is none; the names are what one loads for.
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
@@ -107,7 +114,7 @@ def history(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
     """Show how an image was made."""
     whole, human = options.get("no_trunc", False), options.get("human", True)
     rows = []
-    for step in engine.images.history(arguments[0]):
+    for step in engine.images.history(arguments[0], platform=options.get("platform")):
         text = step["created_by"].replace("\t", " ")
         rows.append(
             {
@@ -135,14 +142,16 @@ def history(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
 def image_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     """Remove nameless images, after asking."""
     from pyctr.cli.ask import confirm
+    from pyctr.cli.filters import parse_filters
 
     everything = options.get("all", False)
+    filters = parse_filters(options)
     what = "images without at least one container associated to them" if everything else "dangling images"
     if not options.get("force") and not confirm(f"WARNING! This will remove all {what}."):
         return 0
-    removed, reclaimed = engine.images.prune(all=everything)
-    if removed:
-        sys.stdout.write("Deleted Images:\n" + "".join(f"deleted: {id}\n" for id in removed) + "\n")
+    lines, reclaimed = engine.images.prune(all=everything, filters=filters)
+    if lines:
+        sys.stdout.write("Deleted Images:\n" + "".join(f"{line}\n" for line in lines) + "\n")
     sys.stdout.write(f"Total reclaimed space: {size(reclaimed)}\n")
     return 0
 

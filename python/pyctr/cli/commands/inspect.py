@@ -36,7 +36,9 @@ def container_inspect(engine: Engine, options: dict[str, Any], arguments: list[s
 
 def image_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Show everything about images."""
-    return _show([engine.images.inspect], options, arguments, missing="No such image")
+    platform = options.get("platform")
+    find = [lambda name: engine.images.inspect(name, platform=platform)]
+    return _show(find, options, arguments, missing="No such image")
 
 
 def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -51,20 +53,26 @@ def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, 
 def _show(
     finders: list[Callable[[str], dict[str, Any]]], options: dict[str, Any], names: list[str], *, missing: str
 ) -> int:
+    template = options.get("format")
+    render = None
+    if template is not None and template != "json":
+        from pyctr.cli.format import compile_template
+
+        try:
+            render = compile_template(template)
+        except InvalidArgument as error:
+            sys.stderr.write(f"pyctr: {error}\n")
+            return error.exit_code  # Docker's 64, before anything is looked for
     values, errors = [], []
     for name in names:
         try:
             values.append(_find(finders, name, missing))
         except PyctrError as error:
             errors.append(str(error))
-    template = options.get("format")
-    if template is None or template == "json":
+    if render is None:
         text = json_dumps(values, indent=4 if template is None else None).decode()
-        sys.stdout.write(text.replace("[]", "[]") + "\n")
+        sys.stdout.write(text + "\n")
     else:
-        from pyctr.cli.format import compile_template
-
-        render = compile_template(template)
         sys.stdout.write("".join(render(value) + "\n" for value in values))
     sys.stdout.flush()
     for message in errors:

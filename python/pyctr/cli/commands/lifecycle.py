@@ -122,3 +122,26 @@ def container_prune(engine: Engine, options: dict[str, Any], _arguments: list[st
         sys.stdout.write("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed) + "\n")
     sys.stdout.write(f"Total reclaimed space: {size(reclaimed)}\n")
     return 0
+
+
+def pause(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
+    """Stop every process."""
+    return _each(arguments, engine.containers.pause)
+
+
+def unpause(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
+    """Let processes go on."""
+    return _each(arguments, engine.containers.unpause)
+
+
+def update(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
+    """Change limits and restart policy."""
+    if not options:
+        sys.stderr.write("pyctr: you must provide one or more flags when using this command\n")
+        return 1
+
+    def update_one(reference: str) -> None:
+        for warning in engine.containers.update(reference, options):
+            sys.stderr.write(f"WARNING: {warning}\n")
+
+    return _each(arguments, update_one)

@@ -215,6 +215,24 @@ class Containers:
         self.stop(container_id, timeout_s, signal)
         self.start(container_id)
 
+    def pause(self, ref: str) -> None:
+        """Stop every process of a running container."""
+        from pyctr.engine.containers.lifecycle import pause_container
+
+        pause_container(self.store, self.resolve(ref), paused=True)
+
+    def unpause(self, ref: str) -> None:
+        """Let the processes of a paused container go on."""
+        from pyctr.engine.containers.lifecycle import pause_container
+
+        pause_container(self.store, self.resolve(ref), paused=False)
+
+    def update(self, ref: str, options: dict[str, Any]) -> Strings:
+        """Change limits and restart policy: options of ``docker update``. The warnings."""
+        from pyctr.engine.containers.update import update_container
+
+        return update_container(self.store, self.resolve(ref), options)
+
     def wait(self, ref: str) -> int:
         """The exit code, once the container does not run."""
         from pyctr.engine.containers.lifecycle import wait_container

@@ -12,7 +12,7 @@ from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
-from pyctr.engine.volumes import make_volumes, name_volumes, plan_mount_points
+from pyctr.engine.volumes.points import name_volumes, plan_mount_points
 from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
 
 TYPE_CHECKING = False
@@ -46,9 +46,18 @@ class Created:
 
 def create_container(engine: Engine, image: str, command: list[str], options: dict[str, Any]) -> Created:
     """Make a container, its lock still held by the caller. Raises what Docker refuses; leaves nothing behind then."""
-    store = engine.containers.store
     request = parse_request(image, command, options)
     found = find_image(engine, image, request)
+    pin = found.pin()  # until the record says that the image is in use
+    try:
+        return create_from(engine, found, request)
+    finally:
+        os.close(pin)
+
+
+def create_from(engine: Engine, found: Any, request: Request) -> Created:
+    """Make a container of an image that stays meanwhile."""
+    store = engine.containers.store
     merge_image(request.config, found.config.get("config") or {})
     refuse_unsupported(request)
     facts = gather(request.host_config)
@@ -77,7 +86,7 @@ def create_container(engine: Engine, image: str, command: list[str], options: di
                 "networks": request.networks,
             },
         }
-        container_id, lock = write_container(store, record, name=request.name)
+        container_id, lock = write_container(store, record, found.layer_paths(), name=request.name)
     except BaseException:
         if cidfile is not None:
             os.close(cidfile)
@@ -91,7 +100,7 @@ def create_container(engine: Engine, image: str, command: list[str], options: di
     return created
 
 
-def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple[str, int]:
+def write_container(store: Store, record: dict[str, Any], lower: list[str], *, name: str) -> tuple[str, int]:
     """Put a record on disk under a fresh id and its name; fills in what depends on the id. Returns the held lock."""
     wanted = check_name(name) if name else ""
     container_id, lock = store.new_directory()
@@ -101,15 +110,20 @@ def write_container(store: Store, record: dict[str, Any], *, name: str) -> tuple
         record["Id"] = container_id
         config = record["Config"]
         config["Hostname"] = config["Hostname"] or default_hostname(record["HostConfig"], container_id)
-        anonymous = record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
+        record["Pyctr"]["anonymous_volumes"] = name_volumes(store, record["Mounts"])
         for part in ("upper", "work", "merged"):
             os.mkdir(f"{directory}/{part}", 0o755 if part == "upper" else 0o700)
         write_files(directory, record)
         taken = take_any_name(store, wanted, container_id, directory)
         record["Name"] = "/" + taken
         write_atomic(directory + "/config.json", json_dumps(record), sync=not record["HostConfig"]["AutoRemove"])
-        # After the record: who sweeps up after a killed create finds in it which volumes go.
-        make_volumes(store, record["Mounts"], anonymous)
+        if any(point["Type"] == "volume" for point in record["Mounts"]):
+            from pyctr.engine.volumes.store import make_volumes
+
+            # After the record: who sweeps up after a killed create finds in it which volumes go.
+            make_volumes(store, record, lower)
+            if record["Pyctr"].get("volume_options"):
+                write_atomic(directory + "/config.json", json_dumps(record))
         store.publish(container_id)
     except BaseException:
         if taken:
@@ -189,8 +203,6 @@ def check_platform(image: str, wanted: str, config: dict[str, Any]) -> None:
 
 def refuse_unsupported(request: Request) -> None:
     """What parses but cannot work yet is refused by name."""
-    if any(key.startswith("health_") for key in request.options):
-        raise InvalidArgument("--health-cmd and the other --health options: health checks are not supported yet")
 
 
 def resolve_joined(store: Store, host_config: dict[str, Any]) -> None:

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 def write_event(root: str, action: str, record: dict[str, Any], **attributes: str) -> None:
     """Append a container's event in the form of Docker's API."""
-    moment = time.time_ns()
     config = record["Config"]
     actor = {**config["Labels"], "image": config["Image"], "name": record["Name"].removeprefix("/"), **attributes}
+    write_entry(root, "container", action, record["Id"], actor)
+
+
+def write_entry(root: str, kind: str, action: str, actor_id: str, attributes: dict[str, str]) -> None:
+    """Append an event of a container, volume, network or image."""
+    moment = time.time_ns()
     event = {
-        "Type": "container",
+        "Type": kind,
         "Action": action,
-        "Actor": {"ID": record["Id"], "Attributes": actor},
+        "Actor": {"ID": actor_id, "Attributes": attributes},
         "scope": "local",
         "time": moment // 1_000_000_000,
         "timeNano": moment,

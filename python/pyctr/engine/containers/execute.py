@@ -51,7 +51,7 @@ def running_state(store: Store, container_id: str) -> dict[str, Any]:
     """The state of a container that can be entered; raises StateError worded as Docker's for one that cannot."""
     state = current_state(store, container_id)
     status = state.get("status")
-    if status == "paused" or (status == "running" and state.get("paused")):
+    if status == "paused":
         raise StateError(f"Container {container_id} is paused, unpause the container before exec")
     if status == "restarting":
         raise StateError(f"Container {container_id} is restarting, wait until the container is running")

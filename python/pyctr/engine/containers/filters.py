@@ -120,7 +120,7 @@ _TESTS: dict[str, Callable[[Summary, str], bool]] = {
     "network": lambda summary, value: value in summary.networks,
     "expose": exposes,
     "publish": publishes,
-    "health": lambda _summary, value: value == "none",
+    "health": lambda summary, value: summary.health == value,
     "is-task": lambda _summary, value: value.lower() in ("false", "0"),
     "isolation": lambda _summary, value: value in ("", "default"),
 }

@@ -61,7 +61,7 @@ def shown_host_config(record: dict[str, Any]) -> dict[str, Any]:
 def inspect_state(state: dict[str, Any]) -> dict[str, Any]:
     """State; a container that never ran is ``created``."""
     status = state.get("status", "created")
-    return {
+    shown: dict[str, Any] = {
         "Status": status,
         "Running": status in ("running", "paused", "restarting"),
         "Paused": status == "paused",
@@ -74,6 +74,9 @@ def inspect_state(state: dict[str, Any]) -> dict[str, Any]:
         "StartedAt": state.get("started_at") or times.ZERO,
         "FinishedAt": state.get("finished_at") or times.ZERO,
     }
+    if state.get("health"):
+        shown["Health"] = state["health"]
+    return shown
 
 
 def inspect_layers(store: Store, record: dict[str, Any]) -> dict[str, Any]:

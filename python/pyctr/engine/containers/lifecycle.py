@@ -53,6 +53,15 @@ def stop_container(store: Store, container_id: str, timeout_s: float | None, sig
             raise
 
 
+def pause_container(store: Store, container_id: str, *, paused: bool) -> None:
+    """Stop every process, or let them go on; raises StateError where that is not possible."""
+    if current_state(store, container_id).get("status") not in ACTIVE:
+        raise StateError(f"Container {container_id} is not running")
+    with connect(store.run_path(container_id), container_id) as session:
+        session.send({"op": "pause" if paused else "unpause"})
+        session.expect("ok", timeout_s=_KILL_PATIENCE_S)
+
+
 def wait_container(store: Store, container_id: str) -> int:
     """The exit code, once the container is not running (at once where it is not)."""
     while True:

@@ -27,6 +27,7 @@ class Summary:
         "command",
         "created_s",
         "exit_code",
+        "health",
         "id",
         "image",
         "image_id",
@@ -50,6 +51,7 @@ class Summary:
         self.created_s: int = times.parse_time(record["Created"]) // _SECOND_NS
         self.state: str = state.get("status", "created")
         self.exit_code: int = state.get("exit_code") or 0
+        self.health: str = (state.get("health") or {}).get("Status", "none")
         self.status: str = status_text(state, now_ns)
         self.ports: list[dict[str, Any]] = []
         self.names: list[str] = [record["Name"].removeprefix("/")]
@@ -68,7 +70,7 @@ def status_text(state: dict[str, Any], now_ns: int) -> str:
     status = state.get("status", "created")
     if status in ("running", "paused"):
         up = "Up " + times.human_duration(now_ns - times.parse_time(state["started_at"]))
-        return up + " (Paused)" if status == "paused" else up
+        return f"{up} ({'Paused' if status == 'paused' else health_text(state)})".removesuffix(" ()")
     if status == "dead":
         return "Dead"
     if status not in ("exited", "restarting") or not state.get("started_at"):
@@ -76,6 +78,12 @@ def status_text(state: dict[str, Any], now_ns: int) -> str:
     ago = times.human_duration(now_ns - times.parse_time(state.get("finished_at") or times.ZERO)) + " ago"
     word = "Restarting" if status == "restarting" else "Exited"
     return f"{word} ({state.get('exit_code') or 0}) {ago}"
+
+
+def health_text(state: dict[str, Any]) -> str:
+    """``healthy``, ``unhealthy``, ``health: starting``; empty without a check."""
+    verdict = (state.get("health") or {}).get("Status", "")
+    return "health: starting" if verdict == "starting" else verdict
 
 
 def list_containers(

@@ -9,7 +9,7 @@ from pyctr._core import remove_tree
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import bury, repair_locked
 from pyctr.engine.containers.store import read_state
-from pyctr.engine.volumes import remove_volume
+from pyctr.engine.volumes.store import remove_volume, volume_users
 from pyctr.errors import CorruptData, NotFound, StateError
 
 TYPE_CHECKING = False
@@ -91,10 +91,5 @@ def remove_locked(store: Store, container_id: str, record: dict[str, Any], *, vo
     write_event(store.root, "destroy", record)
     if volumes or record["HostConfig"]["AutoRemove"]:  # --rm promised as much
         for name in record["Pyctr"].get("anonymous_volumes", ()):
-            if not volume_in_use(store, name):
+            if not volume_users(store, name):
                 remove_volume(store, name)
-
-
-def volume_in_use(store: Store, name: str) -> bool:
-    """Whether any container mounts a volume (--volumes-from shares anonymous ones)."""
-    return any(point.get("Name") == name for _, record in store.records() for point in record["Mounts"])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyctr.network.plan import Plan
 
 REQUEST_VERSION = 1
+_SECOND_NS = 1_000_000_000
 #: Log drivers that keep files, which can be read back.
 FILE_DRIVERS = ("json-file", "local")
 #: Options of the log that say which labels and variables go into every entry.
@@ -53,12 +54,29 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str], plan: P
         "init": bool(host.get("Init")),
         "seccomp": seccomp_mode(host),
         "cgroup_driver": "systemd" if host["CgroupParent"].endswith(".slice") else "cgroupfs",
+        "health": plan_health(config),
         "events": store.root + "/events.jsonl",
         "event_attributes": {"image": config["Image"], "name": name, **config["Labels"]},
     }
     if plan is not None:
         request["network"] = plan.request
     return request
+
+
+def plan_health(config: dict[str, Any]) -> dict[str, Any] | None:
+    """The health check with Docker's defaults; None where there is none (moby daemon/health.go)."""
+    check = config.get("Healthcheck") or {}
+    kind, *words = check.get("Test") or ("NONE",)
+    if kind == "NONE" or not words:
+        return None
+    return {
+        "command": [*(config.get("Shell") or ("/bin/sh", "-c")), *words] if kind == "CMD-SHELL" else words,
+        "interval_ns": check.get("Interval") or 30 * _SECOND_NS,
+        "timeout_ns": check.get("Timeout") or 30 * _SECOND_NS,
+        "start_period_ns": check.get("StartPeriod") or 0,
+        "start_interval_ns": check.get("StartInterval") or 5 * _SECOND_NS,
+        "retries": check.get("Retries") or 3,
+    }
 
 
 def plan_removal(store: Store, record: dict[str, Any]) -> dict[str, Any]:

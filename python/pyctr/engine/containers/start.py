@@ -58,6 +58,7 @@ def prepare(
         os.makedirs(run_dir, 0o711, exist_ok=True)
         joined = resolve_joined(store, record)
         make_sources(record)
+        restore_volumes(store, record)
         join_files(store, record)
         plan, joined.environment = prepare_network(store, record)
         spec = plan_spec(record, facts, joined, container_dir=directory)
@@ -116,6 +117,15 @@ def make_sources(record: dict[str, Any]) -> None:
                 raise InvalidArgument(
                     f"error while creating mount source path '{point['Source']}': mkdir {point['Source']}: {reason}"
                 ) from None
+
+
+def restore_volumes(store: Store, record: dict[str, Any]) -> None:
+    """A volume that was taken away while nobody looked (a disk that was wiped) is made again, empty."""
+    for point in record["Mounts"]:
+        if point["Type"] == "volume" and not os.path.isdir(point["Source"]):
+            from pyctr.engine.volumes.store import create_volume
+
+            create_volume(store, point["Name"])
 
 
 def join_files(store: Store, record: dict[str, Any]) -> None:

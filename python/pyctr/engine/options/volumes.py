@@ -235,7 +235,7 @@ def parse_mount_field(
     group, _, name = key.partition("-")
     if group not in _OPTION_GROUPS:
         raise ValueError(f"unexpected key '{key}' in '{field}'")
-    if key in ("volume-driver", "volume-opt", "volume-subpath"):
+    if key == "volume-subpath":
         raise ValueError(f"{name} of {group} mounts is not supported yet")
     if not parse_group_field(groups.setdefault(group, {}), key, value):
         raise ValueError(f"unexpected key '{key}' in '{field}'")
@@ -255,9 +255,8 @@ def parse_group_field(settings: dict[str, Any], key: str, value: str | None) -> 
                 f'invalid value for {key}: {text} (must be "enabled", "disabled", "writable", or "readonly")'
             )
         settings["Recursive"] = text
-    elif key == "volume-label":
-        label, _, content = text.partition("=")
-        settings.setdefault("Labels", {})[label] = content
+    elif key in ("volume-driver", "volume-opt", "volume-label"):
+        parse_volume_field(settings, key, text)
     elif key == "tmpfs-size":
         try:
             settings["SizeBytes"] = parse_size(text)
@@ -270,6 +269,21 @@ def parse_group_field(settings: dict[str, Any], key: str, value: str | None) -> 
     else:
         return False
     return True
+
+
+def parse_volume_field(settings: dict[str, Any], key: str, text: str) -> None:
+    """Driver, its options, labels."""
+    name, equals, content = text.partition("=")
+    if key == "volume-label":
+        settings.setdefault("Labels", {})[name] = content
+        return
+    driver = settings.setdefault("DriverConfig", {})
+    if key == "volume-driver":
+        driver["Name"] = text
+        return
+    if not equals or not name:
+        raise ValueError(f"invalid value for {key}: {text} (must be key=value)")
+    driver.setdefault("Options", {})[name] = content
 
 
 def parse_mount_bool(key: str, value: str | None) -> bool:
@@ -309,6 +323,13 @@ def check_mount(mount: dict[str, Any]) -> None:
         raise InvalidArgument(f'invalid mount config for type "{kind}": mount type unknown')
     if kind == "volume" and source:
         check_name(source)
+    driver = mount.get("VolumeOptions", {}).get("DriverConfig", {})
+    if driver.get("Name", "local") not in ("", "local"):
+        raise InvalidArgument(f'volume driver "{driver["Name"]}": plugin "{driver["Name"]}" not found')
+    if driver.get("Options"):
+        from pyctr.engine.volumes.manage import check_options
+
+        check_options(source, driver["Options"])
     try:
         if kind == "tmpfs" and source:
             raise InvalidArgument("field Source must not be specified")

@@ -95,8 +95,21 @@ def plan_volumes(record: dict[str, Any]) -> list[dict[str, Any]]:
             plain = extra.get("NonRecursive") or extra.get("ReadOnlyNonRecursive")
             options.append("ro" if plain else "rro")
         options.append(mount["Propagation"] or "rprivate")
-        planned.append(bind(mount["Source"], mount["Destination"], options))
+        driver = record.get("Pyctr", {}).get("volume_options", {}).get(mount.get("Name"))
+        planned.append(driver_mount(mount, driver) if driver else bind(mount["Source"], mount["Destination"], options))
     return planned
+
+
+def driver_mount(mount: dict[str, Any], driver: dict[str, str]) -> dict[str, Any]:
+    """A volume with driver options: mounted where it is used, in the container only, so that nothing is left to unmount."""
+    options = [word for word in driver.get("o", "").split(",") if word]
+    kind = driver["type"]
+    if kind == "none":
+        kind = "bind"
+        options = [word if word != "bind" else "rbind" for word in options] or ["rbind"]
+    if not mount["RW"]:
+        options.append("ro")
+    return {"destination": mount["Destination"], "type": kind, "source": driver["device"], "options": options}
 
 
 def bind(source: str, destination: str, options: list[str]) -> dict[str, Any]:

@@ -18,19 +18,22 @@ use crate::Result;
 pub struct Attributes {
     /// Owners cannot be given away, and are not: all is the user's.
     unprivileged: bool,
+    /// Everything's owner, whatever the archive says.
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Attributes {
     /// As far as this process may.
     pub fn of_this_process() -> Self {
-        Self { unprivileged: !rustix::process::geteuid().is_root() }
+        Self { unprivileged: !rustix::process::geteuid().is_root(), owner: None }
     }
 
     /// Sets owner, attributes and mode, not the times, of a file or directory; what it was before.
     pub fn set(&self, entry: &Entry, file: &OwnedFd) -> Result<Stat> {
         let stat = rustix::fs::fstat(file).map_err(failed(&entry.path, "look at"))?;
         if self.has_other_owner(entry, &stat) {
-            rustix::fs::fchown(file, uid(entry), gid(entry)).map_err(failed(&entry.path, "change the owner of"))?;
+            rustix::fs::fchown(file, self.uid(entry), self.gid(entry))
+                .map_err(failed(&entry.path, "change the owner of"))?;
         }
         for (name, value) in wanted(entry) {
             let result = rustix::fs::fsetxattr(file, c_name(name)?, value, XattrFlags::empty());
@@ -65,8 +68,18 @@ impl Attributes {
             .map_err(failed(&entry.path, "set the times of"))
     }
 
+    #[allow(clippy::unnecessary_wraps)] // as chown takes it
+    fn uid(&self, entry: &Entry) -> Option<Uid> {
+        Some(Uid::from_raw(self.owner.map_or(entry.uid, |(uid, _)| uid)))
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    fn gid(&self, entry: &Entry) -> Option<Gid> {
+        Some(Gid::from_raw(self.owner.map_or(entry.gid, |(_, gid)| gid)))
+    }
+
     fn has_other_owner(&self, entry: &Entry, stat: &Stat) -> bool {
-        !self.unprivileged && (stat.st_uid, stat.st_gid) != (entry.uid, entry.gid)
+        !self.unprivileged && (stat.st_uid, stat.st_gid) != self.owner.unwrap_or((entry.uid, entry.gid))
     }
 
     fn chown_at(&self, entry: &Entry, parent: &OwnedFd, name: &CStr) -> Result<()> {
@@ -75,7 +88,7 @@ impl Attributes {
         if !self.has_other_owner(entry, &stat) {
             return Ok(());
         }
-        rustix::fs::chownat(parent, name, uid(entry), gid(entry), nofollow)
+        rustix::fs::chownat(parent, name, self.uid(entry), self.gid(entry), nofollow)
             .map_err(failed(&entry.path, "change the owner of"))
     }
 
@@ -105,16 +118,6 @@ fn wanted(entry: &Entry) -> impl Iterator<Item = &(Vec<u8>, Vec<u8>)> {
 fn open_path(entry: &Entry, parent: &OwnedFd, name: &CStr) -> Result<OwnedFd> {
     rustix::fs::openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
         .map_err(failed(&entry.path, "open"))
-}
-
-#[allow(clippy::unnecessary_wraps)] // as chown takes it
-fn uid(entry: &Entry) -> Option<Uid> {
-    Some(Uid::from_raw(entry.uid))
-}
-
-#[allow(clippy::unnecessary_wraps)]
-fn gid(entry: &Entry) -> Option<Gid> {
-    Some(Gid::from_raw(entry.gid))
 }
 
 /// Access and modification time, both as the archive has the latter.

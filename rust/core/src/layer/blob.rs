@@ -1,7 +1,7 @@
 //! Content-addressed files: hashed while they are written, given their name when they are whole and right.
 
 use std::ffi::CString;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -24,7 +24,8 @@ pub struct Blob {
 }
 
 /// A file in the making: without a name where the file system can, so that a crash leaves nothing, else with a hidden one.
-struct Draft<'fd> {
+#[derive(Debug)]
+pub struct Draft<'fd> {
     directory: BorrowedFd<'fd>,
     file: OwnedFd,
     name: Option<String>,
@@ -34,18 +35,12 @@ struct Draft<'fd> {
 ///
 /// Fails with kind Corrupt, and leaves nothing, if it is longer than `max_bytes` or not what is expected.
 pub fn store(source: &mut impl Read, directory: BorrowedFd<'_>, expected: Expected, max_bytes: u64) -> Result<Blob> {
-    let mut draft = Draft::new(directory).map_err(|errno| Error::kernel("create", "blob", errno))?;
+    let mut draft = Draft::new(directory)?;
     let max_bytes = max_bytes.min(expected.size.unwrap_or(u64::MAX));
-    let (digest, size) = read_all(source, max_bytes, |mut data| {
-        while !data.is_empty() {
-            let written = rustix::io::retry_on_intr(|| rustix::io::write(&draft.file, data))
-                .map_err(|errno| Error::kernel("write", "blob", errno))?;
-            data = &data[written..];
-        }
-        Ok(())
-    })?;
+    let (digest, size) =
+        read_all(source, max_bytes, |data| draft.write_all(data).map_err(|error| Error::io("write", "blob", &error)))?;
     expected.check("blob", &digest, size)?;
-    draft.publish(&digest.hex()).map_err(|errno| Error::kernel("store blob", digest.to_string(), errno))?;
+    draft.publish(&digest)?;
     Ok(Blob { digest, size })
 }
 
@@ -80,7 +75,17 @@ fn read_all(
 }
 
 impl<'fd> Draft<'fd> {
-    fn new(directory: BorrowedFd<'fd>) -> rustix::io::Result<Self> {
+    /// An empty one, to lie in `directory`.
+    pub fn new(directory: BorrowedFd<'fd>) -> Result<Self> {
+        Self::create(directory).map_err(|errno| Error::kernel("create", "blob", errno))
+    }
+
+    /// Gives it the name of what was written, once that is on disk. The digest is the caller's word.
+    pub fn publish(mut self, digest: &Digest) -> Result<()> {
+        self.name_it(&digest.hex()).map_err(|errno| Error::kernel("store blob", digest.to_string(), errno))
+    }
+
+    fn create(directory: BorrowedFd<'fd>) -> rustix::io::Result<Self> {
         let (flags, mode) = (OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
         match rustix::fs::openat(directory, c".", flags | OFlags::TMPFILE, mode) {
             Ok(file) => Ok(Self { directory, file, name: None }),
@@ -95,7 +100,7 @@ impl<'fd> Draft<'fd> {
         }
     }
 
-    fn publish(&mut self, name: &str) -> rustix::io::Result<()> {
+    fn name_it(&mut self, name: &str) -> rustix::io::Result<()> {
         rustix::fs::fsync(&self.file)?;
         if self.name.is_none() && !self.link(name)? {
             // What has the name may have been damaged since; only a rename replaces it at once.
@@ -120,6 +125,16 @@ impl<'fd> Draft<'fd> {
             Err(Errno::EXIST) => Ok(false),
             Err(errno) => Err(errno),
         }
+    }
+}
+
+impl Write for Draft<'_> {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(&self.file, buffer))?)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,19 +1,15 @@
 //! Extraction of a layer: one pass over the stream, both digests, two threads.
 
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::os::fd::BorrowedFd;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::chunks::{self, CHUNK_BYTES, Chunks, Sender};
 use super::codec;
 use super::digest::{Digest, Expected, Hasher, corrupt};
 use super::tar::TarReader;
 use super::whiteout::Whiteouts;
 use super::write::Writer;
 use crate::{Error, Result};
-
-const CHUNK_BYTES: usize = 256 * 1024;
-/// Chunks between the two threads: 2 MiB, so that neither waits for the other's every breath.
-const CHUNKS: usize = 8;
 
 /// Bounds on what a layer may unpack to.
 #[derive(Debug, Clone, Copy)]
@@ -61,11 +57,9 @@ pub fn extract(
     limits: Limits,
     whiteouts: Whiteouts,
 ) -> Result<Extracted> {
-    let (sender, receiver) = sync_channel::<Vec<u8>>(CHUNKS);
-    let (recycle, recycled) = sync_channel::<Vec<u8>>(CHUNKS + 2);
+    let (sender, chunks) = chunks::channel();
     let (decoded, written) = std::thread::scope(|scope| {
-        let decoding = scope.spawn(move || decode(source, &sender, &recycled, expected.size, limits.max_bytes));
-        let chunks = Chunks { receiver, recycle, current: Vec::new(), position: 0, hasher: Hasher::default() };
+        let decoding = scope.spawn(move || decode(source, &sender, expected.size, limits.max_bytes));
         let written = write(chunks, root, limits, whiteouts);
         let decoded = decoding.join().unwrap_or_else(|_| Err(corrupt("layer", "the decoder failed")));
         (decoded, written)
@@ -82,8 +76,7 @@ pub fn extract(
 /// Reads, hashes and inflates; None if the writer would have no more.
 fn decode(
     source: impl Read + Send,
-    sender: &SyncSender<Vec<u8>>,
-    recycled: &Receiver<Vec<u8>>,
+    sender: &Sender,
     expected_size: Option<u64>,
     max_bytes: u64,
 ) -> Result<Option<(Digest, u64)>> {
@@ -97,7 +90,7 @@ fn decode(
         let mut decoder = codec::decoder(&mut source)?;
         let mut total = 0u64;
         loop {
-            let mut chunk = recycled.try_recv().unwrap_or_default();
+            let mut chunk = sender.space();
             chunk.resize(CHUNK_BYTES, 0);
             let count = fill(&mut decoder, &mut chunk).map_err(fail)?;
             if count == 0 {
@@ -108,7 +101,7 @@ fn decode(
                 return Err(corrupt("layer", format!("unpacks to more than {max_bytes} bytes")));
             }
             chunk.truncate(count);
-            if sender.send(chunk).is_err() {
+            if !sender.send(chunk) {
                 return Ok(None);
             }
         }
@@ -150,58 +143,8 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// The uncompressed stream, hashed as it is read.
-struct Chunks {
-    receiver: Receiver<Vec<u8>>,
-    recycle: SyncSender<Vec<u8>>,
-    current: Vec<u8>,
-    position: usize,
-    hasher: Hasher,
-}
-
-impl Chunks {
-    fn next(&mut self) -> bool {
-        let used = std::mem::take(&mut self.current);
-        let _ = self.recycle.try_send(used);
-        self.position = 0;
-        match self.receiver.recv() {
-            Ok(chunk) => {
-                self.hasher.update(&chunk);
-                self.current = chunk;
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn finish(mut self) -> Digest {
-        while self.next() {}
-        self.hasher.finish()
-    }
-}
-
-impl BufRead for Chunks {
-    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        if self.position == self.current.len() {
-            self.next();
-        }
-        Ok(&self.current[self.position..])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.position += count;
-    }
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-fn write(chunks: Chunks, root: BorrowedFd<'_>, limits: Limits, whiteouts: Whiteouts) -> Result<Extracted> {
+/// Writes what a stream of entries says; `size` bytes of it are the files'.
+pub(super) fn write(chunks: Chunks, root: BorrowedFd<'_>, limits: Limits, whiteouts: Whiteouts) -> Result<Extracted> {
     let mut reader = TarReader::new(chunks);
     let mut writer = Writer::new(root, whiteouts);
     let (mut size, mut entries) = (0u64, 0u64);

@@ -64,6 +64,8 @@ pub struct Tree<'fd> {
     root: BorrowedFd<'fd>,
     open: HashMap<Vec<u8>, Rc<OwnedFd>>,
     whiteouts: Whiteouts,
+    /// Whether what is mounted below the root is entered.
+    pub crosses_mounts: bool,
     /// Directories made because something lies in them.
     pub implied: u64,
 }
@@ -71,7 +73,7 @@ pub struct Tree<'fd> {
 impl<'fd> Tree<'fd> {
     /// A tree at a directory.
     pub fn new(root: BorrowedFd<'fd>, whiteouts: Whiteouts) -> Self {
-        Self { root, open: HashMap::new(), whiteouts, implied: 0 }
+        Self { root, open: HashMap::new(), whiteouts, crosses_mounts: false, implied: 0 }
     }
 
     /// The directory of these components, only to look up in. What is missing is made: root's, mode 0755, as Docker does.
@@ -101,7 +103,8 @@ impl<'fd> Tree<'fd> {
     /// Opens below the root; an empty path is the root.
     pub fn resolve(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.is_empty() { &b"."[..] } else { path };
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        resolve.set(ResolveFlags::NO_XDEV, !self.crosses_mounts);
         loop {
             match rustix::fs::openat2(self.root, OsStr::from_bytes(path), flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN) => {} // somebody renames on this file system

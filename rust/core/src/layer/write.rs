@@ -28,6 +28,8 @@ pub struct Writer<'fd> {
     attributes: Attributes,
     directories: Vec<Directory>,
     skipped_devices: u64,
+    /// Whether names can mean deletions.
+    is_layer: bool,
 }
 
 impl<'fd> Writer<'fd> {
@@ -39,7 +41,17 @@ impl<'fd> Writer<'fd> {
             attributes: Attributes::of_this_process(),
             directories: Vec::new(),
             skipped_devices: 0,
+            is_layer: true,
         }
+    }
+
+    /// Writes an archive that is no layer: `.wh.` means nothing, what is mounted below is entered, owners may be given.
+    pub fn of_archive(root: BorrowedFd<'fd>, owner: Option<(u32, u32)>) -> Self {
+        let mut writer = Self::new(root, Whiteouts::of_this_process());
+        writer.is_layer = false;
+        writer.tree.crosses_mounts = true;
+        writer.attributes.owner = owner;
+        writer
     }
 
     /// Directories no entry asked for.
@@ -50,7 +62,8 @@ impl<'fd> Writer<'fd> {
     /// Makes what an entry says; `content` is read to the end of a file's.
     pub fn entry(&mut self, entry: &Entry, content: &mut impl BufRead) -> Result<()> {
         let parts = components(&entry.path)?;
-        match meaning(&parts)? {
+        let meaning = if self.is_layer { meaning(&parts)? } else { Meaning::Plain };
+        match meaning {
             Meaning::Plain => {}
             Meaning::Skipped => return Ok(()),
             Meaning::Opaque => return self.opaque(entry, &parts[..parts.len() - 1]),

@@ -51,6 +51,9 @@ pub struct Config {
     pub seccomp: Seccomp,
     /// `cgroupfs` or `systemd`.
     pub cgroup_driver: CgroupDriver,
+    /// Its health check.
+    #[serde(default)]
+    pub health: Option<super::health::Check>,
     /// Networks (docs/networks.md); None: no endpoint to make.
     #[serde(default)]
     pub network: Option<crate::net::Request>,
@@ -104,7 +107,7 @@ pub struct Remove {
 }
 
 /// Restart policy.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
     /// Which.
@@ -164,6 +167,7 @@ impl Config {
             init: false,
             seccomp: Seccomp::Default,
             cgroup_driver: CgroupDriver::Cgroupfs,
+            health: None,
             network: None,
             events: PathBuf::new(),
             event_attributes: BTreeMap::new(),

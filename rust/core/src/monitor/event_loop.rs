@@ -12,8 +12,10 @@ use rustix::io::Errno;
 
 use super::client::{self, Client, Incoming};
 use super::log::{self, Driver, Stream};
+use super::outcome::Outcome;
 use super::output::Input;
 use super::poller::{EventFlags, Poller, Source};
+use super::probe;
 use super::protocol::{self, Event, KeyMatcher, Request};
 use super::streams::{CONSOLE, Ends, STDERR, STDIN, STDOUT, Streams};
 use crate::{Error, Result};
@@ -22,7 +24,7 @@ const PIDFD: u64 = 1;
 const LISTENER: u64 = 6;
 const SIGNALS: u64 = 7;
 const OOM: u64 = 8;
-const NETWORK: u64 = 10;
+const NETWORK: u64 = 12;
 const CLIENTS: u64 = 16;
 /// More are not accepted until one has gone: descriptors are finite.
 const CLIENTS_MAX: usize = 64;
@@ -30,33 +32,6 @@ const READ_BYTES: usize = 64 * 1024;
 /// Input is taken in smaller pieces than output: it waits in memory for the container.
 const INPUT_BYTES: usize = 16 * 1024;
 const ENGINE_ERROR: i32 = 125;
-
-/// What happened that the monitor must act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The first process ended.
-    Exited,
-    /// The deadline has passed.
-    TimedOut,
-    /// A client passes a signal on.
-    Signal(i32),
-    /// A client wants a signal sent, and an answer.
-    Kill {
-        /// The signal.
-        signal: i32,
-        /// Who asks.
-        client: u64,
-    },
-    /// This process is told to end.
-    Terminate,
-    /// Something waits to be carried to a published port.
-    Network,
-    /// Memory ran out.
-    OutOfMemory {
-        /// Or came near to it (v2): the kernel's count of kills says which.
-        certain: bool,
-    },
-}
 
 /// What of the request the loop itself needs.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +85,11 @@ impl EventLoop {
             outcomes: VecDeque::new(),
             size: None,
         }
+    }
+
+    /// Where further sources of events are watched.
+    pub fn poller(&self) -> &Poller {
+        &self.poller
     }
 
     fn source(&self, fd: OwnedFd, token: u64) -> Result<Source> {
@@ -238,6 +218,8 @@ impl EventLoop {
                 }
             }
             log::TOKEN => self.log.proceed(),
+            probe::ENDED => self.outcomes.push_back(Outcome::ProbeEnded),
+            probe::OUTPUT => self.outcomes.push_back(Outcome::ProbeOutput),
             token if token >= CLIENTS => {
                 let number = (token - CLIENTS) / client::TOKENS;
                 match (token - CLIENTS) % client::TOKENS {
@@ -324,6 +306,11 @@ impl EventLoop {
             Request::Resize { rows, cols } => self.resize(Some((rows, cols))),
             Request::Signal { signal } => self.outcomes.push_back(Outcome::Signal(signal)),
             Request::Kill { signal } => self.outcomes.push_back(Outcome::Kill { signal, client: number }),
+            Request::Pause => self.outcomes.push_back(Outcome::Freeze { frozen: true, client: number }),
+            Request::Unpause => self.outcomes.push_back(Outcome::Freeze { frozen: false, client: number }),
+            Request::Update(update) => {
+                self.outcomes.push_back(Outcome::Update { update, client: number });
+            }
         }
         Ok(())
     }

@@ -9,8 +9,11 @@ use rustix::fs::{Mode, OFlags};
 use super::clock::Time;
 use super::config::Config;
 use super::container::{self, Running};
-use super::event_loop::{EventLoop, Outcome};
+use super::event_loop::EventLoop;
+use super::health::{CheckResult, Checks};
 use super::network::Network;
+use super::outcome::Outcome;
+use super::probe::{self, Probe};
 use super::protocol::Event;
 use super::restart::Restarts;
 use super::state::{self, State};
@@ -40,22 +43,25 @@ pub fn failure(error: &Error) -> Event {
 
 /// The monitor of one container.
 pub struct Monitor {
-    config: Config,
+    pub(super) config: Config,
     /// Memory can run out.
     limits_memory: bool,
     /// Out-of-memory events in the journal.
     ooms_told: u64,
     /// Read for a start and dropped after it, unless its hooks are still to run: a restart reads it again.
     spec: Option<Spec>,
-    directory: OwnedFd,
+    pub(super) directory: OwnedFd,
     /// The container's mount namespace, held so that its first process does not take it down in its exit: unmounting an
     /// overlay that is not volatile syncs the whole file system below, and the exit code is not to wait for that.
     mounts: Option<OwnedFd>,
     network: Network,
     /// The loop.
     pub events: EventLoop,
-    state: State,
-    restarts: Restarts,
+    pub(super) state: State,
+    pub(super) restarts: Restarts,
+    /// Health checks of this life.
+    checks: Option<Checks>,
+    probe: Option<Probe>,
     /// This process was told to end.
     stopping: bool,
     /// When SIGKILL follows the stop signal.
@@ -86,6 +92,8 @@ impl Monitor {
             events,
             state,
             restarts,
+            checks: None,
+            probe: None,
             stopping: false,
             kill_at: None,
         }
@@ -154,6 +162,11 @@ impl Monitor {
             let _ = running.signal(libc::SIGKILL); // unwatched it must not live on
         }
         let exit_code = running.reap();
+        // Its process died with the container's pid namespace, or is killed now (--pid host).
+        if let Some(probe) = self.probe.take() {
+            drop(probe.abort(Duration::ZERO));
+        }
+        self.checks = None;
         self.events.detach();
         let kills = cgroup.oom_kills().unwrap_or(0);
         self.tell_ooms(kills);
@@ -173,6 +186,8 @@ impl Monitor {
         self.state.started_at = Time::now().rfc3339_nano();
         self.state.restart_count = self.restarts.count;
         self.state.cgroup_paths = cgroup.paths();
+        self.checks = self.config.health.clone().map(|check| Checks::new(check, Instant::now()));
+        self.state.health = self.checks.as_ref().map(|checks| checks.health.clone());
         self.state.write(&self.directory)?;
         let pidfd = rustix::io::fcntl_dupfd_cloexec(&running.pidfd, 0)
             .map_err(|errno| Error::kernel("copy", "the container's pidfd", errno))?;
@@ -197,17 +212,25 @@ impl Monitor {
     /// Until the first process ends.
     fn watch(&mut self, running: &Running, cgroup: &Cgroup) -> Result<()> {
         loop {
-            match self.events.run(self.kill_at)? {
+            match self.events.run(self.deadline())? {
                 Outcome::Exited => return Ok(()),
-                Outcome::TimedOut => {
+                Outcome::TimedOut if self.kill_at.is_some_and(|moment| moment <= Instant::now()) => {
                     self.kill_at = None;
                     self.send(running, cgroup, libc::SIGKILL)?;
+                }
+                Outcome::TimedOut => self.check_health(running, cgroup),
+                Outcome::ProbeOutput => self.probe.iter_mut().for_each(Probe::read),
+                Outcome::ProbeEnded => {
+                    let ended = self.probe.take().map(|probe| (probe.began, probe.finish()));
+                    self.note_health(ended);
                 }
                 Outcome::Network => self.network.turn(),
                 Outcome::Signal(signal) => {
                     let _ = running.signal(signal); // the client has its own way of finding out what became of it
                 }
                 Outcome::Kill { signal, client } => self.kill(running, cgroup, signal, client),
+                Outcome::Freeze { frozen, client } => self.freeze(cgroup, frozen, client),
+                Outcome::Update { update, client } => self.update(cgroup, *update, client),
                 Outcome::Terminate => {
                     self.stopping = true;
                     let grace = u64::try_from(self.config.stop_timeout_s).ok().map(Duration::from_secs);
@@ -221,6 +244,46 @@ impl Monitor {
         }
     }
 
+    /// When something is to be done unasked.
+    fn deadline(&self) -> Option<Instant> {
+        let health = match (&self.checks, &self.probe) {
+            (_, Some(probe)) => Some(probe.deadline),
+            (Some(checks), None) => Some(checks.due()),
+            (None, None) => None,
+        };
+        self.kill_at.into_iter().chain(health).min()
+    }
+
+    /// A check is due, or has run for too long.
+    fn check_health(&mut self, running: &Running, cgroup: &Cgroup) {
+        let Some(checks) = &mut self.checks else { return };
+        if let Some(probe) = self.probe.take_if(|probe| probe.deadline <= Instant::now()) {
+            let ended = (probe.began, probe.abort(Duration::from_nanos(checks.check.timeout_ns)));
+            return self.note_health(Some(ended));
+        }
+        if self.probe.is_some() || checks.due() > Instant::now() {
+            return;
+        }
+        if self.state.status != "running" {
+            return checks.schedule(Instant::now()); // what is paused cannot answer
+        }
+        match Probe::start(&self.config, &checks.check, running.pid, cgroup, self.events.poller()) {
+            Ok(probe) => self.probe = Some(probe),
+            Err(error) => self.note_health(Some((Instant::now(), probe::failed(&error)))),
+        }
+    }
+
+    fn note_health(&mut self, ended: Option<(Instant, CheckResult)>) {
+        let (Some(checks), Some((began, result))) = (&mut self.checks, ended) else { return };
+        let changed = checks.take(began, result);
+        checks.schedule(Instant::now());
+        self.state.health = Some(checks.health.clone());
+        let _ = self.state.write(&self.directory); // a full disk is no reason to end a container
+        if let Some(status) = changed {
+            self.journal(&format!("health_status: {}", status.word()), &[]);
+        }
+    }
+
     /// The journal hears of kills for lack of memory it does not know of yet.
     fn tell_ooms(&mut self, kills: u64) {
         if kills > self.ooms_told {
@@ -230,7 +293,7 @@ impl Monitor {
     }
 
     /// Sends a signal that is meant to end the container; one that is frozen would not notice.
-    fn send(&self, running: &Running, cgroup: &Cgroup, signal: i32) -> Result<()> {
+    pub(super) fn send(&self, running: &Running, cgroup: &Cgroup, signal: i32) -> Result<()> {
         running
             .signal(signal)
             .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))?;
@@ -238,32 +301,6 @@ impl Monitor {
             cgroup.thaw()?;
         }
         Ok(())
-    }
-
-    fn kill(&mut self, running: &Running, cgroup: &Cgroup, signal: i32, client: u64) {
-        let ends = self.is_meant_to_end(signal);
-        let sent = if ends {
-            self.send(running, cgroup, signal)
-        } else {
-            running
-                .signal(signal)
-                .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))
-        };
-        match sent {
-            Ok(()) => {
-                if ends && !self.state.stopped_by_user {
-                    self.state.stopped_by_user = true;
-                    let _ = self.state.write(&self.directory); // written again at the end
-                }
-                self.events.tell(client, &Event::Ok);
-                self.journal("kill", &[("signal", signal.to_string())]);
-            }
-            Err(error) => self.events.tell(client, &failure(&error)),
-        }
-    }
-
-    fn is_meant_to_end(&self, signal: i32) -> bool {
-        signal == libc::SIGKILL || signal == self.config.stop_signal
     }
 
     /// Waits before a restart; false: there is to be none.
@@ -285,8 +322,23 @@ impl Monitor {
                     let message = format!("container {} is not running", self.config.id);
                     self.events.tell(client, &Event::Error { message, code: ENGINE_ERROR });
                 }
+                Outcome::Update { update, client } if update.resources.is_none() => {
+                    if let Some(restart) = update.restart {
+                        self.restarts.change(restart);
+                    }
+                    self.events.tell(client, &Event::Ok);
+                }
+                Outcome::Freeze { client, .. } | Outcome::Update { client, .. } => {
+                    let message =
+                        format!("Container {} is restarting, wait until the container is running", self.config.id);
+                    self.events.tell(client, &Event::Error { message, code: ENGINE_ERROR });
+                }
+                Outcome::Exited
+                | Outcome::Signal(_)
+                | Outcome::OutOfMemory { .. }
+                | Outcome::ProbeEnded
+                | Outcome::ProbeOutput => {}
                 Outcome::Network => self.network.turn(),
-                Outcome::Exited | Outcome::Signal(_) | Outcome::OutOfMemory { .. } => {}
             }
         }
     }
@@ -383,7 +435,7 @@ impl Monitor {
         exit::remove_directories(&self.config, &self.directory);
     }
 
-    fn journal(&self, action: &str, more: &[(&str, String)]) {
+    pub(super) fn journal(&self, action: &str, more: &[(&str, String)]) {
         let mut attributes = self.config.event_attributes.clone();
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         journal::append(&self.config.events, action, &self.config.id, &attributes);

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::control::Update;
+
 /// Longest packet.
 pub const PACKET_MAX: usize = 64 * 1024;
 
 /// What a client says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum Request {
     /// Lend stdio; the descriptors of the true ones come with the packet, in this order.
@@ -51,6 +53,12 @@ pub enum Request {
         /// Its number.
         signal: i32,
     },
+    /// Wants every process stopped.
+    Pause,
+    /// Wants them to go on.
+    Unpause,
+    /// Wants limits or the restart policy changed.
+    Update(Box<Update>),
     /// Wants to know of the end.
     Wait,
 }

@@ -24,6 +24,11 @@ impl Restarts {
         Self { policy, pause: Duration::ZERO, count: 0 }
     }
 
+    /// A user changed the policy.
+    pub fn change(&mut self, policy: Restart) {
+        self.policy = policy;
+    }
+
     /// How long to wait before the next start; None: it stays down.
     pub fn next(&mut self, exit_code: i32, stopped_by_user: bool, ran: Duration) -> Option<Duration> {
         let again = !stopped_by_user

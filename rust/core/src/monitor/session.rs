@@ -13,8 +13,9 @@ use serde::Deserialize;
 
 use super::config::{Seccomp, VERSION};
 use super::container::{self, Running};
-use super::event_loop::{EventLoop, Manners, Outcome};
+use super::event_loop::{EventLoop, Manners};
 use super::life::{ENGINE_ERROR, NOT_EXECUTABLE, failure};
+use super::outcome::Outcome;
 use super::poller::Poller;
 use super::protocol::Event;
 use super::streams::Ends;

@@ -47,6 +47,8 @@ pub struct State {
     pub log_lost: u64,
     /// A user stopped it (`unless-stopped` asks).
     pub stopped_by_user: bool,
+    /// What its health checks say, in the form of Docker's API; null without one.
+    pub health: Option<super::health::Health>,
     /// Its cgroup directories.
     pub cgroup_paths: std::collections::BTreeMap<String, std::path::PathBuf>,
 }

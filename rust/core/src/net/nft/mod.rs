@@ -1,5 +1,7 @@
 //! nftables over netlink: transactions of tables, chains, sets, rules, elements. Nothing here knows what pyctr does with them.
 
+#![allow(clippy::decimal_bitwise_operands)] // numbers of messages, counted as linux/netfilter/nf_tables.h does
+
 use super::netlink::{ACK, APPEND, Answer, Batch, CREATE, DUMP, EXCL, Socket, attribute, attributes};
 use crate::Result;
 

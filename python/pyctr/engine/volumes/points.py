@@ -1,35 +1,14 @@
-"""Volumes, as far as containers need them: named and anonymous ones of the local driver.
-
-A volume is ``volumes/<name>/`` with ``_data`` and ``volume.json``; two who make one name at once share it.
-"""
+"""Which volumes, directories and tmpfs a container mounts where: the record's Mounts. Pure but for random names."""
 
 from __future__ import annotations
 
 import os
-
-from pyctr._core import json_dumps, remove_tree, write_atomic
-from pyctr.engine import times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.engine.containers.store import Store
-
-#: The label Docker marks anonymous volumes with.
-ANONYMOUS_LABEL = "com.docker.volume.anonymous"
-
-
-def create_volume(volumes_dir: str, name: str, labels: dict[str, str]) -> str:
-    """The data directory of a volume, made unless it is there. Each step can be taken again by whoever comes next."""
-    directory = f"{volumes_dir}/{name}"
-    data = directory + "/_data"
-    if os.path.isdir(data) and os.path.exists(directory + "/volume.json"):
-        return data
-    os.makedirs(data, 0o755, exist_ok=True)
-    content = {"Name": name, "Driver": "local", "Labels": labels, "Options": None, "CreatedAt": times.now()}
-    write_atomic(directory + "/volume.json", json_dumps(content), mode=0o644)
-    return data
 
 
 def anonymous_name() -> str:
@@ -114,22 +93,3 @@ def name_volumes(store: Store, points: list[dict[str, Any]]) -> list[str]:
                 anonymous.append(point["Name"])
             point["Source"] = f"{store.volumes_dir}/{point['Name']}/_data"
     return anonymous
-
-
-def make_volumes(store: Store, points: list[dict[str, Any]], anonymous: list[str]) -> None:
-    """Create the volumes a record names."""
-    for point in points:
-        if point["Type"] == "volume":
-            labels = {ANONYMOUS_LABEL: ""} if point["Name"] in anonymous else {}
-            create_volume(store.volumes_dir, point["Name"], labels)
-
-
-def remove_volume(store: Store, name: str) -> None:
-    """Remove a volume's directory, out of sight first; sweeps up what a killed remover left."""
-    try:
-        os.rename(f"{store.volumes_dir}/{name}", f"{store.volumes_dir}/.{name}.old")
-    except FileNotFoundError:
-        return
-    for entry in os.listdir(store.volumes_dir):
-        if entry[0] == "." and entry.endswith(".old"):
-            remove_tree(f"{store.volumes_dir}/{entry}")

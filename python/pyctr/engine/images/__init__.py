@@ -1,0 +1,138 @@
+"""Use cases of images: list, inspect, load, save, import, tag, remove, history, prune, check. Nothing here prints.
+
+Modules of one use case are imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyctr.errors import InvalidArgument, NotFound
+from pyctr.image.reference import parse_reference
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine import Engine
+    from pyctr.engine.images.check import Finding
+    from pyctr.engine.images.listing import ImageSummary
+    from pyctr.image.store import Store
+
+    Strings = list[str]
+    Filters = dict[str, list[str]]
+    Steps = list[dict[str, Any]]
+    Findings = list[Finding]
+
+
+class Images:
+    """The images of an engine. A reference is a name, an id, a unique prefix of one, or a name with a digest."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.store: Store = engine.image_store
+
+    def list(self, *, reference: str | None = None, filters: Filters | None = None) -> list[ImageSummary]:
+        """Names of images, newest first. `filters`: reference, dangling, label, before, since, until."""
+        from pyctr.engine.images.listing import list_images
+
+        filters = dict(filters or {})
+        if reference:
+            filters["reference"] = [*filters.get("reference", []), reference]
+        return list_images(self.store, filters)
+
+    def inspect(self, reference: str, *, platform: str | None = None) -> dict[str, Any]:
+        """An image as `docker image inspect` shows it."""
+        from pyctr.engine.images.inspect import inspect_image
+
+        return inspect_image(self.store, reference, platform=platform)
+
+    def history(self, reference: str, *, platform: str | None = None) -> Steps:
+        """The steps an image was made by, newest first: created, created_by, size, comment, id, tags."""
+        from pyctr.engine.images.inspect import image_history
+
+        return image_history(self.store, reference, platform=platform)
+
+    def tag(self, source: str, target: str) -> None:
+        """Give an image a further name."""
+        reference = parse_reference(target)
+        if reference.digest:
+            raise InvalidArgument("refusing to create a tag with a digest reference")
+        image = self.store.resolve(source)
+        self.store.tag(image.id, image.manifest_digest, str(reference))
+
+    def load(self, source: int, *, platform: str | None = None) -> Strings:
+        """Load every image of an archive read from a descriptor; what Docker prints of each."""
+        from pyctr.engine.images.transfer import load_archive
+
+        lines = []
+        for image in load_archive(self.store, source, platform=platform):
+            lines += [f"Loaded image: {parse_reference(name).familiar}" for name in image.names]
+            if not image.names:
+                lines.append(f"Loaded image ID: {image.id}")
+        return lines
+
+    def save(self, references: Strings, sink: int, *, platform: str | None = None) -> None:
+        """Write images to a descriptor as one archive; a repository without a tag means all its tags."""
+        from pyctr.engine.images.transfer import save_images
+
+        save_images(self.store, references, sink, platform=platform)
+
+    def import_archive(
+        self,
+        source: int,
+        name: str | None = None,
+        *,
+        origin: str = "-",
+        changes: Strings | None = None,
+        message: str = "",
+        platform: str | None = None,
+    ) -> str:
+        """Make an image of one layer, a tar read from a descriptor; its id."""
+        from pyctr.engine.images.transfer import import_archive
+
+        return import_archive(
+            self.store, source, name, origin=origin, changes=changes, message=message, platform=platform
+        )
+
+    def load_builtin(self, name: str) -> None:
+        """Put the image that the package carries into the store."""
+        from pyctr.hello import load
+
+        if str(parse_reference(name)) != "docker.io/library/hello:latest":
+            raise NotFound(f"No such image: {name}")
+        load(self.store)
+
+    def bootstrap(self, what: str, *, include: Strings, name: str | None = None) -> str:
+        """Make a base image from the distribution's packages; its name."""
+        from pyctr.image.bootstrap import bootstrap
+
+        image = bootstrap(self.store, what, include=include, name=name)
+        return parse_reference(image.names[0]).familiar
+
+    def remove(self, reference: str, *, force: bool = False, platforms: Strings | None = None) -> Strings:
+        """Untag, or delete when no name is left; the lines Docker prints."""
+        from pyctr.engine.images.inspect import check_platform
+        from pyctr.engine.images.remove import remove_image
+
+        for platform in platforms or []:
+            check_platform(self.store.resolve(reference), reference, platform)
+        return remove_image(self.engine, reference, force=force)
+
+    def prune(self, *, all: bool = False, filters: Filters | None = None) -> tuple[Strings, int]:
+        """Remove images without a name (`all`: without a container); Docker's lines, and the bytes that came free."""
+        from pyctr.engine.images.remove import prune_images
+
+        return prune_images(self.engine, all=all, filters=filters)
+
+    def check(self, *, mend: bool = False) -> Findings:
+        """Verify every digest and reference; with `mend` put right what can be (pyctr.engine.images.check)."""
+        from pyctr.engine.images.check import check_images
+
+        return check_images(self.engine, mend=mend)
+
+    def exists(self, reference: str) -> bool:
+        """Whether an image of this name is in the store."""
+        try:
+            return self.store.find(reference) is not None
+        except NotFound:
+            return False

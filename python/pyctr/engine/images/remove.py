@@ -1,0 +1,199 @@
+"""`rmi` and `image prune`: conflicts, what is untagged and what deleted, in Docker's words (moby daemon/images/image_delete.go).
+
+There are no parents here: an image is a config and layers, and layers stay as long as anybody has them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from pyctr._core import json_loads
+from pyctr.engine import times
+from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound
+from pyctr.image import write
+from pyctr.image.reference import parse_reference
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.engine import Engine
+    from pyctr.image.store import Image, Store
+
+_SHORT = 12
+
+
+def remove_image(engine: Engine, reference: str, *, force: bool = False) -> list[str]:
+    """Untag, or delete when no name is left; the lines Docker prints. Raises NotFound, Conflict."""
+    store: Store = engine.image_store
+    image = whole(store, reference)
+    with write.removing(store, image.id):
+        image = whole(store, image.id) if not _is_name(reference, image) else whole(store, reference)
+        if _is_name(reference, image):
+            name = str(parse_reference(reference))
+            if image.names == [name] and not force:
+                _refuse_reference(engine, image, reference)
+            names = [name]
+        else:
+            if len(image.names) > 1 and not force:
+                raise _conflict(image, "must be forced", "image is referenced in multiple repositories")
+            _refuse_id(engine, image, force=force)
+            names = list(image.names)
+        lines = [f"Untagged: {parse_reference(name).familiar}" for name in names]
+        if set(names) < set(image.names):
+            for name in names:
+                write.untag(store, name)
+            return lines
+        if _is_name(reference, image) and _user(engine, image) is not None:
+            # Forced by name: a container goes on using it, so it stays, nameless.
+            write.keep_nameless(store, image)
+            for name in names:
+                write.untag(store, name)
+            return lines
+        layers = _layers(image)  # read while the config is still there
+        for name in names:
+            write.untag(store, name)
+        write.forget(store, image.id)
+    removed = set(write.sweep(store))
+    return [*lines, f"Deleted: {image.id}", *(f"Deleted: {layer}" for layer in reversed(layers) if layer in removed)]
+
+
+def _layers(image: Image) -> list[str]:
+    try:
+        return image.layers
+    except (NotFound, CorruptData, LookupError, TypeError, ValueError):
+        return []  # damaged; it goes all the same
+
+
+def whole(store: Store, reference: str) -> Image:
+    """An image with all its names, however it was named. Raises NotFound."""
+    found = store.resolve(reference)
+    return next((image for image in store.images() if image.id == found.id), found)
+
+
+def _is_name(reference: str, image: Image) -> bool:
+    try:
+        parsed = parse_reference(reference)
+    except InvalidArgument:
+        return False
+    return str(parsed) in image.names
+
+
+def _conflict(image: Image, kind: str, reason: str) -> Conflict:
+    return Conflict(f"conflict: unable to delete {image.id[7:19]} ({kind}) - {reason}")
+
+
+def _refuse_reference(engine: Engine, image: Image, reference: str) -> None:
+    user = _user(engine, image)
+    if user is not None:
+        raise Conflict(
+            f'conflict: unable to remove repository reference "{reference}" (must force) - '
+            f"container {user[0]} is using its referenced image {image.id[7:19]}"
+        )
+
+
+def _refuse_id(engine: Engine, image: Image, *, force: bool) -> None:
+    user = _user(engine, image)
+    if user is None:
+        return
+    short, running = user
+    if running:
+        raise _conflict(image, "cannot be forced", f"image is being used by running container {short}")
+    if not force:
+        raise _conflict(image, "must be forced", f"image is being used by stopped container {short}")
+
+
+def _user(engine: Engine, image: Image) -> tuple[str, bool] | None:
+    """A container made from an image: its short id and whether it runs; one that runs is preferred."""
+    found: tuple[str, bool] | None = None
+    for record in records(engine):
+        if record.get("Image") != image.id:
+            continue
+        try:
+            running = bool(engine.containers.inspect(record["Id"])["State"]["Running"])
+        except NotFound:
+            continue
+        if running:
+            return record["Id"][:_SHORT], True
+        found = found or (record["Id"][:_SHORT], False)
+    return found
+
+
+def records(engine: Engine) -> list[dict[str, Any]]:
+    """What was asked for of every container."""
+    found = []
+    base = f"{engine.root}/containers"
+    try:
+        names = os.listdir(base)
+    except FileNotFoundError:
+        return []
+    for name in names:
+        try:
+            with open(f"{base}/{name}/config.json", "rb") as file:
+                found.append(json_loads(file.read()))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            continue
+    return found
+
+
+def prune_images(
+    engine: Engine, *, all: bool = False, filters: dict[str, list[str]] | None = None
+) -> tuple[list[str], int]:
+    """Remove images without a name (`all`: that no container uses); the lines Docker prints, and the bytes that came free."""
+    store: Store = engine.image_store
+    wanted = _filter(dict(filters or {}))
+    if "dangling" in (filters or {}):
+        all = (filters or {})["dangling"][-1].lower() in ("false", "0")
+    used = {record.get("Image") for record in records(engine)}
+    sizes: dict[str, int] = {}
+    lines: list[str] = []
+    for candidate in store.images():
+        if candidate.id in used or (candidate.names and not all) or not wanted(candidate):
+            continue
+        with write.removing(store, candidate.id):
+            image = next((image for image in store.images() if image.id == candidate.id), None)
+            if image is None or (image.names and not all) or _user(engine, image) is not None:
+                continue  # somebody was faster
+            layers = _layers(image)
+            sizes.update((layer, store.layer_size(layer)) for layer in layers)
+            for name in image.names:
+                write.untag(store, name)
+            write.forget(store, image.id)
+        lines += [f"untagged: {parse_reference(name).familiar}" for name in image.names]
+        lines.append(f"deleted: {image.id}")
+    removed = write.sweep(store)
+    lines += [f"deleted: {layer}" for layer in removed if layer in sizes]
+    return lines, sum(sizes.get(layer, 0) for layer in removed)
+
+
+def _filter(filters: dict[str, list[str]]) -> Any:
+    """A predicate of `--filter`: until, label, label!, dangling. Raises InvalidArgument."""
+    for name in filters:
+        if name not in ("until", "label", "label!", "dangling"):
+            raise InvalidArgument(f"invalid filter '{name}'")
+    for value in filters.get("dangling", []):
+        if value.lower() not in ("true", "false", "1", "0"):
+            raise InvalidArgument(f"invalid filter 'dangling={value}'")
+    if len(filters.get("until", [])) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    now_ns = time.time_ns()
+    until_ns = min((times.parse_moment(text, now_ns=now_ns) for text in filters.get("until", [])), default=now_ns)
+
+    def wanted(image: Image) -> bool:
+        config = image.config
+        labels = (config.get("config") or {}).get("Labels") or {}
+        created = config.get("created") or ""
+        if "until" in filters and (times.parse_time(created) if created else 0) > until_ns:
+            return False
+        return all(has_label(labels, text) for text in filters.get("label", [])) and not any(
+            has_label(labels, text) for text in filters.get("label!", [])
+        )
+
+    return wanted
+
+
+def has_label(labels: dict[str, str], text: str) -> bool:
+    """Whether labels have ``KEY`` or ``KEY=VALUE``."""
+    key, equals, value = text.partition("=")
+    return key in labels and (not equals or labels[key] == value)

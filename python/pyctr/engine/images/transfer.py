@@ -1,0 +1,159 @@
+"""Images that come from a file or a stream, and go into one: `load`, `import`, `save`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pyctr._core import compress_blob
+from pyctr.engine import times
+from pyctr.errors import InvalidArgument, NotFound, PyctrError
+from pyctr.image import write
+from pyctr.image.change import apply_changes
+from pyctr.image.manifest import OCI_LAYER, host_platform, parse_platform, platform_text
+from pyctr.image.reference import is_hex, parse_reference
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.image.store import Image, Store
+
+#: What every tool reads.
+_COMPRESSION = "gzip"
+
+
+def load_archive(store: Store, source: int, *, platform: str | None = None) -> list[Image]:
+    """Load every image of an archive read from a descriptor, plain or compressed in any usual way."""
+    from pyctr.image.archive import load
+    from pyctr.image.compression import opened
+
+    wanted = parse_platform(platform) if platform else None
+    store.prepare()
+    with opened(source) as fd:
+        return load(store, fd, wanted)
+
+
+def import_archive(
+    store: Store,
+    source: int,
+    name: str | None = None,
+    *,
+    origin: str = "-",
+    changes: list[str] | None = None,
+    message: str = "",
+    platform: str | None = None,
+) -> str:
+    """Make an image of one layer, a tar read from a descriptor; its id. `origin` is where it comes from, for the history."""
+    from pyctr.image.compression import opened
+
+    reference = parse_reference(name) if name else None
+    if reference is not None and reference.digest:
+        raise InvalidArgument("cannot import digest reference")
+    system, architecture, variant = parse_platform(platform) if platform else host_platform()
+    if system != "linux":
+        raise InvalidArgument(f"operating system is not supported: {system}")
+    config = {key: value for key, value in apply_changes({}, changes or []).items() if value}
+    created, comment = times.now(), message or f"Imported from {origin}"
+    try:
+        with write.adding(store):
+            with opened(source) as fd:
+                layer = compress_blob(fd, store.blobs, compression=_COMPRESSION)
+            write.add_layer(store, layer.digest, layer.diff_id)
+            image_config: dict[str, Any] = {
+                "architecture": architecture,
+                **({"variant": variant} if variant else {}),
+                "os": system,
+                "created": created,
+                "comment": comment,
+                "config": config,
+                "history": [{"created": created, "comment": comment}],
+                "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+            }
+            manifest = write.build_manifest(store, image_config, [(layer.digest, f"{OCI_LAYER}+{_COMPRESSION}")])
+            return write.add_image(store, manifest, [str(reference)] if reference else []).id
+    except BaseException:
+        write.sweep(store)
+        raise
+
+
+def open_url(url: str) -> int:
+    """A descriptor from which what an http or https address gives can be read. Raises PyctrError."""
+    import tempfile
+    import urllib.error
+    import urllib.request
+
+    try:
+        # Only these two: urllib knows file: and ftp: too.
+        with urllib.request.urlopen(url, timeout=60) as response, tempfile.TemporaryFile() as file:  # noqa: S310 - checked by the caller
+            expected = response.headers.get("Content-Length")
+            total = 0
+            while data := response.read(1 << 18):
+                file.write(data)
+                total += len(data)
+            if expected is not None and expected.isdigit() and total != int(expected):
+                raise PyctrError(f"download {url}: {total} bytes came, expected {expected}")
+            file.seek(0)
+            return os.dup(file.fileno())
+    except urllib.error.HTTPError as error:
+        raise PyctrError(f"download {url}: got HTTP status code {error.code}") from None
+    except (OSError, ValueError) as error:
+        raise PyctrError(f"download {url}: {getattr(error, 'reason', error)}") from None
+
+
+def images_to_save(store: Store, references: list[str], *, platform: str | None = None) -> list[Image]:
+    """The images that references mean, each once with the names asked for; a repository without a tag means all its tags."""
+    wanted = parse_platform(platform) if platform else None
+    chosen: dict[str, Image] = {}
+    everything = store.images()
+    for text in references:
+        for image, names in _matching(store, everything, text):
+            _check_platform(image, text, wanted)
+            known = chosen.setdefault(image.id, type(image)(store, image.id, image.manifest_digest, []))
+            known.names += [name for name in names if name not in known.names]
+    return list(chosen.values())
+
+
+def _matching(store: Store, everything: list[Image], text: str) -> list[tuple[Image, list[str]]]:
+    if not is_hex(text.removeprefix("sha256:")) or store.find(text) is None:
+        reference = parse_reference(text)
+        last = text.rpartition("/")[2]
+        if reference.digest is None and ":" not in last:
+            found = [
+                (image, names)
+                for image in everything
+                if (names := [name for name in image.names if parse_reference(name).name == reference.name])
+            ]
+            if found:
+                return found
+    image = store.find(text)
+    if image is None:
+        raise NotFound(f"reference does not exist: {text}")
+    by_name = "/" in text or ":" in text.removeprefix("sha256:") or not is_hex(text.removeprefix("sha256:"))
+    return [(image, image.names if by_name else [])]
+
+
+def _check_platform(image: Image, text: str, wanted: tuple[str, str, str] | None) -> None:
+    config = image.config
+    found = (config.get("os"), config.get("architecture"), config.get("variant") or "")
+    if wanted is None or (found[:2] == wanted[:2] and (not wanted[2] or not found[2] or found[2] == wanted[2])):
+        return
+    asked = "/".join(part for part in wanted if part)
+    raise NotFound(
+        f"image with reference {text} was found but does not provide the specified platform ({asked})",
+        hint=f"it is for {platform_text(config)}",
+    )
+
+
+def save_images(store: Store, references: list[str], sink: int, *, platform: str | None = None) -> None:
+    """Write images to a descriptor as an archive; none of them is removed meanwhile."""
+    from pyctr.image.save import save
+
+    pins: list[int] = []
+    try:
+        images = images_to_save(store, references, platform=platform)
+        with write.adding(store):  # blobs stay, even those of an image that loses its name now
+            pins += [image.pin() for image in images]
+            save(store, images, sink)
+    finally:
+        for pin in pins:
+            os.close(pin)

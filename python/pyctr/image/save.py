@@ -1,0 +1,108 @@
+"""Archives of images written: an OCI image layout that is also a docker-archive, as Docker writes since version 25.
+
+Blobs go in as they lie in the store, each once, so that digests stay what they are. The same images give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from typing import TYPE_CHECKING
+
+from pyctr._core import json_dumps
+from pyctr.errors import CorruptData, PyctrError
+from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_json, parse_manifest
+from pyctr.image.reference import parse_reference
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyctr.image.store import Image, Store
+
+_COPY_BYTES = 1 << 24
+
+
+def save(store: Store, images: list[Image], sink: int) -> None:
+    """Write images, each under its `names`, to a descriptor. Raises CorruptData if a blob is missing."""
+    sizes: dict[str, int] = {}
+    for image in images:
+        manifest = parse_manifest(store.read_blob(image.manifest_digest))
+        for digest in (image.manifest_digest, image.id, *(layer.digest for layer in manifest.layers)):
+            try:
+                sizes[digest] = os.path.getsize(store.blob_path(digest))
+            except FileNotFoundError:
+                raise CorruptData(f"save image: {digest} is missing in the store") from None
+    for directory in ("blobs/", "blobs/sha256/"):
+        _write(sink, _header(directory, 0, tarfile.DIRTYPE))
+    for digest in sorted(sizes):
+        _add_blob(sink, store.blob_path(digest), f"blobs/sha256/{digest[7:]}", sizes[digest])
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": _descriptors(store, images, sizes)}
+    _add(sink, "index.json", json_dumps(index))
+    _add(sink, "manifest.json", json_dumps([_docker_entry(store, image) for image in images]))
+    _add(sink, "oci-layout", json_dumps({"imageLayoutVersion": "1.0.0"}))
+    _write(sink, bytes(1024))
+
+
+def _descriptors(store: Store, images: list[Image], sizes: dict[str, int]) -> list[dict[str, Any]]:
+    descriptors = []
+    for image in images:
+        manifest = parse_json(store.read_blob(image.manifest_digest), "manifest")
+        entry: dict[str, Any] = {
+            "mediaType": manifest.get("mediaType") or OCI_MANIFEST,
+            "digest": image.manifest_digest,
+            "size": sizes[image.manifest_digest],
+        }
+        for name in image.names:
+            tag = parse_reference(name).tag or ""
+            annotations = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
+            descriptors.append({**entry, "annotations": annotations})
+        if not image.names:
+            descriptors.append(entry)
+    return descriptors
+
+
+def _docker_entry(store: Store, image: Image) -> dict[str, Any]:
+    manifest = parse_manifest(store.read_blob(image.manifest_digest))
+    return {
+        "Config": f"blobs/sha256/{image.id[7:]}",
+        "RepoTags": [parse_reference(name).familiar for name in image.names] or None,
+        "Layers": [f"blobs/sha256/{layer.digest[7:]}" for layer in manifest.layers],
+    }
+
+
+def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    entry = tarfile.TarInfo(name.rstrip("/"))
+    entry.type, entry.size, entry.mode = kind, size, 0o755 if kind == tarfile.DIRTYPE else 0o644
+    return entry.tobuf(tarfile.PAX_FORMAT)
+
+
+def _add(sink: int, name: str, data: bytes) -> None:
+    _write(sink, _header(name, len(data)) + data + bytes(-len(data) % 512))
+
+
+def _add_blob(sink: int, path: str, name: str, size: int) -> None:
+    """Copied inside the kernel where it can be."""
+    with open(path, "rb") as file:
+        _write(sink, _header(name, size))
+        left = size
+        while left:
+            count = _copy(file.fileno(), sink, size - left, min(left, _COPY_BYTES))
+            if count == 0:
+                raise PyctrError(f"save image: {path} has become shorter")
+            left -= count
+    _write(sink, bytes(-size % 512))
+
+
+def _copy(source: int, sink: int, offset: int, count: int) -> int:
+    try:
+        return os.sendfile(sink, source, offset, count)
+    except OSError:  # a descriptor opened to append, a file system that cannot: by way of memory
+        data = os.pread(source, min(count, 1 << 20), offset)
+        _write(sink, data)
+        return len(data)
+
+
+def _write(sink: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sink, view) :]
