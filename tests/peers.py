@@ -45,15 +45,25 @@ class Peer:
 
 
 @contextlib.contextmanager
-def running_dockerd(*options: str, network: bool = False) -> Iterator[Peer]:
+def running_dockerd(*options: str, network: bool = False, within: tuple[str, ...] = ()) -> Iterator[Peer]:
     """dockerd with directories of its own and ``options``; without ``network`` it makes no bridge and no rules.
+    ``within`` is a command that starts it somewhere else (nsenter).
 
     Its directory is directly below /tmp: containerd's socket lies in it, and a socket's path has 108 bytes at most.
     """
     daemon, client = need_tool("dockerd"), need_tool("docker")
     base = tempfile.mkdtemp(prefix="pyctr.")
     address = f"unix://{base}/sock"
-    command = [daemon, "--data-root", f"{base}/data", "--exec-root", f"{base}/exec", "--pidfile", f"{base}/pid"]
+    command = [
+        *within,
+        daemon,
+        "--data-root",
+        f"{base}/data",
+        "--exec-root",
+        f"{base}/exec",
+        "--pidfile",
+        f"{base}/pid",
+    ]
     command += ["-H", address, "--default-ulimit", "nofile=1024:4096", *([] if network else _NO_NETWORK), *options]
     with open(f"{base}/log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -10,7 +10,7 @@ from pyctr.network.port import plan_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from pyctr.network.store import Networks
@@ -187,7 +187,7 @@ def host_binding(network: dict[str, Any]) -> str:
     return "" if address in ("0.0.0.0", "::") else address  # noqa: S104 (compared, not bound)
 
 
-def release_plan(networks: Networks, endpoints: list[dict[str, Any]], container_id: str) -> None:
+def release_plan(networks: Networks, endpoints: Iterable[dict[str, Any]], container_id: str) -> None:
     """Give back the leases of endpoints that will not be made."""
     for endpoint in endpoints:
         networks.release(endpoint["network"]["id"], [endpoint["ipv4"], endpoint["ipv6"]], container_id)

@@ -127,15 +127,16 @@ def test_stdio_and_exit_code(engine):
 
 def test_docker_defaults_inside(engine):
     out = shell(
-        engine, "id -u; hostname; grep -E 'CapEff|CapInh|Seccomp:' /proc/self/status; ls /sys/class/net; echo $PATH"
+        engine,
+        "id -u; hostname; grep -E 'CapEff|CapInh|Seccomp:' /proc/self/status; ls /sys/class/net | sort; echo $PATH",
     )
-    uid, name, inherited, effective, seccomp, network, path = out.splitlines()
+    uid, name, inherited, effective, seccomp, ethernet, loopback, path = out.splitlines()
     assert uid == "0"
     assert len(name) == 12
     assert inherited.split()[1] == "0" * 16
     assert effective.split()[1] == "00000000a80425fb"
     assert seccomp.split()[1] == "2"
-    assert network == "lo"
+    assert (ethernet, loopback) == ("eth0", "lo")
     assert path == "/bin"
 
 

@@ -8,7 +8,7 @@ from pyctr._core import network_release, write_atomic
 from pyctr.engine import times
 from pyctr.engine.containers.files import plan_hosts, plan_resolv_conf
 from pyctr.engine.host import read_text
-from pyctr.errors import NotFound, StateError
+from pyctr.errors import CorruptData, NotFound, StateError
 from pyctr.network.plan import Plan, plan_start, release_plan
 from pyctr.network.store import Networks
 
@@ -52,8 +52,15 @@ def prepare_network(store: Store, record: dict[str, Any]) -> tuple[Plan | None, 
 def release_network(store: Store, container_id: str) -> None:
     """What a monitor that was killed left of a container's endpoints. For who holds the container's lock."""
     networks = networks_of(store)
-    if os.path.isdir(networks.run_directory):
-        network_release(networks.run_directory, networks.table, container_id)
+    if not os.path.isdir(networks.run_directory):
+        return
+    network_release(networks.run_directory, networks.table, container_id)
+    try:
+        request = store.read(container_id, "monitor.json").get("network") or {}
+    except (NotFound, CorruptData):
+        return
+    # Leases of a start that was killed before its endpoint was up.
+    release_plan(networks, request.get("endpoints", ()), container_id)
 
 
 # -- links ---------------------------------------------------------------------------------------------------------

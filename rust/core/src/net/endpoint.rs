@@ -292,7 +292,8 @@ fn add_stacked(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, pa
     );
     match host.talk(batch) {
         Err(error) if error.errno == Some(Errno::OPNOTSUPP) => {
-            Err(error.with_hint(format!("this kernel has no {kind} links (module {kind})")))
+            let reason = format!("this kernel has no {kind} links (module {kind})");
+            Err(Error::new(Kind::Kernel, "make link", &endpoint.interface, reason))
         }
         made => made.map(|_| String::new()),
     }

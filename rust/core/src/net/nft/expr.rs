@@ -142,12 +142,20 @@ pub fn translate(batch: &mut Batch, map: &str, register: u32) {
     });
 }
 
-/// Loads what kind of address the destination is to this host (fib daddr type).
-pub fn destination_type(batch: &mut Batch, register: u32) {
+/// Which address of a packet.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    /// Where it comes from.
+    Source = 1,
+    /// Where it goes.
+    Destination = 2,
+}
+
+/// Loads what kind of address one of the packet's is to this host (fib … type).
+pub fn address_type(batch: &mut Batch, end: End, register: u32) {
     const ADDRESS_TYPE: u32 = 3;
-    const DESTINATION: u32 = 2;
     expression(batch, "fib", |batch| {
-        for (kind, number) in [(1, register), (2, ADDRESS_TYPE), (3, DESTINATION)] {
+        for (kind, number) in [(1, register), (2, ADDRESS_TYPE), (3, end as u32)] {
             batch.big(kind, number);
         }
     });

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::expr::{self, IPV4, IPV6, Meta, R0, Verdict};
+use super::expr::{self, End, IPV4, IPV6, Meta, R0, Verdict};
 use super::{Element, Hook, INET, Set, Transaction};
 use crate::net::link::octets;
 use crate::net::netlink::Batch;
@@ -138,6 +138,8 @@ fn add_ports(transaction: &mut Transaction<'_>) {
     }
 }
 
+const LOCAL: u32 = 2; // RTN_LOCAL
+
 fn add_nat(transaction: &mut Transaction<'_>) {
     // From outside nobody reaches what is published on 127.0.0.1: translated, its packets would no longer be martians.
     transaction.add_rule("prerouting", |batch| {
@@ -153,9 +155,8 @@ fn add_nat(transaction: &mut Transaction<'_>) {
         expr::verdict(batch, Verdict::Return);
     });
     for chain in ["prerouting", "output"] {
-        const LOCAL: u32 = 2; // RTN_LOCAL
         transaction.add_rule(chain, |batch| {
-            expr::destination_type(batch, R0);
+            expr::address_type(batch, End::Destination, R0);
             expr::equals(batch, R0, &LOCAL.to_ne_bytes());
             expr::verdict(batch, Verdict::Jump("ports"));
         });
@@ -164,6 +165,16 @@ fn add_nat(transaction: &mut Transaction<'_>) {
     transaction.add_rule("postrouting", |batch| {
         conntrack_has(batch, STATUS, expr::DESTINATION_NAT);
         within_one_network(batch);
+        expr::masquerade(batch);
+    });
+    // The same where bridged frames pass these rules: br_nf_post_routing does not say where they come from.
+    transaction.add_rule("postrouting", |batch| {
+        conntrack_has(batch, STATUS, expr::DESTINATION_NAT);
+        expr::meta(batch, Meta::InputName, R0);
+        expr::equals(batch, R0, &[0; NAME_BYTES]);
+        from_or_to(batch, Meta::OutputName, BRIDGES, false);
+        expr::address_type(batch, End::Source, R0);
+        expr::differs(batch, R0, &LOCAL.to_ne_bytes());
         expr::masquerade(batch);
     });
     transaction.add_rule("postrouting", |batch| {
