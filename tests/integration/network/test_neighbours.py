@@ -71,7 +71,8 @@ def test_firewall_that_drops_forwarding_needs_the_documented_rules(clean: Host) 
 
 NGINX = (
     "daemon off; pid /tmp/pid; error_log stderr; events {} "
-    "http { access_log off; client_body_temp_path /tmp/b; server { listen 80; location / { return 200 nginx; } } }"
+    "http { access_log off; client_body_temp_path /tmp/1; proxy_temp_path /tmp/2; fastcgi_temp_path /tmp/3; "
+    "uwsgi_temp_path /tmp/4; scgi_temp_path /tmp/5; server { listen 80; location / { return 200 nginx; } } }"
 )
 
 

@@ -135,10 +135,12 @@ pub fn release(directory: &Path, table: &str, container: &str) -> Result<()> {
     let kernel = Kernel::default();
     let mut result = Ok(());
     for home in directories(directory) {
-        let Some(published) = withdraw(&kernel, &home, table, container) else { continue };
-        for address in [published.ipv4, published.ipv6].into_iter().flatten() {
-            free(&home, container, address);
+        if let Some(published) = withdraw(&kernel, &home, table, container) {
+            for address in [published.ipv4, published.ipv6].into_iter().flatten() {
+                free(&home, container, address);
+            }
         }
+        // Also where nothing was published: a monitor may be killed just before or just after.
         let temporary =
             read_json::<super::Network>(&home.join("network.json")).is_some_and(|network| network.temporary);
         if temporary && let Some(id) = home.file_name().and_then(|name| name.to_str()) {
