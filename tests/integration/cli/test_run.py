@@ -68,7 +68,7 @@ def test_run_docker_default_capabilities_and_filter(cli: Cli) -> None:
         (["busybox", "nothing"], 127, "executable file not found"),
         (["busybox", "/etc"], 126, "ermission denied"),
         (["-u", "nobody2", "busybox", "id"], 125, "no matching entries in passwd file"),
-        (["nosuch"], 125, "Unable to find image 'nosuch:latest' locally"),
+        (["--pull", "never", "nosuch"], 125, "No such image: nosuch:latest"),
         (["--mount", "type=bind,src=/nonexistent,dst=/x", "busybox"], 125, "bind source path does not exist"),
         (["-m", "1m", "busybox"], 125, "Minimum memory limit allowed is 6MB"),
         (["--no-such-flag", "busybox"], 125, "unknown flag: --no-such-flag"),

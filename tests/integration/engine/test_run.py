@@ -67,10 +67,9 @@ def test_run_rm_command_not_found_removes_the_container(engine):
         engine.containers.resolve("gone")
 
 
-def test_run_unknown_image_names_it_and_hints(engine):
-    with pytest.raises(NotFound, match="Unable to find image 'nope:latest' locally") as caught:
-        engine.containers.run("nope", [], {})
-    assert "registry" in caught.value.hint
+def test_run_unknown_image_that_is_not_to_be_pulled_is_named(engine):
+    with pytest.raises(NotFound, match="No such image: nope:latest"):
+        engine.containers.run("nope", [], {"pull": "never"})
 
 
 def test_run_detached_then_logs_wait_inspect_remove(engine):
