@@ -51,7 +51,7 @@ test-python: install ## tests of the package as installed
 
 test: setup lint test-rust test-python ## every test, with all its own set-up
 
-bench: setup ## the start rows of docs/performance.md against every peer installed
+bench: setup ## the rows of docs/performance.md against every peer installed
 	$(BIN)/python -m benches
 
 dev: ## debug build of the extension and the binaries, into python/pyctr

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MODULES = ("start",)
+MODULES = ("start", "images")
 _ROUNDS = 21
 
 

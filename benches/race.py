@@ -48,8 +48,8 @@ def timed(argv: list[str], env: dict[str, str]) -> float:
 
 def one_run(contender: Contender, number: int) -> float:
     """One run with what comes before and after it; milliseconds of the run alone."""
-    contender.before(number)
     try:
+        contender.before(number)
         return timed(contender.argv(number), contender.env)
     finally:
         contender.after(number)
@@ -69,7 +69,7 @@ def race(
                 time.sleep(pause_s)
             contender.times_ms.append(one_run(contender, number))
     print(f"\n{title}")
-    print(f"  {'ours':10} median {statistics.median(ours.times_ms):7.2f}  min {min(ours.times_ms):7.2f}")
+    print(f"  {'ours':22} median {statistics.median(ours.times_ms):7.2f}  min {min(ours.times_ms):7.2f}")
     for peer in peers:
         ratio = statistics.median(ours.times_ms) / statistics.median(peer.times_ms)
         verdict = (
@@ -78,7 +78,7 @@ def race(
             else f"  promised <= {peer.promise}: {'met' if ratio <= peer.promise else 'MISSED'}"
         )
         print(
-            f"  {peer.name:10} median {statistics.median(peer.times_ms):7.2f}  min {min(peer.times_ms):7.2f}"
+            f"  {peer.name:22} median {statistics.median(peer.times_ms):7.2f}  min {min(peer.times_ms):7.2f}"
             f"  ratio {ratio:.3f}{verdict}"
         )
 
