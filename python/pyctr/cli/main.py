@@ -6,7 +6,7 @@ import os
 import sys
 
 from pyctr.cli.parse import HelpAsked, UsageError, parse
-from pyctr.cli.table import ALIASES, COMMANDS, GLOBAL, GROUPS
+from pyctr.cli.table import ALIASES, GLOBAL, GROUPS, lookup
 from pyctr.errors import PyctrError
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
             unknown_command(words), hint="See 'pyctr --help'.", code=USAGE_ERROR if len(words) > 1 else FAILURE
         )
     name = found
-    module, fewest, most, stop, *_, options = COMMANDS[ALIASES.get(name, name)]
+    module, fewest, most, stop, *_, options = lookup(ALIASES.get(name, name))
     try:
         values, arguments = parse(options, rest, stop_at_argument=stop)
         check_count(name, len(arguments), fewest, most)
@@ -99,9 +99,9 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
 def find_command(words: list[str]) -> tuple[str | None, list[str]]:
     """The longest command that argv begins with, and the rest."""
     two = " ".join(words[:2])
-    if two in COMMANDS or two in ALIASES:
+    if two in ALIASES or (words[0] in GROUPS and lookup(two)):
         return two, words[2:]
-    if words[0] in COMMANDS:
+    if lookup(words[0]):
         return words[0], words[1:]
     return None, words
 
@@ -122,6 +122,8 @@ def check_count(name: str, count: int, fewest: int, most: int | None) -> None:
 def unknown_command(words: list[str]) -> str:
     """Docker's words, and the nearest command there is."""
     import difflib
+
+    from pyctr.cli.table import COMMANDS
 
     text = " ".join(words[:2]) if words[0] in GROUPS else words[0]
     near = difflib.get_close_matches(text, [*COMMANDS, *ALIASES], n=1)

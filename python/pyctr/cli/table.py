@@ -3,9 +3,19 @@
 `parse` reads argv by this table without importing anything; `help` makes a typer application of the same table for
 `--help` and completion. An option is ``(name, short, kind, metavar, help)``; kinds: ``flag``, ``text``, ``list``.
 The name is Docker's; options that pyctr cannot honour are here too, so that the engine refuses them by name.
+
+Commands on containers are here; those of other families in modules ``table_FAMILY``, read when `lookup` gets there.
+`COMMANDS` is all of them.
 """
 
 from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    #: See `__getattr__`.
+    COMMANDS: dict[str, Any]
 
 FLAG, TEXT, LIST = "flag", "text", "list"
 
@@ -125,17 +135,17 @@ _UPDATED = (
     "blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "cpus", "cpuset-cpus",
     "cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit", "restart",
 )  # fmt: skip
-_FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
-_FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
-_PLATFORM = ("platform", "", TEXT, "OS/ARCH[/VARIANT]", "Of an image for several platforms this one")
-_NO_TRUNC = ("no-trunc", "", FLAG, "", "Show everything in full")
-_IDS = ("quiet", "q", FLAG, "", "Show ids only")
+FORMAT = ("format", "", TEXT, "TEMPLATE", "json, table TEMPLATE, or a Go template")
+FILTER = ("filter", "f", LIST, "KEY=VALUE", "Show only what matches")
+PLATFORM = ("platform", "", TEXT, "OS/ARCH[/VARIANT]", "Of an image for several platforms this one")
+NO_TRUNC = ("no-trunc", "", FLAG, "", "Show everything in full")
+IDS = ("quiet", "q", FLAG, "", "Show ids only")
 _SIGNAL = ("signal", "s", TEXT, "SIGNAL", "Signal to send")
 _TIMEOUT = ("timeout", "t", TEXT, "SECONDS", "Wait this long before killing; -1 waits for ever")
 
 #: Command → (module of pyctr.cli.commands, fewest arguments, most or None, options end at the first argument,
 #: arguments shown, what it does, options).
-COMMANDS = {
+CONTAINERS = {
     "run": ("run", 1, None, True, "IMAGE [COMMAND] [ARG...]", "Make a container and run a command in it", _RUN),
     "create": ("run", 1, None, True, "IMAGE [COMMAND] [ARG...]", "Make a container", _CONTAINER),
     "start": (
@@ -174,12 +184,12 @@ COMMANDS = {
         "ps", 0, 0, False, "", "List containers",
         (
             ("all", "a", FLAG, "", "Show stopped ones too"),
-            _FILTER,
-            _FORMAT,
+            FILTER,
+            FORMAT,
             ("last", "n", TEXT, "N", "Show the last N made"),
             ("latest", "l", FLAG, "", "Show the last one made"),
-            _NO_TRUNC,
-            _IDS,
+            NO_TRUNC,
+            IDS,
             ("size", "s", FLAG, "", "Show sizes"),
         ),
     ),
@@ -212,9 +222,9 @@ COMMANDS = {
         "stats", 0, None, False, "[CONTAINER...]", "Show what containers use",
         (
             ("all", "a", FLAG, "", "Those too that do not run"),
-            _FORMAT,
+            FORMAT,
             ("no-stream", "", FLAG, "", "Once only"),
-            _NO_TRUNC,
+            NO_TRUNC,
         ),
     ),
     "top": ("stats", 1, None, True, "CONTAINER [ps OPTIONS]", "Show the processes of a container", ()),
@@ -245,215 +255,9 @@ COMMANDS = {
             ("type", "", TEXT, "KIND", "container or image"),
         ),
     ),
-    "images": (
-        "images", 0, 1, False, "[REPOSITORY[:TAG]]", "List images",
-        (
-            ("all", "a", FLAG, "", "Show nameless ones too"),
-            ("digests", "", FLAG, "", "Show digests"),
-            _FILTER,
-            _FORMAT,
-            _NO_TRUNC,
-            _IDS,
-            ("tree", "", FLAG, "", "List platforms of an image as a tree (there is one)"),
-        ),
-    ),
-    "rmi": (
-        "images", 1, None, False, "IMAGE [IMAGE...]", "Remove images",
-        (
-            ("force", "f", FLAG, "", "Also when a stopped container or another name uses it"),
-            ("no-prune", "", FLAG, "", "Keep nameless parents (there are none)"),
-            ("platform", "", LIST, "OS/ARCH[/VARIANT]", "Only if the image is for this platform"),
-        ),
-    ),
-    "load": (
-        "images", 0, 0, False, "", "Load images from an archive",
-        (
-            ("input", "i", TEXT, "FILE", "Read this file, not standard input"),
-            _PLATFORM,
-            ("quiet", "q", FLAG, "", "Print nothing"),
-        ),
-    ),
-    "tag": ("images", 2, 2, False, "IMAGE NAME", "Give an image a further name", ()),
-    "history": (
-        "images", 1, 1, False, "IMAGE", "Show how an image was made",
-        (_FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), _NO_TRUNC, _IDS, _PLATFORM),
-    ),
-    "commit": (
-        "images_io", 1, 2, False, "CONTAINER [REPOSITORY[:TAG]]", "Make an image of a container",
-        (
-            ("author", "a", TEXT, "NAME", "Author of the image"),
-            ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
-            ("message", "m", TEXT, "TEXT", "What was done"),
-            ("pause", "p", FLAG, "", "Hold the container still meanwhile (default true)"),
-        ),
-    ),
-    "diff": ("images_io", 1, 1, False, "CONTAINER", "Show what a container changed of its image", ()),
-    "export": (
-        "images_io", 1, 1, False, "CONTAINER", "Write a container's file system as a tar",
-        (("output", "o", TEXT, "FILE", "Write to this file, not standard output"),),
-    ),
-    "import": (
-        "images_io", 1, 2, False, "FILE|URL|- [REPOSITORY[:TAG]]", "Make an image of a tar",
-        (
-            ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
-            ("message", "m", TEXT, "TEXT", "What was done"),
-            _PLATFORM,
-        ),
-    ),
-    "save": (
-        "images_io", 1, None, False, "IMAGE [IMAGE...]", "Write images to an archive",
-        (("output", "o", TEXT, "FILE", "Write to this file, not standard output"), _PLATFORM),
-    ),
-    "port": ("network", 1, 2, False, "CONTAINER [PORT[/PROTO]]", "Show published ports of a container", ()),
-    "network create": (
-        "network", 1, 1, False, "NETWORK", "Make a network",
-        (
-            ("attachable", "", FLAG, "", "Let containers be attached by hand (they always can)"),
-            ("aux-address", "", LIST, "NAME=ADDRESS", "Address no container gets"),
-            ("config-from", "", TEXT, "NETWORK", "Copy another network's configuration"),
-            ("config-only", "", FLAG, "", "Make a configuration only"),
-            ("driver", "d", TEXT, "DRIVER", "bridge, macvlan or ipvlan"),
-            ("gateway", "", LIST, "ADDRESS", "Gateway of the subnet"),
-            ("ingress", "", FLAG, "", "Swarm's routing mesh"),
-            ("internal", "", FLAG, "", "No way out"),
-            ("ip-range", "", LIST, "SUBNET", "Part of the subnet containers get addresses from"),
-            ("ipam-driver", "", TEXT, "DRIVER", "Address management (default only)"),
-            ("ipam-opt", "", LIST, "KEY=VALUE", "Option of address management"),
-            ("ipv4", "", FLAG, "", "Give IPv4 addresses (default true)"),
-            ("ipv6", "", FLAG, "", "Give IPv6 addresses"),
-            ("label", "", LIST, "KEY=VALUE", "Set a label"),
-            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver"),
-            ("scope", "", TEXT, "SCOPE", "Scope (local)"),
-            ("subnet", "", LIST, "SUBNET", "Subnet in CIDR form"),
-        ),
-    ),
-    "network ls": (
-        "network", 0, 0, False, "", "List networks",
-        (_FILTER, _FORMAT, _NO_TRUNC, _IDS),
-    ),
-    "network inspect": (
-        "network", 1, None, False, "NETWORK [NETWORK...]", "Show everything about networks",
-        (
-            ("format", "f", TEXT, "TEMPLATE", "json or a Go template"),
-            ("verbose", "v", FLAG, "", "Show everything (it is shown anyway)"),
-        ),
-    ),
-    "network rm": (
-        "network", 1, None, False, "NETWORK [NETWORK...]", "Remove networks",
-        (("force", "f", FLAG, "", "No error where there is no such network"),),
-    ),
-    "network prune": (
-        "network", 0, 0, False, "", "Remove networks no container asks for",
-        (("filter", "", LIST, "KEY=VALUE", "Remove only what matches"), ("force", "f", FLAG, "", "Do not ask")),
-    ),
-    "network connect": (
-        "network", 2, 2, False, "NETWORK CONTAINER", "Connect a container to a network",
-        (
-            ("alias", "", LIST, "NAME", "Further name on the network"),
-            ("driver-opt", "", LIST, "KEY=VALUE", "Option of the driver"),
-            ("gw-priority", "", TEXT, "N", "The highest has the default route"),
-            ("ip", "", TEXT, "ADDRESS", "IPv4 address"),
-            ("ip6", "", TEXT, "ADDRESS", "IPv6 address"),
-            ("link", "", LIST, "CONTAINER[:ALIAS]", "Link to another container"),
-            ("link-local-ip", "", LIST, "ADDRESS", "Link-local address"),
-        ),
-    ),
-    "network disconnect": (
-        "network", 2, 2, False, "NETWORK CONTAINER", "Take a container off a network",
-        (("force", "f", FLAG, "", "Also one that is gone"),),
-    ),
-    "pull": (
-        "transfer", 1, 1, False, "NAME[:TAG|@DIGEST]", "Pull an image from a registry",
-        (
-            ("all-tags", "a", FLAG, "", "Pull every tag of the repository"),
-            ("disable-content-trust", "", FLAG, "", "Skip verification of signatures (there is none)"),
-            ("platform", "", TEXT, "OS/ARCH", "Platform of the image"),
-            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
-            ("quiet", "q", FLAG, "", "Print the name only"),
-        ),
-    ),
-    "push": (
-        "transfer", 1, 1, False, "NAME[:TAG]", "Push an image to a registry",
-        (
-            ("all-tags", "a", FLAG, "", "Push every tag of the repository"),
-            ("disable-content-trust", "", FLAG, "", "Skip signing (there is none)"),
-            ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
-            ("quiet", "q", FLAG, "", "Print the name only"),
-        ),
-    ),
-    "login": (
-        "login", 0, 1, False, "[SERVER]", "Log in to a registry",
-        (
-            ("password", "p", TEXT, "PASSWORD", "Password, where every process can read it"),
-            ("password-stdin", "", FLAG, "", "Read the password from standard input"),
-            ("username", "u", TEXT, "NAME", "User name"),
-        ),
-    ),
-    "logout": ("login", 0, 1, False, "[SERVER]", "Log out from a registry", ()),
-    "search": (
-        "search", 1, 1, False, "TERM", "Search a registry for images",
-        (_FILTER, _FORMAT, ("limit", "", TEXT, "N", "Show at most N (default 25)"), _NO_TRUNC),
-    ),
-    "manifest inspect": (
-        "manifest", 1, 2, False, "[LIST] NAME", "Show a manifest as its registry has it",
-        (
-            ("insecure", "", FLAG, "", "The registry need not prove who it is"),
-            ("verbose", "v", FLAG, "", "Show reference and descriptor too"),
-        ),
-    ),
-    "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
-    "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
-    "system check": (
-        "images_io", 0, 0, False, "", "Verify every digest and reference",
-        (("mend", "", FLAG, "", "Put right what can be"),),
-    ),
-    "image inspect": (
-        "inspect", 1, None, False, "IMAGE [IMAGE...]", "Show everything about images",
-        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), _PLATFORM),
-    ),
-    "image prune": (
-        "images", 0, 0, False, "", "Remove nameless images",
-        (
-            ("all", "a", FLAG, "", "All that no container uses"),
-            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches (until, label, label!)"),
-            ("force", "f", FLAG, "", "Do not ask"),
-        ),
-    ),
-    "image bootstrap": (
-        "images", 1, 1, False, "busybox|debian[:SUITE]", "Make a base image from the distribution's packages",
-        (
-            ("include", "", LIST, "PACKAGE,...", "Further Debian packages"),
-            ("name", "", TEXT, "NAME", "Name of the image"),
-        ),
-    ),
     "container inspect": (
         "inspect", 1, None, False, "CONTAINER [CONTAINER...]", "Show everything about containers",
         (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), ("size", "s", FLAG, "", "Show sizes")),
-    ),
-    "volume create": (
-        "volume", 0, 1, False, "[VOLUME]", "Make a volume",
-        (
-            ("driver", "d", TEXT, "NAME", "Volume driver (local only)"),
-            ("label", "", LIST, "KEY[=VALUE]", "Set a label"),
-            ("opt", "o", LIST, "KEY=VALUE", "Option of the driver: type, device, o"),
-        ),
-    ),
-    "volume ls": ("volume", 0, 0, False, "", "List volumes", (_FILTER, _FORMAT, ("quiet", "q", FLAG, "", "Show names only"))),
-    "volume inspect": (
-        "volume", 1, None, False, "VOLUME [VOLUME...]", "Show everything about volumes",
-        (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),),
-    ),
-    "volume rm": (
-        "volume", 1, None, False, "VOLUME [VOLUME...]", "Remove volumes",
-        (("force", "f", FLAG, "", "Do not mind one that is not there"),),
-    ),
-    "volume prune": (
-        "volume", 0, 0, False, "", "Remove volumes that no container uses",
-        (
-            ("all", "a", FLAG, "", "Named ones too, not just anonymous ones"),
-            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches"),
-            ("force", "f", FLAG, "", "Do not ask"),
-        ),
     ),
     "container prune": (
         "lifecycle", 0, 0, False, "", "Remove stopped containers",
@@ -489,3 +293,31 @@ GLOBAL = (
     ("config", "", TEXT, "PATH", "Docker's client configuration (not read)"),
     ("context", "c", TEXT, "NAME", "Docker's contexts (there are none)"),
 )
+
+#: Modules of further commands, the likeliest first.
+FAMILIES = ("images", "networks", "system")
+
+
+def lookup(name: str) -> Any:
+    """A command's entry, None where there is none; reads no more of the table than it must."""
+    if name in CONTAINERS:
+        return CONTAINERS[name]
+    for family in FAMILIES:
+        commands = _load(family)
+        if name in commands:
+            return commands[name]
+    return None
+
+
+def _load(family: str) -> dict[str, Any]:
+    commands: dict[str, Any] = __import__(f"pyctr.cli.table_{family}", fromlist=("x",)).COMMANDS
+    return commands
+
+
+def __getattr__(name: str) -> Any:
+    if name != "COMMANDS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    commands = dict(CONTAINERS)
+    for family in FAMILIES:
+        commands |= _load(family)
+    return commands
