@@ -3,7 +3,7 @@
 test-v2: packages ## the core's tests on a host with cgroup v2 only: Debian's cloud kernel under qemu
 	@set -o pipefail; tests=$$(cargo test -p pyctr-core --lib --test launch --no-run --message-format=json 2>/dev/null \
 	    | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p') && \
-	files=() && runs=() && for test in $$tests; do name=$$(basename $${test%-*}); \
+	files=(--file /sbin/ip:/sbin/ip --file /usr/sbin/nft:/usr/sbin/nft) && runs=() && for test in $$tests; do name=$$(basename $${test%-*}); \
 	    files+=(--file "$$test:/bin/$$name-test"); runs+=(--run "echo == $$name; $$name-test --test-threads 1"); done && \
 	{ $(PYTHON) tests/v2/boot.py --systemd --cache $(TARGET_DIR)/v2 "$${files[@]}" \
 	    --run "echo == below systemd; pyctr_core-test --test-threads 1 cgroup::" || [ $$? = 77 ]; } && \
