@@ -30,7 +30,20 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 QEMU = "qemu-system-x86_64"
 BUSYBOX = "/bin/busybox"
 # What the tests of a start need beyond what is built in; those a kernel lacks as modules are built in or unknown to it.
-MODULES = ("overlay", "loop", "bfq", "veth", "bridge", "nf_tables", "nft_chain_nat", "nft_ct", "nft_nat", "nft_masq", "nft_redir", "nft_fib_inet")
+MODULES = (
+    "overlay",
+    "loop",
+    "bfq",
+    "veth",
+    "bridge",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_nat",
+    "nft_masq",
+    "nft_redir",
+    "nft_fib_inet",
+)
 EXIT_MARK = "pyctr-v2-exit:"
 SKIPPED = 77
 
