@@ -24,8 +24,9 @@ ALLOWED = {
     "hello": {"errors", "image"},
     "network": {"errors", "_core"},
     "registry": {"errors", "_core", "image"},
-    "engine": {"errors", "_core", "image", "registry", "hello", "network"},
-    "cli": {"errors", "_core", "engine", "image"},
+    "build": {"errors", "_core", "image"},
+    "engine": {"errors", "_core", "image", "registry", "hello", "network", "build"},
+    "cli": {"errors", "_core", "engine", "image", "build"},
 }
 
 

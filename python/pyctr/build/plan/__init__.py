@@ -1,0 +1,1 @@
+"""What is to be done: a graph of steps, and the image configs that come out."""
