@@ -228,6 +228,9 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True
 def remove_tree(path: str, *, contents_only: bool = False) -> None:
     """Remove a tree, never through a link or across a mount. A missing one is fine."""
 
+def append_journal(path: str, line: bytes) -> None:
+    """Append one whole line, its end included; a full journal is set aside as `path`.1 (docs/events.md)."""
+
 def sync_file_system(path: str) -> None:
     """Write out the file system a directory lies on (syncfs(2))."""
 

@@ -275,7 +275,7 @@ ALIASES = {
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi",
     **{f"container {name}": name for name in ("commit", "diff", "export", "port")},
     "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
-    "system info": "info",
+    "system info": "info", "system events": "events",
     "image pull": "pull", "image push": "push",
     "network list": "network ls", "network remove": "network rm",
     "volume list": "volume ls", "volume remove": "volume rm",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from pyctr.cli.table import FLAG, TEXT
+from pyctr.cli.table import FILTER, FLAG, TEXT
 
 COMMANDS = {
+    "events": (
+        "events", 0, 0, False, "", "Show what happens, as it happens",
+        (
+            FILTER,
+            ("format", "", TEXT, "TEMPLATE", "json or a Go template"),
+            ("since", "", TEXT, "TIME", "Show what happened since a time, or since this long ago (42m)"),
+            ("until", "", TEXT, "TIME", "Up to a time, or this long ago (42m)"),
+        ),
+    ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "system check": (

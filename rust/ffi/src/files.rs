@@ -28,6 +28,11 @@ pub fn remove_tree(py: Python<'_>, path: PathBuf, contents_only: bool) -> PyResu
 }
 
 #[pyfunction]
+pub fn append_journal(py: Python<'_>, path: PathBuf, line: &[u8]) -> PyResult<()> {
+    py.detach(|| files::append_journal(&path, line)).into_python(py)
+}
+
+#[pyfunction]
 pub fn sync_file_system(py: Python<'_>, path: PathBuf) -> PyResult<()> {
     py.detach(|| {
         let directory = open_directory(&path)?;

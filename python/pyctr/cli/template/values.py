@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Fields that are maps: any key may be asked for, and a missing one is no mistake.
 MAPS = frozenset(
     ("Labels", "Volumes", "ExposedPorts", "Ports", "PortBindings", "Options", "Sysctls", "Tmpfs", "StorageOpt", "Annotations",
-     "Data", "Networks", "DriverOpts", "GwPriority", "Containers", "IPAMConfig", "AuxiliaryAddresses", "Runtimes")
+     "Data", "Networks", "DriverOpts", "GwPriority", "Containers", "IPAMConfig", "AuxiliaryAddresses", "Runtimes", "Attributes")
 )  # fmt: skip
 #: Fields that are slices.
 SLICES = frozenset(

@@ -130,6 +130,7 @@ class Containers:
     def _foreground(
         self, session: Session, record: dict[str, Any], streams: Attach | None, options: dict[str, Any], *, spawn: Any
     ) -> int | None:
+        from pyctr.engine.containers.events import write_event
         from pyctr.engine.containers.foreground import Foreground
         from pyctr.engine.containers.session import Attach
         from pyctr.errors import StateError
@@ -138,13 +139,17 @@ class Containers:
         attach = narrow(streams or Attach(), config, options, starting=spawn is not None)
         with session, Foreground(session, attach, tty=config["Tty"]) as foreground:
             session.attach(attach, foreground.size())
+            write_event(self.engine.root, "attach", record)
             try:
                 if spawn is not None:
                     spawn()
                     event = session.expect("started", "exited")
                     if event is not None and event["event"] == "exited":
                         return int(event["code"])
-                return foreground.wait()
+                code = foreground.wait()
+                if foreground.detached:
+                    write_event(self.engine.root, "detach", record)
+                return code
             except StateError:
                 self._bury(record["Id"])
                 raise
@@ -213,9 +218,13 @@ class Containers:
 
     def restart(self, ref: str, timeout_s: float | None = None, signal: str | None = None) -> None:
         """Stop, then start."""
+        from pyctr.engine.containers.events import write_event
+
         container_id = self.resolve(ref)
+        record = self.store.record(container_id)
         self.stop(container_id, timeout_s, signal)
         self.start(container_id)
+        write_event(self.engine.root, "restart", record)
 
     def pause(self, ref: str) -> None:
         """Stop every process of a running container."""

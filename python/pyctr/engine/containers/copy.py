@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyctr._core import archive_path, mount_layers, stat_path, unpack_archive
 from pyctr.engine.containers.changes import directories
+from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.errors import InvalidArgument, NotFound, PyctrError, StateError
 
@@ -66,6 +67,8 @@ def container_tree(engine: Engine, ref: str, path: str, *, writing: bool) -> Ite
         raise StateError("container rootfs is marked read-only")
     if writing and point is not None and not point["RW"]:
         raise StateError("mounted volume is marked read-only")
+
+    write_event(engine.root, "extract-to-dir" if writing else "archive-path", record, path=path)
 
     def describe(missing: str) -> str:
         return f"Could not find the file {missing} in container {ref}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-from pyctr._core import json_dumps
+from pyctr._core import append_journal, json_dumps
+from pyctr.errors import PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def write_event(root: str, action: str, record: dict[str, Any], **attributes: st
 
 
 def write_entry(root: str, kind: str, action: str, actor_id: str, attributes: dict[str, str]) -> None:
-    """Append an event of a container, volume, network or image."""
+    """Append an event of a container, volume, network or image; what was done stands, told or not (a full disk)."""
     moment = time.time_ns()
     event = {
         "Type": kind,
@@ -30,8 +30,7 @@ def write_entry(root: str, kind: str, action: str, actor_id: str, attributes: di
         "time": moment // 1_000_000_000,
         "timeNano": moment,
     }
-    fd = os.open(root + "/events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
-        os.write(fd, json_dumps(event) + b"\n")
-    finally:
-        os.close(fd)
+        append_journal(root + "/events.jsonl", json_dumps(event) + b"\n")
+    except PyctrError:
+        return

@@ -21,11 +21,13 @@ _PROXIED = [1, 2, 3, 10, 12, 14, 15, 16, 18, 20, 21, 22, 24, 25, 26, 27, 29, 30,
 class Foreground:
     """The terminal and the signals of this process, lent to a container and given back at the end."""
 
-    __slots__ = ("_handlers", "_modes", "attach", "session", "terminal")
+    __slots__ = ("_handlers", "_modes", "attach", "detached", "session", "terminal")
 
     def __init__(self, session: Session, attach: Attach, *, tty: bool) -> None:
         self.session = session
         self.attach = attach
+        #: The user typed the detach keys.
+        self.detached = False
         self.terminal = self._find_terminal() if tty else None
         self._modes: list[Any] | None = None
         self._handlers: dict[int, Any] = {}
@@ -82,6 +84,7 @@ class Foreground:
     def wait(self) -> int:
         """The exit code; 0 when the user typed the detach keys. Raises StateError when the monitor is gone."""
         event = self.session.expect("exited", "detached")
+        self.detached = event is not None and event["event"] == "detached"
         return event["code"] if event is not None and event["event"] == "exited" else 0
 
 

@@ -33,7 +33,8 @@ def stop_container(store: Store, container_id: str, timeout_s: float | None, sig
     """The stop signal, a grace period, SIGKILL. What does not run is left alone. Negative: no SIGKILL."""
     if current_state(store, container_id).get("status") not in ACTIVE:
         return
-    config = store.record(container_id)["Config"]
+    record = store.record(container_id)
+    config = record["Config"]
     name = signal or config.get("StopSignal")
     number = parse_signal(name) if name else SIGTERM
     grace_s = timeout_s if timeout_s is not None else config.get("StopTimeout", _DEFAULT_STOP_TIMEOUT_S)
@@ -41,16 +42,16 @@ def stop_container(store: Store, container_id: str, timeout_s: float | None, sig
         with connect(store.run_path(container_id), container_id) as session:
             session.send({"op": "wait"})
             session.send({"op": "kill", "signal": number})
-            if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is not None:
-                return
-            session.send({"op": "kill", "signal": SIGKILL})
-            if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
-                raise StateError(
-                    f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
-                )
+            if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is None:
+                session.send({"op": "kill", "signal": SIGKILL})
+                if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
+                    raise StateError(
+                        f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
+                    )
     except StateError:
         if current_state(store, container_id).get("status") in ACTIVE:
             raise
+    write_event(store.root, "stop", record)
 
 
 def pause_container(store: Store, container_id: str, *, paused: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from pyctr.engine import times
+from pyctr.engine.containers.events import write_entry
 from pyctr.engine.containers.filters import has_label
 from pyctr.engine.containers.listing import list_containers, measure
 from pyctr.engine.containers.remove import remove_container
@@ -35,4 +36,5 @@ def prune_containers(store: Store, filters: dict[str, list[str]]) -> tuple[list[
         except (NotFound, StateError):
             continue
         reclaimed += size
+    write_entry(store.root, "container", "prune", "", {"reclaimed": str(reclaimed)})
     return removed, reclaimed

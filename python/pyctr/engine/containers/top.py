@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from pyctr._core import cgroup_processes
+from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.errors import InvalidArgument, PyctrError, StateError
 
@@ -26,6 +27,7 @@ def list_processes(store: Store, container_id: str, arguments: list[str]) -> tup
         raise PyctrError("ps: not installed on this host") from None
     if done.returncode != 0:
         raise InvalidArgument(f"ps: {done.stderr.strip() or done.stdout.strip()}".splitlines()[0])
+    write_event(store.root, "top", store.record(container_id))
     return select(done.stdout, set(cgroup_processes(state["cgroup_paths"])))
 
 

@@ -1,10 +1,12 @@
 //! Files on the host: atomic writes, removal of trees. By descriptor, without following what a name leads to.
 
+mod journal;
 mod remove;
 mod write;
 
 use std::hash::{BuildHasher, RandomState};
 
+pub use journal::append_journal;
 pub use remove::{remove_entry, remove_tree};
 pub use write::write_atomic;
 

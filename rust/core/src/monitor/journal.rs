@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-
 use super::clock::Time;
 
 /// Appends a container's event in the form of Docker's API. A journal that cannot be written is no reason to stop a container.
@@ -16,10 +14,7 @@ pub fn append(path: &Path, action: &str, id: &str, attributes: &BTreeMap<String,
     });
     let mut line = entry.to_string().into_bytes();
     line.push(b'\n');
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
-    if let Ok(file) = rustix::fs::open(path, flags, Mode::from_raw_mode(0o640)) {
-        let _ = rustix::io::write(&file, &line);
-    }
+    let _ = crate::files::append_journal(path, &line);
 }
 
 #[cfg(test)]

@@ -1,0 +1,83 @@
+"""`pyctr events` on real containers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from tests.conftest import Cli, needs_root
+
+if TYPE_CHECKING:
+    from typing import IO
+
+pytestmark = needs_root
+
+
+def next_line(stream: IO[str]) -> str:
+    line = stream.readline()
+    assert line, "events ended"
+    return line.rstrip("\n")
+
+
+def test_events_follow_what_happens_until_told_to_end(cli: Cli) -> None:
+    until = str(int(time.time()) + 6)
+    command = cli.command("events", "--until", until, "--filter", "container=seen", "--format", "{{.Action}}")
+    with subprocess.Popen(command, env=cli.env, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        time.sleep(0.3)
+        cli("create", "--name", "unseen", "busybox", "true")
+        cli(
+            "run",
+            "-d",
+            "--name",
+            "seen",
+            "--network",
+            "none",
+            "busybox",
+            "sh",
+            "-c",
+            "trap 'exit 3' TERM; while :; do sleep 0.05; done",
+        )
+        assert [next_line(watcher.stdout) for _ in range(2)] == ["create", "start"]
+        cli("exec", "seen", "true")
+        assert next_line(watcher.stdout) == "exec_create: true"
+        assert next_line(watcher.stdout) == "exec_start: true"
+        assert next_line(watcher.stdout) == "exec_die"
+        cli("pause", "seen")
+        cli("unpause", "seen")
+        cli("rename", "seen", "seen2")
+        cli("restart", "seen2")
+        cli("rm", "-f", "seen2")
+        found = [line.rstrip("\n") for line in watcher.stdout]
+    assert watcher.returncode == 0
+    expected = ["pause", "unpause", "rename", "kill", "die", "stop", "start", "restart", "kill", "die", "destroy"]
+    assert found == expected
+    cli("rm", "unseen")
+
+
+def test_events_of_the_past_in_dockers_form(cli: Cli) -> None:
+    container = cli("create", "--name", "past", "-l", "b=2", "-l", "a=1", "busybox", "true").stdout.strip()
+    cli("start", "-a", "past")
+    lines = cli("events", "--since", "1m", "--until", "0s", "-f", "container=past").stdout.splitlines()
+    words = [line.split(" ", 4) for line in lines]
+    assert [word[2] for word in words] == ["create", "attach", "start", "die"]
+    assert words[0][1:] == ["container", "create", container, "(a=1, b=2, image=busybox, name=past)"]
+    assert words[3][4] == "(a=1, b=2, execDuration=0, exitCode=0, image=busybox, name=past)"
+    assert len(words[0][0].partition(".")[2]) in (len("123456789Z"), len("123456789+01:00"))
+    shown = cli(
+        "events", "--since", "1m", "--until", "0s", "-f", "event=die", "-f", "label=a=1", "--format", "json"
+    ).stdout
+    died = json.loads(shown.splitlines()[-1])
+    assert (died["status"], died["id"], died["from"]) == ("die", container, "busybox")
+    cli("rm", "past")
+
+
+def test_events_bad_input_is_refused(cli: Cli) -> None:
+    assert cli("events", "--filter", "x=y", "--until", "0s", code=1).stderr == "pyctr: invalid filter 'x'\n"
+    assert "invalid value for time" in cli("events", "--since", "never", code=1).stderr
+    assert (
+        "can't evaluate field Nope"
+        in cli("events", "--since", "1m", "--until", "0s", "--format", "{{.Nope}}", code=None).stderr
+    )
