@@ -69,6 +69,10 @@ class RegistryError(PyctrError):
 
 
 class BuildError(PyctrError):
-    """A Dockerfile line failed."""
+    """A Dockerfile line failed; `line`, `last_line` and `column` count from 1, `excerpt` shows the lines."""
 
+    exit_code = 1
     line: "int | None" = None
+    last_line: "int | None" = None
+    column: "int | None" = None
+    excerpt: str = ""

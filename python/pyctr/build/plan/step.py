@@ -101,14 +101,18 @@ class Scratch(Step):
 
 
 class ImageSource(Step):
-    """The layers of an image. `config_digest` is what the reference was resolved to, "" if that is still to be done (`COPY --from`)."""
+    """The layers of an image. `config_digest` is what the reference was resolved to, "" if that is still to be done (`COPY --from`).
 
-    __slots__ = ("config_digest", "reference")
+    `near` is a stage whose name is nearly the reference's, for the message that there is no such image.
+    """
 
-    def __init__(self, reference: str, *, config_digest: str, where: Where, platform: str) -> None:
+    __slots__ = ("config_digest", "near", "reference")
+
+    def __init__(self, reference: str, *, config_digest: str, where: Where, platform: str, near: str = "") -> None:
         super().__init__((), where=where, platform=platform)
         self.reference = reference
         self.config_digest = config_digest
+        self.near = near
 
     def _fields(self) -> dict[str, Any]:
         # An image is its content: under another name it is the same image.
@@ -266,12 +270,15 @@ class Run(Step):
 class CopyItem(Frozen):
     """What is taken from one file system. Patterns are paths in `source_step`, absolute and clean, with wildcards of Go's filepath.Match.
 
-    A trailing `/./` part (`--parents`) is `pivot`: what stands behind it is kept as path below the destination.
+    With `--parents`, `pattern` is what stands before `/./` (else `/`) and `pivot` the rest, a pattern relative to that whose path is kept
+    below the destination. `written` is the source as the Dockerfile has it, for messages (`..` above the root is gone from `pattern`).
     """
 
-    __slots__ = ("pattern", "pivot", "source_step", "unpack", "wildcard")
+    __slots__ = ("pattern", "pivot", "source_step", "unpack", "wildcard", "written")
 
-    def __init__(self, source_step: Step, pattern: str, *, wildcard: bool, unpack: bool, pivot: str = "") -> None:
+    def __init__(
+        self, source_step: Step, pattern: str, *, wildcard: bool, unpack: bool, pivot: str = "", written: str = ""
+    ) -> None:
         self.source_step = source_step
         self.pattern = pattern
         #: Wildcards are looked for (not in here-documents, URLs and git); nothing found is an error.
@@ -279,9 +286,11 @@ class CopyItem(Frozen):
         #: An archive found here is unpacked instead of copied (ADD of local files, `--unpack`).
         self.unpack = unpack
         self.pivot = pivot
+        self.written = written or pattern
 
     def _fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in CopyItem.__slots__ if name != "source_step"}
+        names = ("pattern", "pivot", "unpack", "wildcard")
+        return {name: getattr(self, name) for name in names}
 
 
 class Copy(Step):
