@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyctr.build.dockerfile.expand import Lexer
 from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -10,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyctr.build.dockerfile.commands import Arg
+    from pyctr.build.dockerfile.expand import Lexer
 
 #: Arguments that need no ARG; nothing is remembered of them.
 PROXIES = frozenset(("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"))

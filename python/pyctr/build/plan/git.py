@@ -67,16 +67,12 @@ def _read_query(git: GitReference, query: str) -> None:
     for name, value in values.items():
         if not value and name not in ("submodules", "keep-git-dir"):
             raise InvalidArgument(f'query "{name}" has no value')
-        if name in ("ref", "tag", "branch"):
-            prefix = {"ref": "", "tag": "refs/tags/", "branch": "refs/heads/"}[name]
+        if name in _PREFIXES:
+            prefix = _PREFIXES[name]
             wanted = value if value.startswith(prefix) else prefix + value
-            if git.reference not in ("", wanted):
-                raise InvalidArgument(f'ref conflicts: "{git.reference}" vs "{wanted}"')
-            git.reference = wanted
+            git.reference = _agreed("ref", git.reference, wanted)
         elif name == "subdir":
-            if git.subdirectory not in ("", value):
-                raise InvalidArgument(f'subdir conflicts: "{git.subdirectory}" vs "{value}"')
-            git.subdirectory = value
+            git.subdirectory = _agreed("subdir", git.subdirectory, value)
         elif name in ("checksum", "commit"):
             git.checksum = value
         elif name == "keep-git-dir":
@@ -87,6 +83,16 @@ def _read_query(git: GitReference, query: str) -> None:
             raise InvalidArgument(f'unexpected query "{name}"')
     if git.checksum and not git.reference:
         git.reference = git.checksum
+
+
+#: `tag=v1` means refs/tags/v1.
+_PREFIXES = {"ref": "", "tag": "refs/tags/", "branch": "refs/heads/"}
+
+
+def _agreed(what: str, old: str, new: str) -> str:
+    if old not in ("", new):
+        raise InvalidArgument(f'{what} conflicts: "{old}" vs "{new}"')
+    return new
 
 
 def _boolean(name: str, value: str) -> bool:

@@ -153,11 +153,11 @@ class HttpSource(Step):
 class GitSource(Step):
     """A checkout. `reference` is a branch, tag, `refs/…` or commit, "" for the remote's HEAD; `checksum` is the commit it must be, or ""."""
 
-    __slots__ = ("checksum", "keep_git_dir", "reference", "remote", "subdirectory")
+    __slots__ = ("checksum", "keep_git_dir", "reference", "remote", "subdirectory", "submodules")
 
     def __init__(
         self, remote: str, *, reference: str, subdirectory: str, keep_git_dir: bool, checksum: str, where: Where, platform: str,
-        ignore_cache: bool = False,
+        submodules: bool = True, ignore_cache: bool = False,
     ) -> None:  # fmt: skip
         super().__init__((), where=where, platform=platform, ignore_cache=ignore_cache)
         self.remote = remote
@@ -165,6 +165,7 @@ class GitSource(Step):
         self.subdirectory = subdirectory
         self.keep_git_dir = keep_git_dir
         self.checksum = checksum
+        self.submodules = submodules
 
     def _fields(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in GitSource.__slots__}
