@@ -26,7 +26,8 @@ ALLOWED = {
     "registry": {"errors", "_core", "image"},
     "build": {"errors", "_core", "image"},
     "engine": {"errors", "_core", "image", "registry", "hello", "network", "build"},
-    "cli": {"errors", "_core", "engine", "image", "build"},
+    "compose": {"errors"},
+    "cli": {"errors", "_core", "engine", "image", "build", "compose"},
 }
 
 

@@ -1,0 +1,221 @@
+"""From files to a Project: the steps of docs/compose.md in their order."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyctr.compose import check, discover, document, normalise
+from pyctr.compose import profiles as profile
+from pyctr.compose.canonical import canonical
+from pyctr.compose.errors import ComposeError, Path, Places
+from pyctr.compose.extends import Extends, drop
+from pyctr.compose.include import included_resources
+from pyctr.compose.interpolate import interpolate
+from pyctr.compose.merge import merge, unique
+from pyctr.compose.paths import resolve_paths
+from pyctr.compose.schema import validate
+from pyctr.compose.shape import shape_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+
+_OBSOLETE = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of loading to leave out (`config --no-…`)."""
+
+    interpolate: bool = True
+    normalise: bool = True
+    resolve_paths: bool = True
+    consistency: bool = True
+    resolve_environment: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A loaded project (docs/compose.md, "The border")."""
+
+    name: str
+    working_dir: str
+    files: tuple[str, ...]
+    environment: dict[str, str]
+    profiles: tuple[str, ...]
+    model: dict[str, Any]
+    disabled: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def services(self) -> dict[str, Any]:
+        """The enabled services by name."""
+        services: dict[str, Any] = self.model["services"]
+        return services
+
+
+@dataclass(slots=True)
+class Loader:
+    """One load: what is known while files are read."""
+
+    options: Options
+    stdin: Callable[[], bytes]
+    places: Places = field(default_factory=Places)
+    warnings: list[str] = field(default_factory=list)
+
+    def unset(self, name: str) -> None:
+        """Note once that a variable has no value."""
+        self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
+
+    def warn(self, message: str) -> None:
+        """Keep a message for the user, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def read(self, file: str) -> bytes:
+        """A file's bytes; ``-`` is standard input."""
+        if file == "-":
+            return self.stdin()
+        try:
+            with open(file, "rb") as opened:
+                return opened.read(document.MAX_BYTES + 1)
+        except OSError as error:
+            raise ComposeError(f"open {file}: {(error.strerror or '').lower()}") from error
+
+    def trees(self, file: str, variables: Mapping[str, str]) -> Iterable[tuple[dict[str, Any], tuple[Path, ...]]]:
+        """The documents of a file, interpolated."""
+        for each in document.parse(self.read(file), file, self.places):
+            tree = each.tree
+            if self.options.interpolate:
+                tree = interpolate(tree, variables, self.places, self.unset)
+            yield tree, each.resets
+
+    def base(self, variables: Mapping[str, str]) -> Callable[[str], tuple[dict[str, Any], tuple[Path, ...]]]:
+        """How `extends` reads another file."""
+
+        def reader(file: str) -> tuple[dict[str, Any], tuple[Path, ...]]:
+            merged: dict[str, Any] = {}
+            resets: tuple[Path, ...] = ()
+            for tree, more in self.trees(file, variables):
+                held = _hold_extends(tree)
+                merged = unique(canonical(unique(merge(merged, tree), self.places), self.places), self.places)
+                for name, extends in held.items():
+                    merged["services"][name]["extends"] = extends
+                resets += more
+            return merged, resets
+
+        return reader
+
+    def model(
+        self, files: Sequence[str], directory: str, variables: Mapping[str, str], trail: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """The merged long form of several files, includes done, paths absolute."""
+        merged: dict[str, Any] = {}
+        extends = Extends(self.base(variables), self.places)
+        for file in files:
+            below = directory if file == "-" else os.path.dirname(file)
+            for tree, resets in self.trees(file, variables):
+                own = extends.apply(_not_null(tree), file, below, resets)
+                for path in resets:
+                    drop(merged, path)
+                if own.get("include"):
+                    found = included_resources(self, own["include"], directory, variables, (*trail, file))
+                    own = _with_included(own, found, resets, self.places)
+                if "version" in own:
+                    self.warn(f"{file}: {_OBSOLETE}")
+                merged = unique(merge(merged, own), self.places)
+                validate(merged, self.places)
+                merged = unique(canonical(merged, self.places), self.places)
+        merged.pop("include", None)
+        merged.pop("version", None)
+        check.validate(merged, self.places)
+        return resolve_paths(merged, directory, self.places) if self.options.resolve_paths else merged
+
+
+def _hold_extends(tree: dict[str, Any]) -> dict[str, Any]:
+    """Take `extends` out of a tree's services: it is followed, never merged."""
+    services = tree.get("services")
+    if not isinstance(services, dict):
+        return {}
+    return {
+        name: each.pop("extends") for name, each in services.items() if isinstance(each, dict) and "extends" in each
+    }
+
+
+def _not_null(tree: dict[str, Any]) -> dict[str, Any]:
+    """Volumes, networks… whose body is empty are there all the same."""
+    return {
+        key: value
+        for key, value in tree.items()
+        if value is not None
+        or key not in ("services", "networks", "volumes", "secrets", "configs", "include", "models")
+    }
+
+
+def _with_included(
+    tree: dict[str, Any], found: dict[str, Any], resets: tuple[Path, ...], places: Places
+) -> dict[str, Any]:
+    """The file's own resources over those of its includes, which it may not name again differently."""
+    for path in resets:
+        drop(found, path)
+    result = {key: value for key, value in tree.items() if key != "include"}
+    for kind, resources in found.items():
+        own = result.get(kind) or {}
+        for name in resources:
+            if name in own and own[name] != resources[name]:
+                raise places.error((kind, name), f"{kind}.{name} conflicts with imported resource")
+        result[kind] = {**resources, **own}
+    return result
+
+
+def load(
+    files: Sequence[str] | None = None,
+    *,
+    project_directory: str | None = None,
+    project_name: str | None = None,
+    env_files: Sequence[str] = (),
+    profiles: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    stdin: Callable[[], bytes] | None = None,
+    all_resources: bool = False,
+    options: Options | None = None,
+) -> Project:
+    """Read a project. Raises ComposeError (no file: NotFound), whose message has file and line."""
+    options = options or Options()
+    loader = Loader(options, _once(stdin or sys.stdin.buffer.read))
+    found = discover.discover(files, project_directory, env_files, os.environ if environment is None else environment)
+    name = discover.project_name(project_name, found, loader)
+    variables = {**found.environment, "COMPOSE_PROJECT_NAME": name}
+    tree = loader.model(found.files, found.directory, variables, ())
+    if not tree:
+        raise ComposeError("empty compose file")
+    tree["name"] = name
+    if options.normalise:
+        tree = normalise.normalise(tree, variables)
+    model = shape_project(tree, loader.places)
+    if options.consistency:
+        check.consistent(model, loader.places)
+    active = tuple(profiles) or profile.from_environment(found.environment)
+    model, disabled = profile.split(model, active)
+    if options.consistency:
+        check.dependencies(model, disabled, loader.places)
+    if options.resolve_environment:
+        model = normalise.resolve_environment(model, variables, loader.places)
+    if not all_resources:
+        model = profile.used_resources(model)
+    return Project(name, found.directory, found.files, variables, active, model, disabled, tuple(loader.warnings))
+
+
+def _once(read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Standard input can be read once, and is asked for twice (the name, the model)."""
+    kept: list[bytes] = []
+
+    def reader() -> bytes:
+        if not kept:
+            kept.append(read())
+        return kept[0]
+
+    return reader
