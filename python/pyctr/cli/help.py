@@ -73,6 +73,12 @@ def _parameter(option: tuple[str, str, str, str, str]) -> inspect.Parameter:
 
 def show(command: tuple[str, ...]) -> int:
     """Print the help of a command, or of everything."""
+    if command[:1] == ("compose",):
+        import sys
+
+        from pyctr.cli.compose_help import show as show_compose
+
+        return show_compose(list(command[1:]), sys.stdout)
     try:
         build()([*command, "--help"], standalone_mode=False, prog_name="pyctr")
     except Exception as error:

@@ -295,7 +295,7 @@ GLOBAL = (
 )
 
 #: Modules of further commands, the likeliest first.
-FAMILIES = ("images", "networks", "system")
+FAMILIES = ("images", "networks", "system", "compose")
 
 
 def lookup(name: str) -> Any:

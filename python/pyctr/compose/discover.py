@@ -102,15 +102,11 @@ def project_name(asked: str | None, found: Found, loader: Loader) -> str:
     """The project's name. Raises ComposeError where it is not one."""
     name = asked or found.environment.get("COMPOSE_PROJECT_NAME") or ""
     if name:
-        if name != normalise_name(name):
-            raise _invalid(name)
-        return name
+        return valid_name(name)
     for file in found.files:
         name = _named(file, found, loader) or name
     if name:
-        if name != normalise_name(name):
-            raise _invalid(name)
-        return name
+        return valid_name(name)
     name = normalise_name(os.path.basename(found.directory))
     if not name:
         raise ComposeError("project name must not be empty")
@@ -134,8 +130,11 @@ def _named(file: str, found: Found, loader: Loader) -> str:
         return ""
 
 
-def _invalid(name: str) -> ComposeError:
-    return ComposeError(
+def valid_name(name: str) -> str:
+    """The name, or ComposeError where a project cannot have it."""
+    if name == normalise_name(name):
+        return name
+    raise ComposeError(
         f'invalid project name "{name}": must consist only of lowercase alphanumeric characters, hyphens, and underscores'
         " as well as start with a letter or number"
     )

@@ -1,0 +1,47 @@
+"""`pyctr compose`: a module a family of commands; they render what pyctr.compose does."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyctr.engine import Engine
+
+
+def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
+    """Find the command among the words, and run it with the project's options."""
+    from pyctr.cli.commands.compose.context import ComposeContext
+    from pyctr.cli.compose_table import COMPOSE_COMMANDS
+    from pyctr.cli.main import check_count, complain
+    from pyctr.cli.parse import HelpAsked, UsageError, parse
+
+    if settings.get("version"):
+        words = ["version", *words]
+    if not words or words[0] in ("help", "--help", "-h"):
+        return _help(words[1:])
+    name = words[0]
+    if name not in COMPOSE_COMMANDS:
+        near = difflib.get_close_matches(name, COMPOSE_COMMANDS, n=1)
+        meant = f". Did you mean '{near[0]}'?" if near else ""
+        return complain(f'unknown docker command: "compose {name}"{meant}', hint="See 'pyctr compose --help'.", code=1)
+    module, fewest, most, stop, *_, options = COMPOSE_COMMANDS[name]
+    try:
+        values, arguments = parse(options, words[1:], stop_at_argument=stop)
+        check_count(f"compose {name}", len(arguments), fewest, most)
+    except HelpAsked:
+        return _help([name])
+    except UsageError as error:
+        return complain(str(error), hint=f"See 'pyctr compose {name} --help'.", code=1)
+    function = getattr(__import__(f"pyctr.cli.commands.compose.{module}", fromlist=("x",)), name.replace("-", "_"))
+    with ComposeContext(engine, settings) as context:
+        code: int = function(context, values, arguments)
+    return code
+
+
+def _help(words: list[str]) -> int:
+    """Help of a compose command, or the list of them."""
+    from pyctr.cli.compose_help import show
+
+    return show(words, sys.stdout)

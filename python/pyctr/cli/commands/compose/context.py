@@ -1,0 +1,66 @@
+"""What a compose command is given: the engine, the options before the command, and the project when it asks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from pyctr.compose import Options, Project
+    from pyctr.engine import Engine
+
+
+class ComposeContext:
+    """One compose command. The project is read when it is first asked for, its warnings are shown once."""
+
+    def __init__(self, engine: Engine, settings: dict[str, Any]) -> None:
+        self.engine, self.settings = engine, settings
+        self._project: Project | None = None
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held."""
+
+    def project(self, profiles: Sequence[str] = ()) -> Project:
+        """The project of the files asked for or found; ``profiles`` come on top. Raises ComposeError, NotFound."""
+        if profiles:
+            return self.load(profiles=[*self.settings.get("profile", ()), *profiles])
+        if self._project is None:
+            self._project = self.load()
+        return self._project
+
+    def project_name(self) -> str:
+        """The project's name, from ``-p`` or COMPOSE_PROJECT_NAME without reading files. Raises as `project`."""
+        from pyctr.compose.discover import valid_name
+
+        name = self.settings.get("project_name") or os.environ.get("COMPOSE_PROJECT_NAME")
+        return valid_name(name) if name else self.project().name
+
+    def load(self, *, profiles: Sequence[str] | None = None, options: Options | None = None) -> Project:
+        """Read the project with these profiles in place of ``--profile``."""
+        from pyctr.compose import load
+
+        settings = self.settings
+        project = load(
+            settings.get("file"),
+            project_directory=settings.get("project_directory"),
+            project_name=settings.get("project_name"),
+            env_files=settings.get("env_file", ()),
+            profiles=settings.get("profile", ()) if profiles is None else profiles,
+            all_resources=bool(settings.get("all_resources")),
+            options=options,
+        )
+        for warning in project.warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
+                sys.stderr.write(f"pyctr: warning: {warning}\n")
+        return project
