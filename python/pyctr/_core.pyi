@@ -285,5 +285,58 @@ def cgroup_processes(paths: dict[str, str]) -> list[int]:
 def stat_path(root: str | int, path: str, *, follow: bool = True) -> tuple[int, int, str]:
     """st_mode, size and link target of what `path` below `root` leads to; links lead inside. Raises NotFound."""
 
-def mount_layers(lower: list[str], upper: str, work: str) -> int:
-    """A descriptor of merged layers (topmost first) and an upper directory, mounted nowhere; the caller's to close."""
+def mount_layers(lower: list[str], upper: str, work: str, *, volatile: bool = False) -> int:
+    """A descriptor of merged layers (topmost first) and an upper directory, mounted nowhere; the caller's to close.
+
+    `volatile` leaves out every sync: for what need not survive a power cut.
+    """
+
+@final
+class CopiedTree:
+    """What was copied: `digest` as `SourceTree.digest` gives it of the source at that moment, entries, bytes of all files."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+@final
+class SourceTree:
+    """A tree that a build reads. `skip` are paths that are not there; `anonymous`: owners do not count (a context)."""
+
+    def __new__(cls, root: str | int, *, skip: list[str] = ..., anonymous: bool = False) -> SourceTree: ...
+    def expand(self, pattern: str) -> list[str]:
+        """The paths a pattern means (Go's filepath.Match, and `**`); one without wildcards itself, there or not."""
+
+    def digest(self, path: str) -> str:
+        """Digest of what a path leads to, with all that is in it; no times. Raises NotFound."""
+
+    def list(self, path: str) -> list[tuple[str, bool]]:
+        """Everything below a directory, relative to it, and whether it is a directory."""
+
+    def open_file(self, path: str) -> int:
+        """A descriptor of a regular file, the caller's to close. Raises NotFound, InvalidArgument."""
+
+    def open_place(self, path: str) -> tuple[int, bool]:
+        """A descriptor to mount what a path leads to from, and whether that is a directory."""
+
+    def copy(
+        self,
+        path: str,
+        root: str | int,
+        target: str,
+        *,
+        owner: tuple[int, int] | None = None,
+        mode: str | None = None,
+        mtime: int | None = None,
+        parents_from: int | None = None,
+    ) -> CopiedTree:
+        """Copy by the rules of COPY. Raises NotFound, InvalidArgument, StateError for what changed meanwhile."""
+
+def make_directory(root: str | int, path: str, *, owner: tuple[int, int] = ..., mode: int = 0o755) -> None:
+    """`mkdir -p` below a root; what is there stays as it is."""
+
+def find_owner(root: str | int, user: str) -> tuple[int, int]:
+    """Ids of ``user[:group]`` by the files of a root, strictly. Raises InvalidArgument."""

@@ -15,5 +15,7 @@ pub mod rootfs;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;
+#[cfg(feature = "layer")]
+pub mod tree;
 
 pub use error::{Error, Kind, Result};

@@ -19,6 +19,7 @@ mod pack;
 mod paths;
 mod process;
 mod seccomp;
+mod tree;
 
 #[pymodule]
 mod _core {
@@ -53,4 +54,6 @@ mod _core {
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]
     use crate::seccomp::resolve_seccomp_profile;
+    #[pymodule_export]
+    use crate::tree::{CopiedTree, SourceTree, find_owner, make_directory};
 }

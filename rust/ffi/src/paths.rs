@@ -49,6 +49,13 @@ fn stat(root: &OwnedFd, path: &std::path::Path, follow: bool) -> Result<(u32, u6
 
 /// A descriptor of the merged tree of `lower` (topmost first) and `upper`, mounted nowhere; it goes with the descriptor.
 #[pyfunction]
-pub fn mount_layers(py: Python<'_>, lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf) -> PyResult<i32> {
-    py.detach(|| overlay::mount(&lower, &upper, &work, false)).map(IntoRawFd::into_raw_fd).into_python(py)
+#[pyo3(signature = (lower, upper, work, *, volatile=false))]
+pub fn mount_layers(
+    py: Python<'_>,
+    lower: Vec<PathBuf>,
+    upper: PathBuf,
+    work: PathBuf,
+    volatile: bool,
+) -> PyResult<i32> {
+    py.detach(|| overlay::mount(&lower, &upper, &work, volatile)).map(IntoRawFd::into_raw_fd).into_python(py)
 }

@@ -261,9 +261,15 @@ class Store:
 
         Asked with a shared lock, so that two who ask do not see each other.
         """
-        try:
-            lock = os.open(self.path(container_id) + "/lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        lock = -1
+        # Steps of builds have leases of addresses too, and are no containers otherwise.
+        for directory in ("containers", "build/run"):
+            try:
+                lock = os.open(f"{self.root}/{directory}/{container_id}/lock", os.O_RDWR | os.O_CLOEXEC)
+                break
+            except FileNotFoundError:
+                continue
+        if lock < 0:
             return False
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

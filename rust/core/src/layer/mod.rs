@@ -15,5 +15,6 @@ mod whiteout;
 mod write;
 
 pub use extract::{Extracted, Limits, extract};
+pub(crate) use tree::path_of;
 pub use unpack::unpack;
 pub use whiteout::Whiteouts;

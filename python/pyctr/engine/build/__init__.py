@@ -1,0 +1,1 @@
+"""Builds: from a plan of steps to an image (docs/build-execute.md). Nothing here prints."""

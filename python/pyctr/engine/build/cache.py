@@ -1,0 +1,157 @@
+"""The build cache: what a step came to, by a key of all that it depends on (docs/build-execute.md, "Cache").
+
+One file a record below ROOT/build/cache, named by its key, replaced whole. A record's layer is kept by it: the image store's
+garbage collection reads the records. When it was last used is the file's modification time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from pyctr._core import json_dumps, json_loads, sync_file_system, write_atomic
+from pyctr.engine.build.layers import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pyctr.image.store import Store
+
+VERSION = 1
+_HEX = frozenset("0123456789abcdef")
+
+
+class Record:
+    """A step's outcome: its layer, None where it changed nothing."""
+
+    __slots__ = ("created_s", "description", "key", "kind", "layer", "used_s", "uses")
+
+    def __init__(
+        self, key: str, layer: Layer | None, *, description: str = "", kind: str = "regular", created_s: int = 0
+    ) -> None:
+        self.key = key
+        self.layer = layer
+        self.description = description
+        #: Docker's word: regular, source.local, source.git.checkout, exec.cachemount.
+        self.kind = kind
+        self.created_s = created_s or int(time.time())
+        self.used_s = self.created_s
+        self.uses = 1
+
+    def to_bytes(self, *, boot: str) -> bytes:
+        """The file's content; `boot` is empty once what it names is known to be on disk."""
+        return json_dumps(
+            {
+                "version": VERSION,
+                "layer": self.layer.to_json() if self.layer else None,
+                "description": self.description,
+                "kind": self.kind,
+                "created": self.created_s,
+                "uses": self.uses,
+                "unsynced": boot,
+            }
+        )
+
+
+def boot_id() -> str:
+    """What changes with every boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+class Cache:
+    """The records of one root."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.directory = f"{store.root}/build/cache"
+        self._fresh: list[Record] = []
+        self._boot = ""
+
+    def path(self, key: str) -> str:
+        """The file of a key."""
+        return f"{self.directory}/{key}.json"
+
+    def find(self, key: str) -> Record | None:
+        """A record whose layer is there and whole. One that may not have survived a power cut is none."""
+        record = self._read(key)
+        if record is None or (record.layer is not None and not self._is_whole(record.layer)):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(self.path(key))
+        return record
+
+    def _is_whole(self, layer: Layer) -> bool:
+        return os.path.isdir(self.store.layer_path(layer.diff_id)) and self.store.has_blob(layer.digest)
+
+    def _read(self, key: str) -> Record | None:
+        try:
+            with open(self.path(key), "rb") as file:
+                value = json_loads(file.read())
+                used_s = int(os.fstat(file.fileno()).st_mtime)
+            record = parse_record(key, value)
+            unsynced = value.get("unsynced")
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return None
+        if unsynced and unsynced != self.boot:
+            return None
+        record.used_s = used_s
+        return record
+
+    @property
+    def boot(self) -> str:
+        """This boot."""
+        self._boot = self._boot or boot_id()
+        return self._boot
+
+    def add(self, record: Record) -> None:
+        """Keep a record. Who added its layer holds `write.adding` until this returns."""
+        os.makedirs(self.directory, 0o711, exist_ok=True)
+        write_atomic(self.path(record.key), record.to_bytes(boot=self.boot), sync=False)
+        self._fresh.append(record)
+
+    def settle(self) -> None:
+        """Sync what was added; after this its records are trusted for good."""
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        sync_file_system(self.store.layers)
+        for record in fresh:
+            write_atomic(self.path(record.key), record.to_bytes(boot=""), sync=False)
+
+    def records(self) -> Iterator[Record]:
+        """Every record, in no order."""
+        try:
+            names = os.listdir(self.directory)
+        except FileNotFoundError:
+            return
+        for name in names:
+            key = name.removesuffix(".json")
+            if len(key) == 64 and set(key) <= _HEX:
+                record = self._read(key)
+                if record is not None:
+                    yield record
+
+    def remove(self, key: str) -> None:
+        """Forget a record; its layer goes with the next sweep, if nothing else keeps it."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(key))
+
+
+def parse_record(key: str, value: Any) -> Record:
+    """A record from its file. Raises ValueError, LookupError, TypeError."""
+    if value["version"] != VERSION:
+        raise ValueError("unknown version")
+    layer = value["layer"]
+    record = Record(
+        key,
+        Layer(layer["diff_id"], layer["digest"], layer["media_type"], int(layer["size"])) if layer else None,
+        description=str(value["description"]),
+        kind=str(value["kind"]),
+        created_s=int(value["created"]),
+    )
+    record.uses = int(value["uses"])
+    return record

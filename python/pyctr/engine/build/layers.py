@@ -1,0 +1,90 @@
+"""Snapshots: the layers a step stands on, and how a directory of changes becomes one more.
+
+A snapshot is its diff ids, base first; two with the same are the same, whoever made them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from pyctr._core import diff_layer
+from pyctr.image import write
+from pyctr.image.manifest import EMPTY_LAYER, OCI_LAYER, OCI_TYPES, parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from pyctr.image.store import Image, Store
+
+#: What every tool reads (docs/layers.md).
+COMPRESSION = "gzip"
+
+
+class Layer:
+    """A layer in the store: diff id, digest and media type of its blob, bytes of its content."""
+
+    __slots__ = ("diff_id", "digest", "media_type", "size")
+
+    def __init__(self, diff_id: str, digest: str, media_type: str, size: int = 0) -> None:
+        self.diff_id = diff_id
+        self.digest = digest
+        self.media_type = media_type
+        self.size = size
+
+    def to_json(self) -> dict[str, Any]:
+        """As a cache record holds it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Snapshot:
+    """Layers, base first."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self, layers: Iterable[Layer] = ()) -> None:
+        self.layers = tuple(layers)
+
+    def __add__(self, layer: Layer | None) -> Snapshot:
+        """With one more on top; None changes nothing."""
+        return self if layer is None else Snapshot((*self.layers, layer))
+
+    @property
+    def key(self) -> str:
+        """What identifies it: a digest of its diff ids (OCI's chain id says the same, less evenly)."""
+        return hashlib.sha256("\n".join(layer.diff_id for layer in self.layers).encode()).hexdigest()
+
+    def directories(self, store: Store) -> list[str]:
+        """Its directories, topmost first, as overlay takes them; an empty one where there is no layer."""
+        if self.layers:
+            return [store.layer_path(layer.diff_id) for layer in reversed(self.layers)]
+        empty = f"{store.root}/build/empty"
+        os.makedirs(empty, 0o755, exist_ok=True)
+        return [empty]
+
+
+def image_snapshot(image: Image) -> Snapshot:
+    """The layers of an image in the store."""
+    manifest = parse_manifest(image.store.read_blob(image.manifest_digest))
+    return Snapshot(
+        Layer(diff_id, layer.digest, OCI_TYPES.get(layer.media_type, layer.media_type))
+        for layer, diff_id in zip(manifest.layers, image.layers, strict=True)
+    )
+
+
+def pack_changes(
+    store: Store, upper: str, lowers: list[str], *, clamp_s: int | None, hidden: list[str] | None = None
+) -> Layer | None:
+    """Make a layer of an overlay's upper directory; None where nothing changed. The caller holds `write.adding`."""
+    written = write.new_layer(
+        store,
+        lambda target: diff_layer(
+            upper, lowers, store.blobs,
+            compression=COMPRESSION, clamp_mtime=clamp_s, extract_to=target, hidden=hidden or [],
+        ),
+    )  # fmt: skip
+    if written.diff_id == EMPTY_LAYER:
+        return None
+    return Layer(written.diff_id, written.digest, f"{OCI_LAYER}+{COMPRESSION}", written.content_size)
