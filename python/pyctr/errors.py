@@ -76,3 +76,6 @@ class BuildError(PyctrError):
     last_line: "int | None" = None
     column: "int | None" = None
     excerpt: str = ""
+    #: The step of a plan that failed (pyctr.build.plan.step), and the last lines it wrote.
+    step: "object" = None
+    output: "tuple[str, ...]" = ()

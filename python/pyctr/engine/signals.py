@@ -43,6 +43,11 @@ _RTMIN, _RTMAX = 34, 64
 _ALIASES = {"IOT": 6, "CLD": 17, "POLL": 29}
 
 
+def signal_name(number: int) -> str:
+    """``SIGKILL`` of 9; empty for what has no name of its own."""
+    return f"SIG{_NAMES[number - 1]}" if 0 < number <= len(_NAMES) else ""
+
+
 def parse_signal(text: str) -> int:
     """The number of ``9``, ``KILL``, ``SIGKILL``, ``RTMIN+3``; raises InvalidArgument worded as Docker's."""
     name = text.upper().removeprefix("SIG")

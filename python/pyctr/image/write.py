@@ -142,7 +142,13 @@ def add_image(store: Store, manifest_digest: str, names: list[str]) -> Image:
     return Image(store, manifest.config.digest, manifest_digest, names)
 
 
-def build_manifest(store: Store, config: dict[str, Any], layers: list[tuple[str, str]]) -> str:
+def build_manifest(
+    store: Store,
+    config: dict[str, Any],
+    layers: list[tuple[str, str]],
+    *,
+    annotations: dict[str, str] | None = None,
+) -> str:
     """Store a config and an OCI manifest for layers (digest, media type), base first; the manifest's digest."""
     config_data = json_dumps(config)
     config_digest = put_blob(store, config_data)
@@ -154,8 +160,14 @@ def build_manifest(store: Store, config: dict[str, Any], layers: list[tuple[str,
             {"mediaType": kind or OCI_LAYER, "digest": digest, "size": os.path.getsize(store.blob_path(digest))}
             for digest, kind in layers
         ],
+        **({"annotations": annotations} if annotations else {}),
     }
     return put_blob(store, json_dumps(manifest))
+
+
+def manifest_config(store: Store, manifest_digest: str) -> str:
+    """The digest of a stored manifest's config, which is the image's id."""
+    return parse_manifest(store.read_blob(manifest_digest)).config.digest
 
 
 def tag(store: Store, image_id: str, manifest_digest: str, name: str) -> None:
@@ -268,14 +280,47 @@ def layers_of_containers(store: Store) -> set[str]:
     return layers
 
 
+def kept_by_builds(store: Store) -> set[str]:
+    """Layers and blobs (hex) that the build cache keeps, and builds under way. Leases nobody holds are removed."""
+    kept: set[str] = set()
+    base = f"{store.root}/build"
+    for name in _names_in(f"{base}/cache"):
+        if name.startswith("."):
+            continue
+        try:
+            with open(f"{base}/cache/{name}", "rb") as file:
+                layer = json_loads(file.read())["layer"]
+            kept.update(layer[part][7:] for part in ("diff_id", "digest") if layer)
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # no record that anybody would use
+    for name in _names_in(f"{base}/leases"):
+        try:
+            with open(f"{base}/leases/{name}", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                os.unlink(f"{base}/leases/{name}")
+        except BlockingIOError:
+            with open(f"{base}/leases/{name}", "rb") as file:
+                kept.update(line[7:] for line in file.read().decode().split())
+        except FileNotFoundError:
+            continue
+    return kept
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
 def collect(store: Store, *, also_layers_of: set[str]) -> list[str]:
     """Remove blobs and layers that no name leads to; the diff ids removed. The caller holds `alone`.
 
     `also_layers_of` are layers (hex) that containers stand on. Layers are only renamed, which is quick: `remove_rubbish` does
     the rest, without a lock. Where an image cannot be read nothing is removed: what it needs is not known.
     """
-    blobs: set[str] = set()
-    layers: set[str] = set(also_layers_of)
+    blobs: set[str] = kept_by_builds(store)
+    layers: set[str] = also_layers_of | blobs
     try:
         # By name, not by image: two manifests may have one config, their layers compressed differently.
         for entry in store.entries():

@@ -37,13 +37,13 @@ class Selected:
         return f"{name}\0{self.digest}"
 
 
-def select(tree: SourceTree, pattern: str, *, parents: bool, where: str) -> list[Selected]:
+def select(tree: SourceTree, pattern: str, *, parents: bool, wildcard: bool, where: str) -> list[Selected]:
     """The paths a source means, digested. Raises NotFound naming what is missing `where`."""
     before, pivot, after = pattern.partition("/./") if parents else ("", "", pattern)
     start = len(before.strip("/")) + 1 if before.strip("/") else 0
     whole = f"{before}/{after}" if pivot else pattern
     found = []
-    for path in tree.expand(whole):
+    for path in tree.expand(whole) if wildcard else [whole.strip("/")]:
         try:
             digest = tree.digest(path)
         except NotFound:

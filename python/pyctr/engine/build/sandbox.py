@@ -11,7 +11,7 @@ import os
 import select
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pyctr._core import Channel, json_dumps, remove_tree, write_atomic
 from pyctr.engine import times
@@ -96,7 +96,7 @@ class Sandbox:
         self._session: Session | None = None
         self._cancelled = False
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         self.id, lock = self.store.new_directory()
         directory = self.store.temporary_path(self.id)
         try:

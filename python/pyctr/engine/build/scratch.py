@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pyctr._core import mount_layers, remove_tree
 from pyctr.engine.containers.store import try_lock
@@ -75,7 +75,7 @@ class Changes:
         self.lower = lower
         self.root = mount_layers(lower, self.upper, self.work, volatile=True)
 
-    def __enter__(self) -> Changes:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

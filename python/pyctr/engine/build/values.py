@@ -10,7 +10,7 @@ from pyctr._core import SourceTree
 from pyctr.engine.build.scratch import Changes
 
 if TYPE_CHECKING:
-    from pyctr.engine.build.context import Context
+    from pyctr.engine.build.contexts import Context
     from pyctr.engine.build.layers import Layer, Snapshot
     from pyctr.engine.build.scratch import Scratch
     from pyctr.image.store import Store

@@ -1,0 +1,101 @@
+"""Build contexts: directories of this machine, seen through `.dockerignore`; archives, addresses and git made into such.
+
+`opening.open_context` makes a directory of whatever the user named; `open_named` shows it, and the `--build-context` ones, to steps.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pyctr._core import SourceTree
+from pyctr.errors import BuildError, InvalidArgument
+
+if TYPE_CHECKING:
+    from pyctr.build.ignore import Matcher
+    from pyctr.build.request import Request
+
+
+class Context:
+    """A directory that COPY and ADD read. What its ignore file leaves out is not there."""
+
+    __slots__ = ("_skip", "_tree", "matcher", "path")
+
+    def __init__(self, path: str, matcher: Matcher | None) -> None:
+        self.path = path
+        self.matcher = matcher
+        self._skip: list[str] | None = None
+        self._tree: SourceTree | None = None
+
+    @property
+    def skip(self) -> list[str]:
+        """The topmost paths that are left out."""
+        if self._skip is None:
+            try:
+                self._skip = [] if self.matcher is None else ignored(self.path, self.matcher)
+            except OSError as error:
+                raise _unreadable(error, self.path) from None
+        return self._skip
+
+    @property
+    def tree(self) -> SourceTree:
+        """The files."""
+        if self._tree is None:
+            self._tree = SourceTree(self.path, skip=self.skip, anonymous=True)
+        return self._tree
+
+
+def _unreadable(error: OSError, path: str) -> InvalidArgument:
+    reason = (error.strerror or str(error)).lower()
+    return InvalidArgument(f"read build context {error.filename or path}: {reason}")
+
+
+def open_named(request: Request, name: str) -> Context:
+    """The build context, or one of `--build-context`, by the name a step has."""
+    from pyctr.build.ignore import Matcher, read_patterns
+
+    if name == "context":
+        path, patterns = request.context, tuple(request.ignore)
+    elif name in request.contexts:
+        path = request.contexts[name]
+        patterns = tuple(read_patterns(path))
+    else:
+        raise BuildError(f"no build context {name}", hint=f"give one with --build-context {name}=DIRECTORY")
+    if not os.path.isdir(path):
+        raise InvalidArgument(f"build context {path}: not a directory")
+    return Context(path, Matcher(patterns) if patterns else None)
+
+
+def ignored(root: str, matcher: Matcher) -> list[str]:
+    """What a matcher leaves out of a directory: the topmost paths of which nothing remains."""
+    found: list[str] = []
+    _walk(root, "", matcher, found)
+    return found
+
+
+def _walk(root: str, path: str, matcher: Matcher, found: list[str]) -> bool:
+    """Collect below one directory; whether anything of it remains."""
+    remains = False
+    with os.scandir(f"{root}/{path}" if path else root) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            name = f"{path}/{entry.name}" if path else entry.name
+            left_out = matcher.excluded(name)
+            if entry.is_dir(follow_symlinks=False) and (not left_out or matcher.may_hold(name)):
+                below: list[str] = []
+                something = _walk(root, name, matcher, below)
+                # A directory that is left out is there for what is taken back in it, and only then.
+                left_out = left_out and not something
+                if not left_out:
+                    found += below
+            if left_out:
+                found.append(name)
+            else:
+                remains = True
+    return remains
+
+
+def excluded_of(names: list[tuple[str, bool]], matcher: Matcher) -> list[str]:
+    """Of a listing, directories before what is in them, the paths that a matcher leaves out and that hold nothing it keeps."""
+    kept = {name for name, _ in names if not matcher.excluded(name)}
+    above = {name[:end] for name in kept for end in range(len(name)) if name[end] == "/"}
+    return [name for name, is_directory in names if name not in kept and not (is_directory and name in above)]

@@ -1,0 +1,246 @@
+"""Carrying out a plan: each step from the cache, or done; then images and what else was asked for.
+
+The executor holds what the steps share. What a step of a kind does is in `carry`; sources are in `sources`, `fetch` and `contexts`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Self
+
+from pyctr.build.plan.step import (
+    Copy,
+    GitSource,
+    HttpSource,
+    ImageSource,
+    InlineFiles,
+    LocalContext,
+    MakeDirectory,
+    Run,
+)
+from pyctr.build.plan.step import Scratch as ScratchStep
+from pyctr.engine.build.cache import Cache, Record
+from pyctr.engine.build.epoch import MINIMUM_S, created_epoch, request_epoch
+from pyctr.engine.build.layers import Layer, Snapshot, image_snapshot
+from pyctr.engine.build.schedule import Cancelled, Flag, run_steps
+from pyctr.engine.build.scratch import Scratch, sweep_scratch
+from pyctr.engine.build.values import AnyValue, LocalValue, Value
+from pyctr.errors import BuildError, PyctrError
+from pyctr.image import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyctr.build.plan.step import Plan, Step
+    from pyctr.build.report import Report
+    from pyctr.build.request import Request
+    from pyctr.engine import Engine
+    from pyctr.engine.build.contexts import Context
+    from pyctr.engine.build.export import Built
+    from pyctr.engine.build.sandbox import Sandbox
+    from pyctr.image.store import Store
+
+
+def execute(engine: Engine, plan: Plan, request: Request, report: Report) -> Built:
+    """Carry out a plan and make what was asked for of it. Raises BuildError with the step's line; leaves nothing running."""
+    from pyctr.engine.build.export import export
+
+    with Executor(engine, request, report) as executor:
+        executor.run(plan)
+        return export(executor, plan)
+
+
+class Executor:
+    """A build under way."""
+
+    def __init__(self, engine: Engine, request: Request, report: Report) -> None:
+        self.engine = engine
+        self.request = request
+        self.report = report
+        self.store: Store = engine.image_store
+        self.cache = Cache(self.store)
+        self.cancelled = Flag()
+        self.values: dict[str, AnyValue] = {}
+        self.contexts: dict[str, Context] = {}
+        #: Seconds that override every step's own; `keeps_times`: none at all, the clock is written down.
+        self.epoch_s, self.keeps_times = request_epoch(request)
+        self._sandboxes: set[Sandbox] = set()
+        self._lock = threading.Lock()
+        self._closing = contextlib.ExitStack()
+        self._ending: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        from pyctr.engine.build.lease import Lease
+        from pyctr.engine.build.sandbox import sweep_steps
+
+        self.store.prepare()
+        sweep_scratch(self.store.root)
+        sweep_steps(self.engine.root, self.engine.run_root)
+        self.lease = self._closing.enter_context(Lease(self.store))
+        self.scratch = Scratch(self.store)
+        self._closing.callback(self.scratch.close)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._ending:
+            thread.join()
+        for value in self.values.values():
+            value.close()
+        try:
+            self.cache.settle()
+        finally:
+            self._closing.close()
+
+    def run(self, plan: Plan) -> None:
+        """Every step."""
+        run_steps(plan, self._run_step, self.cancel)
+
+    def cancel(self) -> None:
+        """Stop whatever runs."""
+        self.cancelled.set()
+        with self._lock:
+            sandboxes = list(self._sandboxes)
+        for sandbox in sandboxes:
+            sandbox.cancel()
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def _run_step(self, step: Step) -> None:
+        self.cancelled.check()
+        try:
+            value = self._value_of(step)
+        except BuildError as error:
+            if error.line is None:
+                error.line = step.where.first_line or None
+            error.step = step
+            raise
+        except (Cancelled, KeyboardInterrupt):
+            raise
+        except PyctrError as error:
+            failure = BuildError(str(error), hint=error.hint)
+            failure.line = step.where.first_line or None
+            failure.step = step
+            raise failure from error
+        with self._lock:
+            self.values[step.key] = value
+
+    def _value_of(self, step: Step) -> AnyValue:
+        from pyctr.engine.build import carry
+        from pyctr.engine.build.fetch import fetch_git, fetch_http
+
+        if isinstance(step, ScratchStep):
+            return Value(Snapshot(), epoch_s=self.epoch_s if self.epoch_s is not None else MINIMUM_S)
+        if isinstance(step, ImageSource):
+            return self._image(step)
+        if isinstance(step, LocalContext):
+            return LocalValue(self.context(step.name))
+        if isinstance(step, HttpSource):
+            return fetch_http(self, step)
+        if isinstance(step, GitSource):
+            return fetch_git(self, step)
+        if isinstance(step, InlineFiles):
+            return carry.write_inline(self, step)
+        if isinstance(step, Copy):
+            return carry.CopyStep(self, step).value()
+        if isinstance(step, MakeDirectory):
+            return carry.make_work_directory(self, step)
+        if isinstance(step, Run):
+            return carry.RunStep(self, step).value()
+        raise BuildError(f"unknown kind of step {step.kind}")
+
+    def _image(self, step: ImageSource) -> Value:
+        from pyctr.engine.build.sources import find_image
+
+        reference = step.config_digest or step.reference
+        pull = self.request.pull and not step.config_digest
+        image = find_image(self.engine, reference, step.platform, pull=pull, report=self.report)
+        pin = image.pin()
+        try:
+            value = Value(image_snapshot(image), epoch_s=self.epoch_of(image.config))
+            self.lease.keep(value.snapshot)
+        finally:
+            os.close(pin)
+        self.report.cached(step.key, step.where.name)
+        return value
+
+    def epoch_of(self, config: dict[str, object]) -> int:
+        """What later times become in layers on top of an image."""
+        return self.epoch_s if self.epoch_s is not None else created_epoch(str(config.get("created") or ""))
+
+    def context(self, name: str) -> Context:
+        """A build context by name; looked at once."""
+        from pyctr.engine.build.contexts import open_named
+
+        with self._lock:
+            if name not in self.contexts:
+                self.contexts[name] = open_named(self.request, name)
+            return self.contexts[name]
+
+    def value(self, step: Step) -> AnyValue:
+        """What an input came to."""
+        return self.values[step.key]
+
+    def snapshot_value(self, step: Step) -> Value:
+        """What a base came to: never files of this machine."""
+        value = self.values[step.key]
+        if not isinstance(value, Value):
+            raise BuildError(f"{step.where.name} cannot be built on")
+        return value
+
+    # -- cache ---------------------------------------------------------------------------------------------------
+
+    def cached(self, step: Step, key: str) -> Record | None:
+        """What a key came to before, its layer kept from now on; None if it is not known or not wanted."""
+        if step.ignore_cache:
+            return None
+        with write.adding(self.store):  # nothing is collected between the look and the lease
+            record = self.cache.find(key)
+            if record is not None and record.layer is not None:
+                self.lease.keep(Snapshot([record.layer]))
+        return record
+
+    def remember(self, key: str, layer: Layer | None, step: Step, *, kind: str = "regular") -> None:
+        """Keep what a step came to. The caller holds `write.adding`."""
+        if layer is not None:
+            self.lease.keep(Snapshot([layer]))
+        self.cache.add(Record(key, layer, description=step.where.name, kind=kind))
+
+    def done(self, step: Step, work: Callable[[], Value]) -> Value:
+        """Do a step's work, telling of it."""
+        inputs = tuple(below.key for below in step.inputs)
+        self.report.start(step.key, step.where.name, inputs=inputs)
+        try:
+            value = work()
+        except BaseException as error:
+            self.report.done(step.key, error="canceled" if isinstance(error, Cancelled) else str(error) or "canceled")
+            raise
+        self.report.done(step.key)
+        return value
+
+    def hit(self, step: Step, base: Value, record: Record) -> Value:
+        """A step's value from the cache, telling of it."""
+        self.report.cached(step.key, step.where.name, inputs=tuple(below.key for below in step.inputs))
+        return Value(base.snapshot + record.layer, epoch_s=base.epoch_s, layer=record.layer)
+
+    # -- containers ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def sandbox(self, lower: list[str]):  # type: ignore[no-untyped-def]
+        """A container that `cancel` reaches. Its end, which takes a network away, is not waited for."""
+        from pyctr.engine.build.sandbox import Sandbox
+
+        sandbox = Sandbox(self.engine, lower)
+        sandbox.__enter__()
+        with self._lock:
+            self._sandboxes.add(sandbox)
+        try:
+            self.cancelled.check()
+            yield sandbox
+        finally:
+            with self._lock:
+                self._sandboxes.discard(sandbox)
+            thread = threading.Thread(target=sandbox.__exit__, args=(None, None, None))
+            thread.start()
+            self._ending.append(thread)

@@ -1,0 +1,120 @@
+"""What the user named as build context, made a directory: a path, an archive or Dockerfile on stdin, an address, git."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING
+
+from pyctr._core import SourceTree
+from pyctr.engine.build import git
+from pyctr.engine.build.fetch import download
+from pyctr.engine.build.files import is_archive, unpack_into
+from pyctr.engine.build.scratch import Scratch
+from pyctr.errors import BuildError, InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyctr.build.report import Report
+    from pyctr.engine import Engine
+
+_GIT = re.compile(r"(?:git@[^/:]+:|git://|ssh://|github\.com/)|https?://[^#]*\.git(?:#|$)")
+_VERTEX = "[internal] load remote build context"
+
+
+class Opened:
+    """A context's directory; `temporary`: it goes when the build ends, and no ignore file of a parent matters."""
+
+    __slots__ = ("path", "temporary")
+
+    def __init__(self, path: str, *, temporary: bool) -> None:
+        self.path = path
+        self.temporary = temporary
+
+
+def is_git(text: str) -> bool:
+    """Whether a context is git's (moby builder/remotecontext/urlutil)."""
+    return bool(_GIT.match(text))
+
+
+@contextlib.contextmanager
+def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> Iterator[Opened]:
+    """A directory of what the user typed. Raises BuildError, InvalidArgument."""
+    remote = is_git(text) or text.startswith(("http://", "https://"))
+    if text != "-" and not remote:
+        if not os.path.isdir(text):
+            raise InvalidArgument(f"unable to prepare context: path {text!a} not found")
+        yield Opened(os.path.abspath(text), temporary=False)
+        return
+    engine.image_store.prepare()
+    scratch = Scratch(engine.image_store)
+    try:
+        directory = scratch.directory(0o755)
+        if text == "-":
+            _read_stream(stdin, directory, "stdin")
+            yield Opened(directory, temporary=True)
+            return
+        report.start(_VERTEX, f"{_VERTEX} {text.partition('#')[0]}")
+        try:
+            path = _clone(text, directory, report) if is_git(text) else _fetch(text, directory, report)
+        except BaseException as error:
+            report.done(_VERTEX, error=str(error) or "canceled")
+            raise
+        report.done(_VERTEX)
+        yield Opened(path, temporary=True)
+    finally:
+        scratch.close()
+
+
+def _read_stream(fd: int, directory: str, what: str) -> None:
+    """An archive, unpacked; or a Dockerfile, alone in the directory."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        while data := os.read(fd, 1 << 18):
+            file.write(data)
+        file.seek(0)
+        _take(file.fileno(), directory, what)
+
+
+def _take(fd: int, directory: str, what: str) -> None:
+    if not os.fstat(fd).st_size:
+        raise InvalidArgument(f"build context from {what} is empty")
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if is_archive(fd):
+            unpack_into(fd, root, "/", owner=None)
+            return
+    finally:
+        os.close(root)
+    with open(f"{directory}/Dockerfile", "wb") as file:
+        os.sendfile(file.fileno(), fd, 0, os.fstat(fd).st_size)
+
+
+def _fetch(url: str, directory: str, report: Report) -> str:
+    with tempfile.TemporaryFile(dir=directory) as file:
+        download(url, file, tell=lambda done, total: report.status(_VERTEX, "downloading", current=done, total=total))
+        file.seek(0)
+        _take(file.fileno(), directory, url)
+    return directory
+
+
+def _clone(text: str, directory: str, report: Report) -> str:
+    """``REMOTE#REF:SUBDIRECTORY``."""
+    remote, _, fragment = text.partition("#")
+    reference, _, subdirectory = fragment.partition(":")
+    if remote.startswith("github.com/"):
+        remote = f"https://{remote}"
+    commit = git.resolve(remote, reference)
+    git.check_out(remote, reference, commit, directory, output=lambda data: report.log(_VERTEX, 2, data))
+    if not subdirectory.strip("/"):
+        return directory
+    # A link in the checkout leads inside it.
+    place, is_directory = SourceTree(directory).open_place(subdirectory)
+    try:
+        if not is_directory:
+            raise BuildError(f"{subdirectory} is no directory of {remote}")
+        return os.readlink(f"/proc/self/fd/{place}")
+    finally:
+        os.close(place)
