@@ -1,21 +1,21 @@
 """Docker without a daemon.
 
 >>> import pyctr
->>> pyctr.Engine().containers.run("hello", [], {"rm": True})
+>>> pyctr.Engine().containers.run("hello", remove=True)
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyctr.engine import Engine as Engine
+    from pyctr.client import Engine as Engine
     from pyctr.errors import PyctrError as PyctrError
 
 __version__ = "0.1.0"
 __all__ = ["Engine", "PyctrError", "__version__"]
 
 #: PEP 562: what the package offers → the module it is imported from when first touched.
-_LAZY = {"Engine": "pyctr.engine", "PyctrError": "pyctr.errors"}
+_LAZY = {"Engine": "pyctr.client", "PyctrError": "pyctr.errors"}
 
 
 def __getattr__(name: str) -> object:

@@ -282,8 +282,8 @@ def cgroup_stats(paths: dict[str, str]) -> bytes:
 def cgroup_processes(paths: dict[str, str]) -> list[int]:
     """The pids of a control group's processes."""
 
-def stat_path(root: str | int, path: str, *, follow: bool = True) -> tuple[int, int, str]:
-    """st_mode, size and link target of what `path` below `root` leads to; links lead inside. Raises NotFound."""
+def stat_path(root: str | int, path: str, *, follow: bool = True) -> tuple[int, int, str, int]:
+    """st_mode, size, link target and modification time (nanoseconds since 1970) of what `path` below `root` leads to; links lead inside. Raises NotFound."""
 
 def mount_layers(lower: list[str], upper: str, work: str, *, volatile: bool = False) -> int:
     """A descriptor of merged layers (topmost first) and an upper directory, mounted nowhere; the caller's to close.

@@ -9,6 +9,7 @@ PyctrError
 ├── KernelError         a system call failed (errno is set)
 ├── CommandNotFound     the command to run was not found (exit code 127)
 ├── CommandNotExecutable  the command to run cannot be executed (exit code 126)
+├── ContainerError      a container that the Python API waited for failed (exit_status, stderr)
 ├── RegistryError       a registry refused or misbehaved
 └── BuildError          a Dockerfile line failed (line is set)
 
@@ -62,6 +63,21 @@ class CommandNotExecutable(PyctrError):
     """The command to run cannot be executed."""
 
     exit_code = 126
+
+
+class ContainerError(PyctrError):
+    """A container that was waited for ended with another exit status than 0."""
+
+    def __init__(self, container: str, exit_status: int, command: "list[str]", image: str, stderr: bytes) -> None:
+        shown = " ".join(command)
+        detail = stderr.decode(errors="replace").strip().splitlines()
+        last = f": {detail[-1]}" if detail else ""
+        super().__init__(f"command '{shown}' in image '{image}' returned non-zero exit status {exit_status}{last}")
+        self.container = container
+        self.exit_status = exit_status
+        self.command = command
+        self.image = image
+        self.stderr = stderr
 
 
 class RegistryError(PyctrError):

@@ -20,6 +20,7 @@ HEAVY = frozenset(
 #: Package → packages of pyctr it may import; dependencies point one way.
 ALLOWED = {
     "errors": set(),
+    "client": {"errors", "engine"},
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
     "network": {"errors", "_core"},
@@ -63,6 +64,11 @@ def test_start_on_a_network_imports_neither_netlink_nor_anything_heavy() -> None
 
 def test_import_of_the_package_is_itself_alone() -> None:
     assert modules_after("import pyctr") <= {"pyctr", "__future__"}
+
+
+def test_engine_of_the_python_api_imports_nothing_heavy() -> None:
+    code = "import pyctr\nengine = pyctr.Engine('/nonexistent', '/nonexistent')\nengine.volumes, engine.ping()"
+    assert not modules_after(code) & (HEAVY | {"pyctr.cli", "urllib3", "pyroute2"})
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))

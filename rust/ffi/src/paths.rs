@@ -13,16 +13,19 @@ use rustix::io::Errno;
 use crate::error::IntoPython;
 use crate::pack::directory;
 
-/// What a path below `root` leads to: type and mode bits (st_mode), size, where it leads if it is a link.
+/// Type and mode bits (st_mode), size, where it leads if it is a link, time of its last change in nanoseconds since 1970.
+type Status = (u32, u64, String, i64);
+
+/// What a path below `root` leads to.
 #[pyfunction]
 #[pyo3(signature = (root, path, *, follow=true))]
-pub fn stat_path(root: &Bound<'_, PyAny>, path: PathBuf, follow: bool) -> PyResult<(u32, u64, String)> {
+pub fn stat_path(root: &Bound<'_, PyAny>, path: PathBuf, follow: bool) -> PyResult<Status> {
     let py = root.py();
     let root = directory(root)?;
     py.detach(|| stat(&root, &path, follow)).into_python(py)
 }
 
-fn stat(root: &OwnedFd, path: &std::path::Path, follow: bool) -> Result<(u32, u64, String)> {
+fn stat(root: &OwnedFd, path: &std::path::Path, follow: bool) -> Result<Status> {
     let fail = |errno| {
         let error = Error::kernel("look at", path, errno);
         if matches!(errno, Errno::NOENT | Errno::NOTDIR) { error.with_kind(Kind::NotFound) } else { error }
@@ -44,7 +47,8 @@ fn stat(root: &OwnedFd, path: &std::path::Path, follow: bool) -> Result<(u32, u6
     } else {
         String::new()
     };
-    Ok((stat.st_mode, u64::try_from(stat.st_size).unwrap_or(0), link))
+    let changed_ns = stat.st_mtime * 1_000_000_000 + i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    Ok((stat.st_mode, u64::try_from(stat.st_size).unwrap_or(0), link, changed_ns))
 }
 
 /// A descriptor of the merged tree of `lower` (topmost first) and `upper`, mounted nowhere; it goes with the descriptor.

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pyctr._core import archive_path, mount_layers, stat_path, unpack_archive
+from pyctr.engine import times
 from pyctr.engine.containers.changes import directories
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import ACTIVE, current_state
@@ -222,6 +223,34 @@ def get_archive(engine: Engine, ref: str, path: str, sink: int, *, follow: bool 
         return archive_path(
             tree.root, wanted, sink, name=name, follow=follow, contents=is_directory and (contents or not name)
         )
+
+
+def path_status(engine: Engine, ref: str, path: str) -> dict[str, Any]:
+    """What is at a path, as the API tells it: name, size, mode (Go's bits), mtime, linkTarget. Raises NotFound."""
+    with container_tree(engine, ref, path, writing=False) as (tree, inside):
+        wanted = inside.rstrip("/") or "/"
+        try:
+            mode, size, link, changed_ns = stat_path(tree.root, wanted, follow=False)
+        except NotFound:
+            raise NotFound(tree.describe(wanted)) from None
+    return {
+        "name": os.path.basename(wanted) or "/",
+        "size": size,
+        "mode": go_mode(mode),
+        "mtime": times.format_time(changed_ns),
+        "linkTarget": link,
+    }
+
+
+def go_mode(mode: int) -> int:
+    """st_mode as Go's fs.FileMode: permissions, and the kind in the upper bits."""
+    kinds = {
+        stat.S_IFDIR: 1 << 31, stat.S_IFLNK: 1 << 27, stat.S_IFIFO: 1 << 25, stat.S_IFSOCK: 1 << 24,
+        stat.S_IFBLK: 1 << 26, stat.S_IFCHR: 1 << 26 | 1 << 21,
+    }  # fmt: skip
+    found = mode & 0o777 | kinds.get(stat.S_IFMT(mode), 0)
+    bits = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
+    return found | sum(go for bit, go in bits if mode & bit)
 
 
 def put_archive(engine: Engine, ref: str, path: str, source: int, *, archive: bool = True) -> int:

@@ -21,7 +21,7 @@ DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 _SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
 #: What ctrl- can be held with (moby term/ascii).
 _CONTROL_KEYS = "abcdefghijklmnopqrstuvwxyz@[\\]^_"
-_spawned: list[int] = []
+_spawned: set[int] = set()
 
 
 class Attach:
@@ -161,15 +161,15 @@ def spawn_monitor(runtime: str, arguments: list[str], fds: list[int]) -> int:
     finally:
         for fd in copies:
             os.close(fd)
-    _spawned.append(pid)
+    _spawned.add(pid)
     return pid
 
 
 def reap() -> None:
     """Collect monitors that ended: a program that lives long must not gather zombies."""
-    for pid in _spawned[:]:
+    for pid in tuple(_spawned):
         try:
             if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                _spawned.remove(pid)
-        except ChildProcessError:
-            _spawned.remove(pid)
+                _spawned.discard(pid)
+        except ChildProcessError:  # another thread was faster
+            _spawned.discard(pid)

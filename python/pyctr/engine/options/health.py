@@ -38,7 +38,8 @@ def parse_check(options: dict[str, Any]) -> dict[str, Any]:
     """The fields that were given and are not zero."""
     check: dict[str, Any] = {}
     if options.get("health_cmd"):
-        check["Test"] = ["CMD-SHELL", options["health_cmd"]]
+        command = options["health_cmd"]  # a list only from programs: run as it is, without a shell
+        check["Test"] = ["CMD", *command] if isinstance(command, list) else ["CMD-SHELL", command]
     for key, field in _DURATIONS:
         if key in options:
             flag = "--" + key.replace("_", "-")

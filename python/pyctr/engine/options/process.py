@@ -75,7 +75,8 @@ def parse_identity(config: dict[str, Any], options: dict[str, Any]) -> None:
             raise bad_flag(config[name], "--" + name.lower(), "invalid character")
     config["WorkingDir"] = parse_workdir(options["workdir"]) if options.get("workdir") else ""
     if "entrypoint" in options:
-        config["Entrypoint"] = [options["entrypoint"]]
+        words = options["entrypoint"]  # a list only from programs: the command line has no way to say it
+        config["Entrypoint"] = list(words) if isinstance(words, list) else [words]
     if options.get("stop_signal"):
         parse_signal(options["stop_signal"])
         config["StopSignal"] = options["stop_signal"]
