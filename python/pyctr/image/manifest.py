@@ -37,7 +37,14 @@ OCI_TYPES = {
 }
 #: The layer of no change: an archive without entries.
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+ARCHITECTURES = {
+    "x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armv7l": "arm", "i386": "386", "i686": "386",
+}  # fmt: skip
+#: What Go calls them; a word alone that is neither one of these nor an operating system is no platform.
+KNOWN_ARCHITECTURES = frozenset(
+    ("386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x", "wasm")
+)
+_TEXT_MAX = 300
 
 
 class Descriptor:
@@ -94,7 +101,7 @@ def parse_manifest(data: bytes) -> Manifest:
     parsed = [Descriptor(layer) for layer in layers]
     for layer in parsed:
         if layer.media_type not in LAYERS:
-            raise CorruptData(f"read manifest: layers of type {layer.media_type} are not supported")
+            raise CorruptData(f"read manifest: layers of type {clean(layer.media_type)} are not supported")
     return Manifest(Descriptor(value.get("config")), parsed)
 
 
@@ -108,12 +115,18 @@ def parse_config(data: bytes) -> dict[str, Any]:
     return value
 
 
+def clean(text: str) -> str:
+    """One line of printable text, of bounded length: what others say goes to a terminal."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= _TEXT_MAX else line[: _TEXT_MAX - 1] + "…"
+
+
 def host_platform() -> tuple[str, str, str]:
     """Operating system, architecture and variant of this machine, in OCI's words."""
     import os
 
     machine = os.uname().machine
-    return "linux", _ARCHITECTURES.get(machine, machine), "v8" if machine == "aarch64" else ""
+    return "linux", ARCHITECTURES.get(machine, machine), "v8" if machine == "aarch64" else ""
 
 
 def choose_platform(descriptors: list[Descriptor], wanted: tuple[str, str, str]) -> Descriptor:
@@ -156,12 +169,12 @@ def _variant_number(text: str, default: int) -> int | None:
 def platform_text(platform: dict[str, Any]) -> str:
     """``linux/arm64/v8``."""
     parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
-    return "/".join(str(part) for part in parts if part)
+    return clean("/".join(str(part) for part in parts if part))
 
 
 def parse_platform(text: str) -> tuple[str, str, str]:
     """``os/arch[/variant]`` as `--platform` takes it."""
     parts = text.lower().split("/")
     if not 2 <= len(parts) <= 3 or not all(parts):
-        raise InvalidArgument(f'"{text}" is an invalid OS/architecture[/variant]')
-    return parts[0], _ARCHITECTURES.get(parts[1], parts[1]), parts[2] if len(parts) == 3 else ""
+        raise InvalidArgument(f'"{text}": cannot parse platform specifier: invalid argument')
+    return parts[0], ARCHITECTURES.get(parts[1], parts[1]), parts[2] if len(parts) == 3 else ""

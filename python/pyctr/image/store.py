@@ -37,7 +37,8 @@ class Image:
         self.id = id
         self.manifest_digest = manifest_digest
         self.names = names
-        #: Name → the digest it has at its registry: of its manifest, or of the index that led to it.
+        #: Name → the digest it has at its registry: of its manifest, or of the index that led to it; only names that were
+        #: pulled or pushed have one.
         self.digests: dict[str, str] = {}
         self._config: dict[str, Any] | None = None
 
@@ -215,7 +216,8 @@ class Store:
             image = by_id.setdefault(entry["config"], Image(self, entry["config"], entry["manifest"], []))
             if entry["name"]:
                 image.names.append(entry["name"])
-                image.digests[entry["name"]] = entry.get("digest") or entry["manifest"]
+                if entry.get("digest"):
+                    image.digests[entry["name"]] = entry["digest"]
         return list(by_id.values())
 
     # Writing; the rest of it is pyctr.image.write, which a start does not need
@@ -228,6 +230,6 @@ class Store:
 
 
 def entry_bytes(name: str, manifest_digest: str, config_digest: str, digest: str = "") -> bytes:
-    """The content of a file in `refs/`; `digest` is the name's at its registry, where that is an index'."""
+    """The content of a file in `refs/`; `digest` is the name's at its registry, where it was pulled from or pushed to."""
     entry = {"name": name, "manifest": manifest_digest, "config": config_digest}
-    return json_dumps({**entry, "digest": digest} if digest and digest != manifest_digest else entry)
+    return json_dumps({**entry, "digest": digest} if digest else entry)

@@ -185,6 +185,13 @@ def name_image(store: Store, image_id: str, manifest_digest: str, name: str, *, 
     _write_entry(store, image_id, manifest_digest, name, digest)
 
 
+def name_pushed(store: Store, name: str, entry: dict[str, str], digest: str) -> None:
+    """Note what a name leads to at the registry it was pushed to, unless it leads to something else here by now."""
+    with adding(store):
+        if store._read_ref(store.ref_path(name)) == entry and entry.get("digest") != digest:
+            write_atomic(store.ref_path(name), entry_bytes(name, entry["manifest"], entry["config"], digest))
+
+
 def _write_entry(store: Store, image_id: str, manifest_digest: str, name: str, digest: str = "") -> None:
     nameless = f"{store.refs}/{_NAMELESS}{image_id[7:]}"
     if not name:

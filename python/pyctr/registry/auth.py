@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from pyctr.errors import RegistryError
+from pyctr.image.manifest import clean
 from pyctr.registry.challenge import parse_challenges
-from pyctr.registry.transport import Refused, clean, read_bounded, refusal
+from pyctr.registry.transport import Refused, read_bounded, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

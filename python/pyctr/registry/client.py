@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from pyctr.errors import CorruptData, NotFound, RegistryError
-from pyctr.image.manifest import DOCKER_INDEX, DOCKER_MANIFEST, MANIFEST_MAX_BYTES, OCI_INDEX, OCI_MANIFEST
+from pyctr.image.manifest import DOCKER_INDEX, DOCKER_MANIFEST, MANIFEST_MAX_BYTES, OCI_INDEX, OCI_MANIFEST, clean
 from pyctr.image.reference import is_digest
 from pyctr.registry.auth import Authorizer
 from pyctr.registry.credentials import ClientConfig
 from pyctr.registry.hosts import plan_endpoints
-from pyctr.registry.transport import ATTEMPTS, Refused, Unreachable, clean, discard, read_bounded, refusal
+from pyctr.registry.transport import ATTEMPTS, Refused, Unreachable, discard, read_bounded, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pyctr.errors import RegistryError
+from pyctr.image.manifest import clean
 from pyctr.image.reference import DEFAULT_DOMAIN
 from pyctr.registry.client import pages
 from pyctr.registry.hosts import Endpoint
-from pyctr.registry.transport import Refused, clean, read_bounded, refusal
+from pyctr.registry.transport import Refused, read_bounded, refusal
 
 if TYPE_CHECKING:
     from typing import Any

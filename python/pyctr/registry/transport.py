@@ -28,6 +28,7 @@ from urllib3.exceptions import (
 
 from pyctr import __version__
 from pyctr.errors import RegistryError
+from pyctr.image.manifest import clean
 from pyctr.registry.hosts import Settings, tls_context
 from pyctr.registry.proxy import find_proxy
 
@@ -48,7 +49,6 @@ _LONGEST_WAIT_S = 60.0
 _BLOCK_BYTES = 256 << 10
 _RETRIED = frozenset((429, 500, 502, 503, 504))
 _ERROR_MAX_BYTES = 64 << 10
-_TEXT_MAX = 300
 #: What OpenSSL says when the other side does not speak TLS at all.
 _NOT_TLS = (
     "WRONG_VERSION_NUMBER",
@@ -253,12 +253,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ProtocolError):
         return "connection closed before the end"
     return clean(str(error)) or type(error).__name__
-
-
-def clean(text: str) -> str:
-    """One line of printable text, of bounded length: what a server says goes to a terminal."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= _TEXT_MAX else line[: _TEXT_MAX - 1] + "…"
 
 
 def refusal(method: str, url: str, response: BaseHTTPResponse) -> Refused:

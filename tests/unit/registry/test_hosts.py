@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pyctr.image.manifest import clean
 from pyctr.registry.hosts import Settings, is_insecure, plan_endpoints
 from pyctr.registry.proxy import find_proxy
-from pyctr.registry.transport import clean, retry_after
+from pyctr.registry.transport import retry_after
 
 
 def urls(domain: str, settings: Settings, *, pull: bool = True) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pyctr.cli.human import ago, columns, size
+from pyctr.cli.human import ago, columns, local_time, size
 from pyctr.errors import InvalidArgument, NotFound, PyctrError
 
 TYPE_CHECKING = False
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 _SHORT = 12
 _HEADERS = {
     "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED",
-    "CreatedAt": "CREATED AT", "Size": "SIZE",
+    "CreatedAt": "CREATED AT", "Size": "SIZE", "Containers": "CONTAINERS", "VirtualSize": "SIZE",
+    "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
 }  # fmt: skip
-_HISTORY = {"ID": "IMAGE", "CreatedSince": "CREATED", "CreatedBy": "CREATED BY", "Size": "SIZE", "Comment": "COMMENT"}
+_HISTORY = {
+    "ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE", "Comment": "COMMENT",
+}  # fmt: skip
 
 
 def _ago(created: str) -> str:
@@ -39,22 +42,27 @@ def images(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int
     found = engine.images.list(reference=arguments[0] if arguments else None, filters=parse_filters(options))
     whole = options.get("no_trunc", False)
     if options.get("quiet"):
-        ids = dict.fromkeys(item.id if whole else item.id[7 : 7 + _SHORT] for item in found)
+        ids = [item.id if whole else item.id[7 : 7 + _SHORT] for item in found]  # a row a name, as Docker does
         sys.stdout.write("".join(f"{id}\n" for id in ids))
         return 0
+    template = options.get("format")
+    shows_digest = options.get("digests") or "Digest" in (template or "")
     rows = [
         {
             "Repository": item.repository,
             "Tag": item.tag,
-            "Digest": item.digest,
+            "Digest": item.digest if shows_digest else "<none>",
             "ID": item.id if whole else item.id[7 : 7 + _SHORT],
             "CreatedSince": ago(item.created_s) if item.created_s > 0 else "N/A",
-            "CreatedAt": item.created,
+            "CreatedAt": local_time(item.created_s),
             "Size": size(item.size),
+            "VirtualSize": size(item.size, 4),
+            "Containers": "N/A",
+            "SharedSize": "N/A",
+            "UniqueSize": "N/A",
         }
         for item in found
     ]
-    template = options.get("format")
     if template is None or template == "table":
         fields = ["Repository", "Tag", *(["Digest"] if options.get("digests") else []), "ID", "CreatedSince", "Size"]
         cells = [[entry[field] for field in fields] for entry in rows]
@@ -131,7 +139,10 @@ def history(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
         return 0
     template = options.get("format")
     if template is None or template == "table":
-        sys.stdout.write(columns(list(_HISTORY.values()), [[row[field] for field in _HISTORY] for row in rows]))
+        fields = ["ID", "CreatedSince" if human else "CreatedAt", "CreatedBy", "Size", "Comment"]
+        sys.stdout.write(
+            columns([_HISTORY[field] for field in fields], [[row[field] for field in fields] for row in rows])
+        )
         return 0
     from pyctr.cli.format import print_rows
 

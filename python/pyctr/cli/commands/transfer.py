@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pyctr.image.reference import parse_reference
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -15,6 +17,7 @@ def pull(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Pull an image, or every tag of a repository."""
     from pyctr.cli.progress import make_report
 
+    parse_reference(arguments[0])  # nothing is said of a name that is none
     with make_report(options) as report:
         _say_default_tag(options, arguments[0], report)
         pulled = engine.images.pull(
@@ -24,7 +27,11 @@ def pull(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
             report=report,
         )
     if options.get("progress") != "json":
-        sys.stdout.write("".join(f"{item.name}\n" for item in pulled))
+        familiar = parse_reference(arguments[0])
+        if options.get("all_tags"):
+            sys.stdout.write(f"{familiar.name}\n")
+        else:
+            sys.stdout.write("".join(f"{item.name}\n" for item in pulled))
     return 0
 
 
@@ -32,12 +39,11 @@ def push(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Push an image, or every tag of a repository."""
     from pyctr.cli.progress import make_report
 
+    parse_reference(arguments[0])
     with make_report(options) as report:
         _say_default_tag(options, arguments[0], report)
         engine.images.push(arguments[0], all_tags=options.get("all_tags", False), report=report)
     if options.get("quiet"):
-        from pyctr.image.reference import parse_reference
-
         sys.stdout.write(f"{parse_reference(arguments[0])}\n")
     return 0
 

@@ -27,10 +27,7 @@ def inspect_image(store: Store, reference: str, *, platform: str | None = None) 
         "Id": image.id,
         "RepoTags": [parse_reference(name).familiar for name in image.names if parse_reference(name).tag],
         "RepoDigests": sorted(
-            {
-                f"{parse_reference(name).familiar_name}@{image.digests.get(name, image.manifest_digest)}"
-                for name in image.names
-            }
+            {f"{parse_reference(name).familiar_name}@{digest}" for name, digest in image.digests.items()}
         ),
         "Parent": "",
         "Comment": config.get("comment") or history[-1].get("comment", ""),

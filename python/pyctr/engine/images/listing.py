@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Filters = dict[str, list[str]]
 
-_VERSION = 3
+_VERSION = 4
 #: A directory's time has the kernel's tick: two changes within one look like one. So a summary is written only of a directory
 #: that nobody touched for longer.
 _SETTLED_NS = 50_000_000
@@ -35,7 +35,7 @@ class ImageSummary:
     def __init__(self, id: str, digest: str, name: str, facts: dict[str, Any]) -> None:
         self.id = id
         self.repository, self.tag = _split(name)
-        self.digest = digest if name else "<none>"
+        self.digest = digest or "<none>"
         self.created: str = facts["created"]
         #: Seconds since 1970, 0 where it is not said.
         self.created_s: int = facts["created_s"]
@@ -72,7 +72,7 @@ def list_images(store: Store, filters: Filters) -> list[ImageSummary]:
 
 
 def read_summary(store: Store) -> tuple[list[list[str]], dict[str, dict[str, Any]]]:
-    """Every name as [name, manifest, config, digest at its registry], and of every config created, size and labels."""
+    """Every name as [name, manifest, config, digest at its registry or ""], and of every config created, size and labels."""
     state = _state(store)
     path = f"{store.root}/images.summary"
     try:
@@ -83,10 +83,7 @@ def read_summary(store: Store) -> tuple[list[list[str]], dict[str, dict[str, Any
         known = kept["images"] if kept["version"] == _VERSION else {}
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         known = {}  # none yet, or a damaged one
-    names = [
-        [entry["name"], entry["manifest"], entry["config"], entry.get("digest") or entry["manifest"]]
-        for entry in store.entries()
-    ]
+    names = [[entry["name"], entry["manifest"], entry["config"], entry.get("digest", "")] for entry in store.entries()]
     facts: dict[str, dict[str, Any]] = {}
     for _, manifest, config, _ in names:
         facts[config] = known.get(config) or _facts(store, manifest, config)

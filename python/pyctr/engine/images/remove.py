@@ -41,7 +41,7 @@ def remove_image(engine: Engine, reference: str, *, force: bool = False) -> list
                 raise _conflict(image, "must be forced", "image is referenced in multiple repositories")
             _refuse_id(engine, image, force=force)
             names = list(image.names)
-        lines = [f"Untagged: {parse_reference(name).familiar}" for name in names]
+        lines = [f"Untagged: {text}" for text in untagged(image, names)]
         if set(names) < set(image.names):
             for name in names:
                 write.untag(store, name)
@@ -58,6 +58,22 @@ def remove_image(engine: Engine, reference: str, *, force: bool = False) -> list
         write.forget(store, image.id)
     removed = set(write.sweep(store))
     return [*lines, f"Deleted: {image.id}", *(f"Deleted: {layer}" for layer in reversed(layers) if layer in removed)]
+
+
+def untagged(image: Image, names: list[str]) -> list[str]:
+    """What goes with names: each of them, and behind the last one of a repository the digests it had there."""
+    gone: list[str] = []
+    left = set(image.names)
+    for name in names:
+        left.discard(name)
+        reference = parse_reference(name)
+        if reference.tag is not None:
+            gone.append(reference.familiar)
+        if any(parse_reference(other).name == reference.name for other in left):
+            continue
+        digests = (digest for other, digest in image.digests.items() if parse_reference(other).name == reference.name)
+        gone += [f"{reference.familiar_name}@{digest}" for digest in dict.fromkeys(digests)]
+    return gone
 
 
 def _layers(image: Image) -> list[str]:
@@ -161,7 +177,7 @@ def prune_images(
             for name in image.names:
                 write.untag(store, name)
             write.forget(store, image.id)
-        lines += [f"untagged: {parse_reference(name).familiar}" for name in image.names]
+        lines += [f"untagged: {text}" for text in untagged(image, image.names)]
         lines.append(f"deleted: {image.id}")
     removed = write.sweep(store)
     lines += [f"deleted: {layer}" for layer in removed if layer in sizes]

@@ -24,11 +24,12 @@ from pyctr._core import (
     write_atomic,
 )
 from pyctr.engine.transfer.partial import Cancelled, Partial, layer_draft, locked
-from pyctr.errors import CorruptData, KernelError, PyctrError
+from pyctr.errors import CorruptData, KernelError, NotFound, PyctrError, RegistryError
 from pyctr.registry.transport import Unreachable, explain
 
 if TYPE_CHECKING:
     from pyctr._core import LayerInfo
+    from pyctr.engine import Engine
     from pyctr.engine.transfer import Report
     from pyctr.image.manifest import Descriptor
     from pyctr.image.store import Store
@@ -94,12 +95,16 @@ class LayerPuller:
         self.attempts = attempts
         self.cancelled = threading.Event()
 
-    def pull(self, layers: list[Layer]) -> None:
-        """Bring what is missing, the largest first. Raises what the first failure raised; partial blobs stay."""
+    def pull(self, layers: list[Layer], *, tell_present: bool = True) -> None:
+        """Bring what is missing, the largest first. Raises what the first failure raised; partial blobs stay.
+
+        Of layers that are there is told nothing unless `tell_present`: of an image that is there Docker tells nothing.
+        """
         missing: dict[str, Layer] = {}
         for descriptor, diff_id in layers:
             if is_present(self.store, diff_id):
-                self.report("Already exists", short(descriptor.digest))
+                if tell_present:
+                    self.report("Already exists", short(descriptor.digest))
             elif diff_id not in missing:
                 missing[diff_id] = (descriptor, diff_id)
                 self.report("Pulling fs layer", short(descriptor.digest))
@@ -189,6 +194,46 @@ class LayerPuller:
                 raise
 
 
+def fetch_blob(engine: Engine, descriptor: Descriptor, names: list[str], cancelled: threading.Event) -> None:
+    """Fetch a layer's blob that is not kept (its content came with another image), from where `names` lead to.
+
+    Raises NotFound if no registry has it; what came of it stays for the next time.
+    """
+    from pyctr.engine.transfer import connect, silent
+    from pyctr.image.reference import parse_reference
+
+    store: Store = engine.image_store
+    problem: Exception | None = None
+    for reference in map(parse_reference, names):
+        registry = connect(engine, reference.domain, pull=True)
+        puller = LayerPuller(
+            store, registry.repository(reference.path), silent, attempts=engine.config.max_download_attempts
+        )
+        puller.cancelled = cancelled
+        try:
+            with locked(store, descriptor.digest, cancelled, lambda: None) as partial:
+                if not partial.is_stored:
+                    Download(puller, descriptor, partial, None).run()
+                    _verify(descriptor, partial)
+                    partial.publish()
+                return
+        except (NotFound, RegistryError, CorruptData) as error:
+            problem = error
+        finally:
+            registry.transport.close()
+    raise NotFound(f"layer {descriptor.digest} is not kept, and no registry has it{f': {problem}' if problem else ''}")
+
+
+def _verify(descriptor: Descriptor, partial: Partial) -> None:
+    import hashlib
+
+    with open(partial.path, "rb") as file:
+        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != descriptor.digest:
+        partial.clear()
+        raise CorruptData(f"verify {descriptor.digest}: digest is {digest}")
+
+
 class Unpacking:
     """A thread in which the core unpacks a file that grows."""
 
@@ -260,9 +305,11 @@ class Unpacking:
 
 
 class Download:
-    """One blob into its file, through as many connections as it takes."""
+    """One blob into its file, through as many connections as it takes; `unpacking` is told of what came."""
 
-    def __init__(self, puller: LayerPuller, descriptor: Descriptor, partial: Partial, unpacking: Unpacking) -> None:
+    def __init__(
+        self, puller: LayerPuller, descriptor: Descriptor, partial: Partial, unpacking: Unpacking | None
+    ) -> None:
         self.puller = puller
         self.descriptor = descriptor
         self.partial = partial
@@ -274,7 +321,7 @@ class Download:
         size, failures = self.descriptor.size, 0
         if self.partial.offset > size:
             raise CorruptData(f"verify {self.descriptor.digest}: more than the expected {size} bytes")
-        if self.partial.offset:
+        if self.partial.offset and self.unpacking is not None:
             self.unpacking.news()
         while self.partial.offset < size:
             before = self.partial.offset
@@ -304,14 +351,15 @@ class Download:
                 raise CorruptData(f"verify {digest}: size is {start + int(length)}, expected {size}")
             skipped = self.partial.offset - start  # a server that gives no parts begins at the beginning
             while data := response.read1(_CHUNK_BYTES):
-                if self.puller.cancelled.is_set() or self.unpacking.failed:
+                if self.puller.cancelled.is_set() or (self.unpacking is not None and self.unpacking.failed):
                     raise Cancelled("interrupted")
                 if skipped:
                     data, skipped = data[skipped:], max(0, skipped - len(data))
                 if self.partial.offset + len(data) > size:
                     raise CorruptData(f"verify {digest}: more than the expected {size} bytes")
                 self.partial.write(data)
-                self.unpacking.news()
+                if self.unpacking is not None:
+                    self.unpacking.news()
                 self._tell("Downloading")
             if self.partial.offset < size:
                 raise Unreachable(f"read blob {digest}: connection closed before the end")

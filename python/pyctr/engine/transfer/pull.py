@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from pyctr.engine.transfer import connect, silent
@@ -11,11 +10,14 @@ from pyctr.engine.transfer.partial import sweep_drafts
 from pyctr.errors import CorruptData, InvalidArgument, NotFound, RegistryError
 from pyctr.image import write
 from pyctr.image.manifest import (
+    ARCHITECTURES,
     INDEXES,
+    KNOWN_ARCHITECTURES,
     MANIFEST_MAX_BYTES,
     MANIFESTS,
     Descriptor,
     choose_platform,
+    clean,
     host_platform,
     parse_config,
     parse_json,
@@ -25,7 +27,7 @@ from pyctr.image.manifest import (
 )
 from pyctr.image.reference import Reference, parse_reference
 from pyctr.registry.client import SCHEMA_1
-from pyctr.registry.transport import clean, read_bounded
+from pyctr.registry.transport import read_bounded
 
 if TYPE_CHECKING:
     from typing import Any
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     Platform = tuple[str, str, str]
 
 _NESTING_MAX = 4
+_SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd"))
 _FOREIGN = ("foreign", "nondistributable")
 _CONFIGS = frozenset(("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json", ""))
 
@@ -72,9 +75,12 @@ def pull(
         references = [reference]
         if all_tags:
             references = [Reference(reference.domain, reference.path, tag, None) for tag in sorted(repository.tags())]
-        return [Pull(engine, repository, item, wanted, report).run() for item in references]
+        pulled = [Pull(engine, repository, item, wanted, report).run() for item in references]
     finally:
         registry.transport.close()
+    status = "Downloaded newer image" if any(item.is_new for item in pulled) else "Image is up to date"
+    report(f"Status: {status} for {reference.familiar_name if all_tags else reference.familiar}")
+    return pulled
 
 
 def parse_wanted(text: str) -> Platform | None:
@@ -82,7 +88,10 @@ def parse_wanted(text: str) -> Platform | None:
     if not text:
         return None
     if "/" not in text:
-        text = f"{text}/{host_platform()[1]}" if text.lower() in ("linux", "windows", "darwin") else f"linux/{text}"
+        word = text.lower()
+        if word not in _SYSTEMS and word not in KNOWN_ARCHITECTURES | ARCHITECTURES.keys():
+            raise InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
+        text = f"{text}/{host_platform()[1]}" if word in _SYSTEMS else f"linux/{text}"
     return parse_platform(text)
 
 
@@ -124,14 +133,13 @@ class Pull:
                 self.store, self.repository, self.report,
                 downloads=settings.max_concurrent_downloads, attempts=settings.max_download_attempts,
             )  # fmt: skip
-            puller.pull(list(zip(manifest.layers, diff_ids, strict=True)))
+            is_here = any(entry["config"] == manifest.config.digest for entry in self.store.entries())
+            puller.pull(list(zip(manifest.layers, diff_ids, strict=True)), tell_present=not is_here)
             write.put_blob(self.store, chosen.data)
             settle(self.store, diff_ids)
             write.name_image(self.store, manifest.config.digest, chosen.digest, name, digest=answer.digest)
         is_new = before is None or (before["manifest"], before["config"]) != (chosen.digest, manifest.config.digest)
         self.report(f"Digest: {answer.digest}")
-        status = "Downloaded newer image" if is_new else "Image is up to date"
-        self.report(f"Status: {status} for {reference.familiar}")
         return Pulled(name, manifest.config.digest, answer.digest, is_new=is_new)
 
     def _choose(self, answer: Answer, depth: int) -> Answer:
@@ -250,38 +258,3 @@ def _refuse_foreign(value: dict[str, Any]) -> None:
             raise RegistryError(
                 f"the image has foreign layers ({clean(kind)}): only their vendor may distribute them; not supported"
             )
-
-
-def fetch_blob(engine: Engine, digest: str, size: int, names: list[str]) -> None:
-    """Fetch a layer's blob that is not kept (its content came with another image), from where `names` lead to.
-
-    Raises NotFound if no registry has it.
-    """
-    from pyctr._core import store_blob
-
-    store: Store = engine.image_store
-    problem: Exception | None = None
-    for name in names:
-        reference = parse_reference(name)
-        registry = connect(engine, reference.domain, pull=True)
-        try:
-            response, _ = registry.repository(reference.path).open_blob(digest)
-            temporary = os.memfd_create("blob")
-            try:
-                with open(temporary, "wb", closefd=False) as file:
-                    while data := response.read1(1 << 20):
-                        if file.tell() + len(data) > size:
-                            raise CorruptData(f"verify {digest}: more than the expected {size} bytes")
-                        file.write(data)
-                os.lseek(temporary, 0, os.SEEK_SET)
-                store_blob(temporary, store.blobs, digest=digest, size=size)
-            finally:
-                os.close(temporary)
-                response.close()
-        except (NotFound, RegistryError, CorruptData, OSError) as error:
-            problem = error
-        else:
-            return
-        finally:
-            registry.transport.close()
-    raise NotFound(f"layer {digest} is not kept, and no registry has it{f': {problem}' if problem else ''}")

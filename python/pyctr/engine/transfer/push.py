@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from pyctr.engine.transfer import connect, silent
-from pyctr.engine.transfer.layers import short
+from pyctr.engine.transfer.layers import fetch_blob, short
 from pyctr.engine.transfer.partial import Cancelled
 from pyctr.errors import InvalidArgument, NotFound, RegistryError
 from pyctr.image import write
@@ -79,7 +79,7 @@ class Push:
         with write.adding(self.store):  # nothing is collected meanwhile
             entry = self.store._read_ref(self.store.ref_path(str(self.reference)))
             if entry is None:
-                raise NotFound(f"An image does not exist locally with the tag: {self.reference.familiar_name}")
+                raise NotFound(f"tag does not exist: {self.reference.familiar}")
             data = self.store.read_blob(entry["manifest"])
             manifest = parse_manifest(data)
             diff_ids = parse_config(self.store.read_blob(manifest.config.digest))["rootfs"]["diff_ids"]
@@ -92,6 +92,7 @@ class Push:
         media_type = str(parse_json(data, "manifest").get("mediaType") or OCI_MANIFEST)
         tag = self.reference.tag or ""
         digest = self.uploader.put_manifest(tag, data, media_type)
+        write.name_pushed(self.store, str(self.reference), entry, digest)
         self.report(f"{tag}: digest: {digest} size: {len(data)}")
         return Pushed(tag, digest, len(data))
 
@@ -121,9 +122,7 @@ class Push:
                 self.report(f"Mounted from {source}", id)
                 return
         if not self.store.has_blob(layer.digest):
-            from pyctr.engine.transfer.pull import fetch_blob
-
-            fetch_blob(self.engine, layer.digest, layer.size, names)
+            fetch_blob(self.engine, layer, names, self.cancelled)
         told = [0.0]
 
         def progress(done: int) -> None:
