@@ -54,6 +54,8 @@ class Engine:
         self._config: Config | None = None
         #: Makes what a pull tells of its progress is given to, when `create` has to pull; None: nobody wants to know.
         self.pull_report: Callable[[str], Any] | None = None
+        #: Whether a pull's sync may go on in another process when the command is done: for commands, which have no threads.
+        self.settles_afterwards = False
 
     @property
     def config(self) -> Config:
@@ -105,4 +107,8 @@ class Engine:
             from pyctr.image.store import Store
 
             self._image_store = Store(self.root)
+            if os.path.exists(f"{self.root}/unsettled"):
+                from pyctr.engine.images.recover import recover
+
+                recover(self)
         return self._image_store

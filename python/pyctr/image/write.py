@@ -7,9 +7,10 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from pyctr._core import extract_layer, json_dumps, json_loads, remove_tree, store_blob, sync_file_system, write_atomic
+from pyctr._core import extract_layer, json_dumps, json_loads, remove_tree, store_blob, write_atomic
 from pyctr.errors import CorruptData, NotFound
 from pyctr.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse_config, parse_manifest
+from pyctr.image.settle import boot_id, is_present, set_aside, settle
 from pyctr.image.store import Image, Store, encode_name, entry_bytes
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def _put_large_blob(store: Store, data: bytes) -> str:
 
 def add_layer(store: Store, digest: str, diff_id: str) -> None:
     """Extract a stored blob as a layer, unless it is there. Idempotent; two at once agree."""
-    target = store.layer_path(diff_id)
-    if os.path.isdir(target):
+    if is_present(store, diff_id):
         return
+    set_aside(store, diff_id)
     temporary = f"{store.layers}/.{diff_id[7:19]}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     os.mkdir(temporary, 0o755)
     try:
@@ -112,9 +113,11 @@ def new_layer(store: Store, pack: Callable[[str], WrittenLayer]) -> WrittenLayer
 
 def _publish_layer(store: Store, temporary: str, digest: str, diff_id: str, size: int) -> None:
     target = store.layer_path(diff_id)
-    if os.path.isdir(target):
+    if is_present(store, diff_id):
         return
-    write_atomic(target + ".json", json_dumps({"digest": digest, "size": size}), sync=False)
+    set_aside(store, diff_id)
+    facts = {"digest": digest, "size": size, "unsynced": boot_id()}
+    write_atomic(target + ".json", json_dumps(facts), sync=False)
     try:
         os.rename(temporary, target)
     except OSError:
@@ -133,10 +136,10 @@ def add_image(store: Store, manifest_digest: str, names: list[str]) -> Image:
     if len(diff_ids) != len(manifest.layers):
         raise CorruptData(f"read image: {len(manifest.layers)} layers, but the config has {len(diff_ids)} diff ids")
     for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
-        if not os.path.isdir(store.layer_path(diff_id)) and not store.has_blob(layer.digest):
+        if not is_present(store, diff_id) and not store.has_blob(layer.digest):
             raise CorruptData(f"read image: layer {layer.digest} is missing")
         add_layer(store, layer.digest, diff_id)
-    sync_file_system(store.layers)
+    settle(store, diff_ids)
     for name in names or [""]:
         _write_entry(store, manifest.config.digest, manifest_digest, name)
     return Image(store, manifest.config.digest, manifest_digest, names)

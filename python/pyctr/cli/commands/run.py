@@ -43,6 +43,7 @@ def _show_pull(engine: Engine, options: dict[str, Any]) -> None:
         return make_report(options, sys.stderr)
 
     engine.pull_report = report
+    engine.settles_afterwards = True
 
 
 def _warn(warnings: list[str]) -> None:

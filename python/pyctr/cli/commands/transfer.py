@@ -18,6 +18,7 @@ def pull(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     from pyctr.cli.progress import make_report
 
     parse_reference(arguments[0])  # nothing is said of a name that is none
+    engine.settles_afterwards = True
     with make_report(options) as report:
         _say_default_tag(options, arguments[0], report)
         pulled = engine.images.pull(

@@ -16,6 +16,7 @@ from pyctr.errors import CorruptData, NotFound, PyctrError
 from pyctr.image import write
 from pyctr.image.manifest import parse_config, parse_manifest
 from pyctr.image.reference import is_hex, parse_reference
+from pyctr.image.settle import is_present
 from pyctr.image.store import encode_name
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Check:
 
     def _layer_of(self, digest: str, diff_id: str) -> None:
         has_blob = self.store.has_blob(digest)
-        if os.path.isdir(self.store.layer_path(diff_id)):
+        if is_present(self.store, diff_id):
             if not has_blob:
                 # Containers of it run, so the image stays.
                 self.add(f"blob {digest}", "is missing: pull or load its image again before it is pushed or saved")

@@ -18,13 +18,12 @@ from urllib3.exceptions import HTTPError
 from pyctr._core import (
     extract_growing_layer,
     json_dumps,
-    json_loads,
     remove_tree,
-    sync_file_system,
     write_atomic,
 )
 from pyctr.engine.transfer.partial import Cancelled, Partial, layer_draft, locked
 from pyctr.errors import CorruptData, KernelError, NotFound, PyctrError, RegistryError
+from pyctr.image.settle import boot_id, is_present, set_aside
 from pyctr.registry.transport import Unreachable, explain
 
 if TYPE_CHECKING:
@@ -48,38 +47,6 @@ _ABORT = b"x"  # rust/core/src/layer/growing.rs
 def short(digest: str) -> str:
     """Twelve digits, as Docker shows a layer."""
     return digest[7:19]
-
-
-def boot_id() -> str:
-    """What changes with every boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
-def _facts(store: Store, diff_id: str) -> dict[str, object] | None:
-    try:
-        with open(store.layer_path(diff_id) + ".json", "rb") as file:
-            value = json_loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def is_present(store: Store, diff_id: str) -> bool:
-    """Whether a layer is there and whole: one that was never synced is only trusted until the next boot."""
-    if not os.path.isdir(store.layer_path(diff_id)):
-        return False
-    facts = _facts(store, diff_id)
-    return facts is not None and facts.get("unsynced") in (None, boot_id())
-
-
-def settle(store: Store, diff_ids: list[str]) -> None:
-    """Sync what was pulled, by whomever; after this its layers are trusted for good."""
-    unsettled = [(item, facts) for item in diff_ids if "unsynced" in (facts := _facts(store, item) or {})]
-    sync_file_system(store.layers)
-    for diff_id, facts in unsettled:
-        del facts["unsynced"]
-        write_atomic(store.layer_path(diff_id) + ".json", json_dumps(facts), sync=False)
 
 
 class LayerPuller:
@@ -179,10 +146,8 @@ class LayerPuller:
     def _publish(self, descriptor: Descriptor, diff_id: str, partial: Partial, info: LayerInfo) -> None:
         draft, target = layer_draft(self.store, descriptor.digest, diff_id), self.store.layer_path(diff_id)
         partial.publish()
-        if os.path.isdir(target) and not is_present(self.store, diff_id):
-            # Never synced before the last boot: nothing that runs stands on it.
-            os.rename(target, f"{draft}.gone")
-            remove_tree(f"{draft}.gone")
+        if not is_present(self.store, diff_id):
+            set_aside(self.store, diff_id)
         facts = {"digest": descriptor.digest, "size": info.size, "unsynced": boot_id()}
         if not os.path.isdir(target):
             write_atomic(target + ".json", json_dumps(facts), sync=False)

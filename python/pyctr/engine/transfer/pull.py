@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyctr.engine.transfer import connect, silent
-from pyctr.engine.transfer.layers import LayerPuller, settle
+from pyctr.engine.transfer.layers import LayerPuller
 from pyctr.engine.transfer.partial import sweep_drafts
 from pyctr.errors import CorruptData, InvalidArgument, NotFound, RegistryError
-from pyctr.image import write
+from pyctr.image import settle, write
 from pyctr.image.manifest import (
     ARCHITECTURES,
     INDEXES,
@@ -80,6 +80,8 @@ def pull(
         registry.transport.close()
     status = "Downloaded newer image" if any(item.is_new for item in pulled) else "Image is up to date"
     report(f"Status: {status} for {reference.familiar_name if all_tags else reference.familiar}")
+    if engine.settles_afterwards:
+        settle.settle_afterwards(engine.image_store)
     return pulled
 
 
@@ -136,7 +138,10 @@ class Pull:
             is_here = any(entry["config"] == manifest.config.digest for entry in self.store.entries())
             puller.pull(list(zip(manifest.layers, diff_ids, strict=True)), tell_present=not is_here)
             write.put_blob(self.store, chosen.data)
-            settle(self.store, diff_ids)
+            if not self.engine.settles_afterwards:
+                settle.settle(self.store)
+            elif any("unsynced" in (settle.facts_of(self.store, item) or ()) for item in diff_ids):
+                settle.announce(self.store)
             write.name_image(self.store, manifest.config.digest, chosen.digest, name, digest=answer.digest)
         is_new = before is None or (before["manifest"], before["config"]) != (chosen.digest, manifest.config.digest)
         self.report(f"Digest: {answer.digest}")
