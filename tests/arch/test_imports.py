@@ -27,7 +27,7 @@ ALLOWED = {
     "registry": {"errors", "_core", "image"},
     "build": {"errors", "_core", "image"},
     "engine": {"errors", "_core", "image", "registry", "hello", "network", "build"},
-    "compose": {"errors"},
+    "compose": {"errors", "_core", "engine", "image"},
     "cli": {"errors", "_core", "engine", "image", "build", "compose"},
 }
 

@@ -6,6 +6,8 @@ argument, arguments shown, what it does, options).
 
 from __future__ import annotations
 
+from pyctr.cli.compose_running import RUNNING
+
 FLAG, TEXT, LIST = "flag", "text", "list"
 
 #: Options between `compose` and its command.
@@ -48,6 +50,7 @@ _CONFIG = (
 )
 
 COMPOSE_COMMANDS = {
+    **RUNNING,
     "config": ("config", 0, None, False, "[SERVICE...]", "Print the files' merged, complete form", _CONFIG),
     "convert": ("config", 0, None, False, "[SERVICE...]", "The same as config", _CONFIG),
 }

@@ -1,0 +1,150 @@
+"""`up` and `create` as one use case: images, plan, doing it, and taking an update back that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyctr.compose.apply import files, images, rollback
+from pyctr.compose.apply.execute import Executor, Outcome
+from pyctr.compose.apply.lock import project_lock
+from pyctr.compose.apply.observe import observe_project
+from pyctr.compose.apply.steps import Steps
+from pyctr.compose.plan import names, resources
+from pyctr.compose.plan.up import Choices, plan_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyctr.compose import Project
+    from pyctr.compose.apply.execute import Report
+    from pyctr.compose.plan.graph import Operation, Plan
+    from pyctr.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChoices:
+    """What the command line says of images."""
+
+    policy: str = ""
+    build: bool = False
+    no_build: bool = False
+    quiet_build: bool = False
+
+
+def plan_project(engine: Engine, project: Project, choices: Choices) -> Plan:
+    """What `up` would do now."""
+    digests = {
+        name: files.digest(files.materials(project, resources.described(project, name))) for name in project.services
+    }
+    return plan_up(project, observe_project(engine, project), replace(choices, files=digests))
+
+
+def missing_images(engine: Engine, project: Project, choices: ImageChoices) -> list[images.Need]:
+    """What `up --dry-run` would build or pull."""
+    import time
+
+    return images.plan_images(
+        project,
+        lambda image: images.arrived(engine, image),
+        policy=choices.policy,
+        build=choices.build,
+        no_build=choices.no_build,
+        now_s=time.time(),
+    )
+
+
+def converge(
+    engine: Engine, project: Project, choices: Choices, report: Report, *, warn: Callable[[str], None],
+    image_choices: ImageChoices | None = None, parallel: int = 0, wait_timeout_s: float | None = None,
+) -> None:  # fmt: skip
+    """Make a project what its file says. Raises the first error; what was done by then stays."""
+    check(project, choices)
+    wanted = image_choices or ImageChoices()
+
+    def waiting() -> None:
+        warn(f"another command is changing project {project.name}: waiting for it to end")
+
+    with project_lock(engine, project.name, waiting):
+        images.ensure_images(
+            engine,
+            project,
+            report,
+            policy=wanted.policy,
+            build=wanted.build,
+            no_build=wanted.no_build,
+            quiet_build=wanted.quiet_build,
+        )
+        plan = plan_project(engine, project, choices)
+        for warning in plan.warnings:
+            warn(warning)
+        run(
+            engine,
+            project,
+            plan,
+            report,
+            warn=warn,
+            parallel=parallel,
+            wait_timeout_s=wait_timeout_s,
+            timeout_s=choices.timeout_s,
+        )
+        files.sweep(engine, project.name)
+
+
+def run(
+    engine: Engine, project: Project, plan: Plan, report: Report, *, warn: Callable[[str], None], parallel: int = 0,
+    wait_timeout_s: float | None = None, timeout_s: float | None = None, patient: bool = True,
+) -> Outcome:  # fmt: skip
+    """Do what a plan says; a rollout that fails is ended as its failure_action says.
+
+    `patient`: after Ctrl-C what was begun is waited for.
+    """
+    failures: dict[str, int] = {}
+    rolled_back: list[str] = []
+
+    def tolerate(operation: Operation, error: BaseException) -> bool:
+        service = str(operation.details.get("rollout") or "")
+        config = plan.rollouts.get(service)
+        if config is None:
+            return False
+        failures[service] = failures.get(service, 0) + 1
+        if failures[service] / config["total"] <= config["max_failure_ratio"] or config["failure_action"] == "continue":
+            warn(f"update of service {service}: {error}")
+            return True
+        if config["failure_action"] == "rollback":
+            rolled_back.append(service)
+        return False
+
+    def perform(operation: Operation) -> str | None:
+        return steps.perform(operation)
+
+    executor = Executor(perform, report, parallel=parallel, tolerate=tolerate, patient=patient)
+    steps = Steps(engine, project, stop=executor.stop, warn=warn, timeout_s=timeout_s, wait_timeout_s=wait_timeout_s)
+    try:
+        return executor.run(plan)
+    except BaseException:
+        for service in dict.fromkeys(rolled_back):
+            warn(f"update of service {service} failed: rolling back")
+            rollback.roll_back(steps, service, plan.rollouts[service]["rollback"], report)
+        raise
+
+
+def check(project: Project, choices: Choices) -> None:
+    """Refuse what is wrong in the file as a whole before anything is touched: port clashes between services."""
+    taken: dict[tuple[str, str, str], str] = {}
+    for name in sorted(project.services):
+        service = project.services[name]
+        count = choices.scale.get(name, names.replicas(service))
+        if not count:
+            continue
+        for port in service.get("ports") or ():
+            published = str(port.get("published") or "")
+            if not published or "-" in published:
+                continue
+            key = (port.get("host_ip") or "", published, port.get("protocol") or "tcp")
+            other = taken.setdefault(key, name)
+            clash = f"{key[0] or '0.0.0.0'}:{published}/{key[2]}"  # noqa: S104 (a name, not bound)
+            from pyctr.errors import Conflict
+
+            if other != name:
+                raise Conflict(f'services "{other}" and "{name}" both publish port {clash}')

@@ -1,0 +1,146 @@
+"""A plan's operations run side by side, each when what it needs is done; the first failure starts nothing new."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from pyctr.compose.plan.graph import Action, Operation, Plan
+from pyctr.errors import PyctrError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: How many operations that do something run at once; what only waits is not counted.
+DEFAULT_PARALLEL = 8
+_WAITS = frozenset((Action.WAIT, Action.OBSERVE, Action.PAUSE_BETWEEN))
+_POLL_S = 0.2
+
+
+class Report(Protocol):
+    """Who is told what happens: `subject` ("Container web-1"), a word ("Creating"), and how it stands."""
+
+    def event(self, subject: str, word: str, *, state: str) -> None:
+        """`state` is working, done, error or warning. Called from any thread."""
+
+
+class Cancelled(PyctrError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+class Outcome:
+    """What became of a plan: operations done, and the errors in the order they came."""
+
+    def __init__(self) -> None:
+        self.done: set[str] = set()
+        self.failed: dict[str, BaseException] = {}
+        self.skipped: set[str] = set()
+
+
+class Executor:
+    """Runs plans with a function for one operation; `tolerate` decides which failures the rest goes on after."""
+
+    def __init__(
+        self,
+        perform: Callable[[Operation], str | None],
+        report: Report,
+        *,
+        parallel: int = 0,
+        tolerate: Callable[[Operation, BaseException], bool] = lambda _operation, _error: False,
+        patient: bool = True,
+    ) -> None:
+        self.perform = perform
+        self.report = report
+        self.tolerate = tolerate
+        self.patient = patient
+        self.slots = threading.Semaphore(parallel if parallel > 0 else DEFAULT_PARALLEL)
+        self.stop = threading.Event()
+        self.ended: queue.SimpleQueue[tuple[Operation, BaseException | None]] = queue.SimpleQueue()
+
+    def run(self, plan: Plan) -> Outcome:
+        """Run everything; raises the first error once what was begun has ended, Cancelled after Ctrl-C."""
+        outcome = Outcome()
+        waiting = list(plan.operations)
+        present = plan.keys()
+        running = 0
+        try:
+            while waiting or running:
+                running += self._launch(waiting, outcome, present)
+                if not running:
+                    break
+                operation, error = self._next()
+                running -= 1
+                self._settle(operation, error, outcome)
+        except KeyboardInterrupt:
+            self.stop.set()
+            while running and self.patient:
+                self._next()
+                running -= 1
+            raise Cancelled("canceled") from None
+        errors = [error for key, error in outcome.failed.items() if key not in outcome.skipped]
+        if errors:
+            raise errors[0]
+        return outcome
+
+    def _next(self) -> tuple[Operation, BaseException | None]:
+        while True:
+            try:
+                return self.ended.get(timeout=_POLL_S)  # a get without timeout would not hear Ctrl-C at once
+            except queue.Empty:
+                continue
+
+    def _launch(self, waiting: list[Operation], outcome: Outcome, present: set[str]) -> int:
+        """Start what may start; drop what never will. How many were started."""
+        begun = 0
+        over = outcome.done | outcome.failed.keys() | outcome.skipped
+        for operation in waiting[:]:
+            missing = [need for need in operation.needs if need in present and need not in outcome.done]
+            if self.stop.is_set() or any(need in outcome.failed or need in outcome.skipped for need in missing):
+                waiting.remove(operation)
+                outcome.skipped.add(operation.key)
+                over.add(operation.key)
+            elif not missing and all(key in over for key in operation.after if key in present):
+                waiting.remove(operation)
+                threading.Thread(target=self._run, args=(operation,), daemon=True).start()
+                begun += 1
+        return begun
+
+    def _run(self, operation: Operation) -> None:
+        error: BaseException | None = None
+        try:
+            if operation.action in _WAITS:
+                self._perform(operation)
+            else:
+                with self.slots:
+                    self._perform(operation)
+        except BaseException as caught:  # noqa: BLE001 (it is raised again in the main thread)
+            error = caught
+        self.ended.put((operation, error))
+
+    def _perform(self, operation: Operation) -> None:
+        if self.stop.is_set():
+            raise StateError("canceled")
+        silent = operation.details.get("silent")
+        if operation.action.doing and not silent:
+            self.report.event(operation.subject, operation.action.doing, state="working")
+        word = self.perform(operation) or operation.details.get("done") or operation.action.done
+        if not silent:
+            self.report.event(operation.subject, word, state="done")
+
+    def _settle(self, operation: Operation, error: BaseException | None, outcome: Outcome) -> None:
+        if error is None:
+            outcome.done.add(operation.key)
+            return
+        if operation.optional:
+            self.report.event(operation.subject, f"Skipped: {error}", state="warning")
+            outcome.done.add(operation.key)
+            return
+        outcome.failed[operation.key] = error
+        self.report.event(operation.subject, "Error", state="error")
+        if self.tolerate(operation, error):
+            outcome.skipped.add(operation.key)
+        else:
+            self.stop.set()
