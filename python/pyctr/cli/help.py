@@ -1,91 +1,205 @@
-"""A typer application made from the table: `--help` and shell completion. Never imported by a command that just runs."""
+"""`--help` in the form of Docker's client, drawn from the table. Never imported by a command that just runs."""
 
 from __future__ import annotations
 
-import inspect
-from typing import Annotated, Any
+import os
+import shutil
+import sys
+import textwrap
 
-import typer
+from pyctr.cli.table import ALIASES, COMMANDS, FLAG, GLOBAL, GROUPS
 
-from pyctr.cli.table import ALIASES, COMMANDS, FLAG, GLOBAL, GROUPS, LIST
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
-_EXAMPLES = {
-    "run": "Examples:\n\n  pyctr run --rm hello\n\n  pyctr run --rm -it busybox sh\n\n  pyctr run -d --name web -m 256m busybox httpd -f",
-    "image bootstrap": "Examples:\n\n  pyctr image bootstrap busybox\n\n  pyctr image bootstrap debian:bookworm --include curl",
-    "ps": "Example:\n\n  pyctr ps -a --format '{{.Names}}: {{.Status}}'",
-}  # fmt: skip
+    Option = tuple[str, str, str, str, str]
 
-
-def build() -> typer.Typer:
-    """The whole application."""
-    app = typer.Typer(
-        name="pyctr", help="Docker without a daemon.", add_completion=False, no_args_is_help=True, rich_markup_mode=None
-    )
-    app.callback()(_function("callback", GLOBAL, "", _nothing))
-    groups = {
-        name: typer.Typer(help=f"Manage {name}s." if name != "system" else "Manage pyctr.", no_args_is_help=True)
-        for name in GROUPS
-    }
-    for name, typer_group in groups.items():
-        app.add_typer(typer_group, name=name)
-    for name in [*COMMANDS, *ALIASES]:
-        command = COMMANDS[ALIASES.get(name, name)]
-        group, _, verb = name.rpartition(" ")
-        target = groups[group] if group else app
-        text = command[5] + ".\n\n" + _EXAMPLES.get(ALIASES.get(name, name), "")
-        target.command(verb, help=text)(_function(verb, command[6], command[4], _nothing))
-    return app
-
-
-def _nothing(**_: Any) -> None:
-    """Help is all that is asked of the application; commands run by `pyctr.cli.main`."""
-
-
-def _function(name: str, options: Any, arguments: str, body: Any) -> Any:
-    """A function with one parameter an option, as typer wants to see it."""
-    parameters = []
-    if arguments:
-        annotation: Any = Annotated[list[str] | None, typer.Argument(metavar=arguments, show_default=False)]
-        parameters.append(
-            inspect.Parameter("arguments", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        )
-    parameters.extend(_parameter(option) for option in options)
-
-    def function(**values: Any) -> None:
-        body(**values)
-
-    function.__name__ = name
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return function
-
-
-def _parameter(option: tuple[str, str, str, str, str]) -> inspect.Parameter:
-    long, short, kind, metavar, text = option
-    names = [f"--{long}", *([f"-{short}"] if short else [])]
-    kinds: dict[str, Any] = {FLAG: bool | None, LIST: list[str] | None}
-    extra: dict[str, Any] = {} if kind == FLAG else {"metavar": metavar}
-    info = typer.Option(*names, help=text, show_default=False, **extra)
-    annotation: Any = Annotated[kinds.get(kind, str | None), info]
-    name = long.replace("-", "_")
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+#: Shown first, as what most people look for.
+COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")
+_ABOUT = {
+    "builder": "Manage builds",
+    "container": "Manage containers",
+    "image": "Manage images",
+    "manifest": "Manage image manifests",
+    "network": "Manage networks",
+    "system": "Manage pyctr",
+    "volume": "Manage volumes",
+}
+_NARROWEST = 60
+_WIDEST = 100
 
 
 def show(command: tuple[str, ...]) -> int:
-    """Print the help of a command, or of everything."""
+    """Print the help of a command, a group of commands, or of everything; 1 where there is no such command."""
     if command[:1] == ("compose",):
-        import sys
-
         from pyctr.cli.compose_help import show as show_compose
 
         return show_compose(list(command[1:]), sys.stdout)
-    try:
-        build()([*command, "--help"], standalone_mode=False, prog_name="pyctr")
-    except Exception as error:
-        if type(error).__name__ in ("UsageError", "NoSuchCommand"):
-            import sys
-
-            sys.stderr.write(f"pyctr: '{' '.join(command)}' is not a pyctr command.\n")
-            return 1
-        raise
+    name = " ".join(command)
+    if not command:
+        text = render_all()
+    elif name in COMMANDS or name in ALIASES:
+        text = render_command(name)
+    elif name in GROUPS:
+        text = render_group(name)
+    else:
+        sys.stderr.write(f"unknown help topic: {name}\n")
+        return 1
+    sys.stdout.write(text)
     return 0
+
+
+def usage(name: str) -> str:
+    """The line that shows how a command is called."""
+    entry = COMMANDS[ALIASES.get(name, name)]
+    return f"Usage:  pyctr {name}" + (" [OPTIONS]" if entry[6] else "") + (f" {entry[4]}" if entry[4] else "")
+
+
+def render_command(name: str) -> str:
+    """Usage, what it does, its other names, options, examples."""
+    from pyctr.cli.examples import EXAMPLES
+
+    own = ALIASES.get(name, name)
+    entry = COMMANDS[own]
+    parts = [usage(name), entry[5]]
+    others = [other for other in (own, *ALIASES) if other == own or ALIASES.get(other) == own]
+    if len(others) > 1:
+        parts.append("Aliases:\n  " + ", ".join(f"pyctr {other}" for other in sorted(others)))
+    if own in EXAMPLES:
+        parts.append("Examples:\n" + "\n".join(f"  {line}" for line in EXAMPLES[own]))
+    if entry[6]:
+        parts.append("Options:\n" + render_options(entry[6]))
+    return "\n\n".join(parts) + "\n"
+
+
+def render_options(options: Iterable[Option]) -> str:
+    """A line an option, by name; what they do in a column of its own."""
+    rows = []
+    for long, short, kind, metavar, text in sorted(options):
+        name = f"{f'-{short},' if short else '   '} --{long}"
+        rows.append((name if kind == FLAG else f"{name} {metavar}", text))
+    return columns(rows)
+
+
+def columns(rows: list[tuple[str, str]]) -> str:
+    """Two columns, the second wrapped at the terminal's width; a first too wide has its second below."""
+    width = min(max(shutil.get_terminal_size((80, 24)).columns, _NARROWEST), _WIDEST)
+    first = min(max((len(left) for left, _ in rows), default=0), width // 2)
+    lines = []
+    for left, right in rows:
+        wrapped = textwrap.wrap(right, width - first - 5, break_on_hyphens=False) or [""]
+        if len(left) > first:
+            lines.append(f"  {left}")
+            left = ""  # noqa: PLW2901
+        lines.append(f"  {left.ljust(first)}   {wrapped[0]}".rstrip())
+        lines += [f"{' ' * (first + 5)}{line}" for line in wrapped[1:]]
+    return "\n".join(lines)
+
+
+def render_group(group: str) -> str:
+    """The commands of a group."""
+    names = [name for name in (*COMMANDS, *ALIASES) if name.startswith(group + " ")]
+    preferred: dict[str, str] = {}  # of several names of one command the first
+    for name in names:
+        preferred.setdefault(ALIASES.get(name, name), name)
+    rows = {name.partition(" ")[2]: COMMANDS[own][5] for own, name in preferred.items()}
+    return (
+        f"Usage:  pyctr {group} COMMAND\n\n{_ABOUT[group]}\n\nCommands:\n{columns(sorted(rows.items()))}\n\n"
+        f"Run 'pyctr {group} COMMAND --help' for more information on a command.\n"
+    )
+
+
+def render_all() -> str:
+    """Every command, the common ones first."""
+    top = {name: COMMANDS[name][5] for name in COMMANDS if " " not in name}
+    sections = [
+        ("Common Commands", [(name, top[name]) for name in COMMON if name in top]),
+        ("Management Commands", [(name, _ABOUT[name]) for name in sorted(GROUPS)]),
+        ("Commands", sorted((name, text) for name, text in top.items() if name not in COMMON)),
+    ]
+    text = "Usage:  pyctr [OPTIONS] COMMAND\n\nDocker without a daemon\n\n"
+    text += "".join(f"{title}:\n{columns(rows)}\n\n" for title, rows in sections)
+    return (
+        text
+        + f"Global Options:\n{render_options(GLOBAL)}\n\nRun 'pyctr COMMAND --help' for more information on a command.\n"
+    )
+
+
+def render_compose(name: str, entry: Any, examples: list[str]) -> str:
+    """Help of a compose command."""
+    use = f"Usage:  pyctr compose {name}" + (" [OPTIONS]" if entry[6] else "") + (f" {entry[4]}" if entry[4] else "")
+    parts = [use, entry[5]]
+    if examples:
+        parts.append("Examples:\n" + "\n".join(f"  {line}" for line in examples))
+    if entry[6]:
+        parts.append("Options:\n" + render_options(entry[6]))
+    return "\n\n".join(parts) + "\n"
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word most like another, if any is; a prefix of one word alone is that word."""
+    import difflib
+
+    known = list(dict.fromkeys(words))
+    longer = [candidate for candidate in known if len(word) > 2 and candidate.startswith(word)]
+    if len(longer) == 1:
+        return longer[0]
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+    return found[0] if found else None
+
+
+def complain_usage(name: str, message: str) -> int:
+    """What is wrong with a command line, in Docker's form: the message, how it is called, where to read; the exit code."""
+    flag = message.partition("unknown flag: --")[2]
+    entry = COMMANDS[ALIASES.get(name, name)] if name else None
+    near = nearest(flag, [option[0] for option in (entry[6] if entry else GLOBAL)]) if flag else None
+    count = message.startswith("'pyctr ")
+    lines = [f"pyctr: {message}" if count else message]
+    if near:
+        lines.append(f"Did you mean --{near}?")
+    shown = usage(name) if name else "Usage:  pyctr [OPTIONS] COMMAND [ARG...]"
+    lines += ["", shown, "", f"Run 'pyctr {f'{name} ' if name else ''}--help' for more information"]
+    sys.stdout.flush()
+    sys.stderr.write("\n".join(lines) + "\n")
+    return 1 if count else 125
+
+
+def complain_unknown(words: list[str]) -> int:
+    """There is no such command; the nearest there is."""
+    group = words[0] if words[0] in GROUPS else ""
+    text = " ".join(words[:2]) if group else words[0]
+    if group:
+        known: Mapping[str, Any] = {name: 0 for name in (*COMMANDS, *ALIASES) if name.startswith(group + " ")}
+        near = nearest(words[1], [name.partition(" ")[2] for name in known])
+        near = f"{group} {near}" if near else None
+    else:
+        near = nearest(words[0], [name for name in COMMANDS if " " not in name] + list(GROUPS))
+    lines = [f"pyctr: unknown command: pyctr {text}"]
+    if near:
+        lines.append(f"Did you mean 'pyctr {near}'?")
+    lines += ["", *([f"Usage:  pyctr {group} COMMAND", ""] if group else [])]
+    lines.append(f"Run 'pyctr {f'{group} ' if group else ''}--help' for more information")
+    sys.stdout.flush()
+    sys.stderr.write("\n".join(lines) + "\n")
+    return 1
+
+
+def hint_for(root: str, run_root: str, message: str) -> str | None:
+    """Of a name that is not there, the nearest that is: a message ``No such container: wbe`` and its kin."""
+    from pyctr.cli import names
+
+    for words, find in (
+        ("No such container: ", names.containers),
+        ("No such image: ", names.images),
+        ("No such object: ", lambda root, run_root: names.containers(root, run_root) + names.images(root, run_root)),
+        (": no such volume", names.volumes),
+        (" not found", names.networks),
+    ):
+        before, found, after = message.partition(words)
+        if found:
+            asked = after or before.rpartition(" ")[2]
+            near = nearest(asked.removesuffix(":latest"), find(os.path.abspath(root), run_root))
+            return f"Did you mean {near}?" if near and near != asked else None
+    return None

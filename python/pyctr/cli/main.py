@@ -7,7 +7,7 @@ import sys
 
 from pyctr.cli.parse import HelpAsked, UsageError, parse
 from pyctr.cli.table import ALIASES, GLOBAL, GROUPS, lookup
-from pyctr.errors import PyctrError
+from pyctr.errors import NotFound, PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     except HelpAsked:
         return show_help(())
     except UsageError as error:
-        return complain(str(error), hint="See 'pyctr --help'.", code=USAGE_ERROR)
+        return complain_usage("", str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -58,13 +58,17 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
             return complain(f"--{name} is not supported: pyctr has no daemon to talk to", code=USAGE_ERROR)
     if not words or words[0] in ("help", "--help"):
         return show_help(tuple(words[1:]))
+    if words[0] == "__complete":
+        from pyctr.cli.complete import main as complete
+
+        return complete(words[1:])
     found, rest = find_command(words)
     if found is None:
         if words[0] in GROUPS and (len(words) == 1 or words[1] in ("--help", "-h")):
             return show_help((words[0],))
-        return complain(
-            unknown_command(words), hint="See 'pyctr --help'.", code=USAGE_ERROR if len(words) > 1 else FAILURE
-        )
+        from pyctr.cli.help import complain_unknown
+
+        return complain_unknown(words)
     name = found
     module, fewest, most, stop, *_, options = lookup(ALIASES.get(name, name))
     try:
@@ -73,7 +77,7 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
     except HelpAsked:
         return show_help(tuple(name.split()))
     except UsageError as error:
-        return complain(str(error), hint=f"See 'pyctr {name} --help'.", code=USAGE_ERROR)
+        return complain_usage(name, str(error))
     return execute(ALIASES.get(name, name), module, settings, values, arguments)
 
 
@@ -92,7 +96,7 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
             code = error.exit_code
         else:
             code = error.exit_code if name in _RUNS else FAILURE
-        return complain(str(error), hint=error.hint, code=code)
+        return complain(str(error), hint=error.hint or name_hint(engine, error), code=code)
     return code
 
 
@@ -108,27 +112,26 @@ def find_command(words: list[str]) -> tuple[str | None, list[str]]:
 
 def check_count(name: str, count: int, fewest: int, most: int | None) -> None:
     """Docker's words for too few or too many arguments."""
-    plural = "s" if (fewest if count < fewest else most) != 1 else ""
-    if most == 0 and count:
-        raise UsageError(f'"pyctr {name}" accepts no arguments.')
-    if fewest == most and count != fewest:
-        raise UsageError(f'"pyctr {name}" requires exactly {fewest} argument{plural}.')
-    if count < fewest:
-        raise UsageError(f'"pyctr {name}" requires at least {fewest} argument{plural}.')
-    if most is not None and count > most:
-        raise UsageError(f'"pyctr {name}" requires at most {most} argument{plural}.')
+    if count >= fewest and (most is None or count <= most):
+        return
+    if most == 0:
+        raise UsageError(f"'pyctr {name}' accepts no arguments")
+    if fewest == most:
+        words = f"{fewest} argument"
+    elif fewest and most is not None:
+        words = f"at least {fewest} and at most {most} argument"
+    else:
+        words = f"at least {fewest} argument" if most is None else f"at most {most} argument"
+    raise UsageError(f"'pyctr {name}' requires {words}{'' if (most or fewest) == 1 else 's'}")
 
 
-def unknown_command(words: list[str]) -> str:
-    """Docker's words, and the nearest command there is."""
-    import difflib
+def name_hint(engine: Engine, error: PyctrError) -> str | None:
+    """Of a name that is not there, the nearest that is."""
+    if not isinstance(error, NotFound):
+        return None
+    from pyctr.cli.help import hint_for
 
-    from pyctr.cli.table import COMMANDS
-
-    text = " ".join(words[:2]) if words[0] in GROUPS else words[0]
-    near = difflib.get_close_matches(text, [*COMMANDS, *ALIASES], n=1)
-    message = f"'{text}' is not a pyctr command."
-    return f"{message} Did you mean '{near[0]}'?" if near else message
+    return hint_for(engine.root, engine.run_root, str(error))
 
 
 def complain(message: str, *, hint: str | None = None, code: int) -> int:
@@ -138,8 +141,15 @@ def complain(message: str, *, hint: str | None = None, code: int) -> int:
     return code
 
 
+def complain_usage(name: str, message: str) -> int:
+    """A command line that is wrong, in Docker's form."""
+    from pyctr.cli.help import complain_usage
+
+    return complain_usage(name, message)
+
+
 def show_help(command: tuple[str, ...]) -> int:
-    """Help is drawn by typer, from the same table."""
+    """Help is drawn from the same table."""
     from pyctr.cli.help import show
 
     return show(command)

@@ -1,7 +1,7 @@
 """Every command and its options, once, as plain literals (ADR 0002).
 
-`parse` reads argv by this table without importing anything; `help` makes a typer application of the same table for
-`--help` and completion. An option is ``(name, short, kind, metavar, help)``; kinds: ``flag``, ``text``, ``list``.
+`parse` reads argv by this table without importing anything; `help` draws `--help` from it, `complete` completes by
+it. An option is ``(name, short, kind, metavar, help)``; kinds: ``flag``, ``text``, ``list``.
 The name is Docker's; options that pyctr cannot honour are here too, so that the engine refuses them by name.
 
 Commands on containers are here; those of other families in modules ``table_FAMILY``, read when `lookup` gets there.

@@ -79,6 +79,7 @@ COMMANDS = {
         (
             ("all-tags", "a", FLAG, "", "Push every tag of the repository"),
             ("disable-content-trust", "", FLAG, "", "Skip signing (there is none)"),
+            ("platform", "", TEXT, "OS/ARCH[/VARIANT]", "Only if the image is for this platform"),
             ("progress", "", TEXT, "auto|plain|tty|json", "How progress is shown"),
             ("quiet", "q", FLAG, "", "Print the name only"),
         ),

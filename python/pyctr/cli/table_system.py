@@ -14,6 +14,7 @@ COMMANDS = {
             ("until", "", TEXT, "TIME", "Up to a time, or this long ago (42m)"),
         ),
     ),
+    "completion": ("completion", 1, 1, False, "bash|fish|zsh", "Print the completion script of a shell", ()),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "system check": (

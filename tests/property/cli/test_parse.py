@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Annotated, Any
 
 import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyctr.cli import help as cli_help
 from pyctr.cli.parse import HelpAsked, UsageError, parse
 from pyctr.cli.table import ALIASES, COMMANDS, FLAG, LIST, TEXT
 
@@ -35,13 +35,33 @@ def argv(draw: st.DrawFn, name: str) -> list[str]:
     return [*words, *(["--"] if arguments else []), *arguments]
 
 
+def function(options: Any, arguments: str, seen: dict[str, Any]) -> Any:
+    """A function with one parameter an option, as typer wants to see it; what it is called with goes to `seen`."""
+    parameters = []
+    if arguments:
+        argument = Annotated[list[str] | None, typer.Argument(metavar=arguments)]
+        parameters.append(
+            inspect.Parameter("arguments", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=argument)
+        )
+    for long, short, kind, *_ in options:
+        of_kind: Any = {FLAG: bool | None, LIST: list[str] | None}.get(kind, str | None)
+        annotation = Annotated[of_kind, typer.Option(f"--{long}", *([f"-{short}"] if short else []))]
+        name = long.replace("-", "_")
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+
+    def probe(**values: Any) -> None:
+        seen.update(values)
+
+    probe.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    probe.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return probe
+
+
 def by_typer(name: str, words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """What typer makes of the same words."""
     seen: dict[str, Any] = {}
     app = typer.Typer(add_completion=False)
-    app.command()(
-        cli_help._function("probe", COMMANDS[name][6], COMMANDS[name][4], lambda **values: seen.update(values))
-    )
+    app.command()(function(COMMANDS[name][6], COMMANDS[name][4], seen))
     app(words, standalone_mode=False)
     arguments = seen.pop("arguments", None) or []
     return {key: value for key, value in seen.items() if value is not None and value != []}, list(arguments)

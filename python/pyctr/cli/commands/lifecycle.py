@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from pyctr.engine import Engine
 
 
-def _each(references: list[str], act: Callable[[str], object]) -> int:
+def _each(engine: Engine, references: list[str], act: Callable[[str], object]) -> int:
     """Do it to each and print its name; what fails is told and does not keep the rest from being done."""
+    from pyctr.cli.main import name_hint
+
     code = 0
     for reference in references:
         try:
             result = act(reference)
         except PyctrError as error:
             sys.stdout.flush()
-            sys.stderr.write(f"pyctr: {error}\n" + (f"{error.hint}\n" if error.hint else ""))
+            hint = error.hint or name_hint(engine, error)
+            sys.stderr.write(f"pyctr: {error}\n" + (f"{hint}\n" if hint else ""))
             code = 1
         else:
             sys.stdout.write(f"{reference if result is None else result}\n")
@@ -49,7 +52,7 @@ def start(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
         def start_one(reference: str) -> None:
             engine.containers.start(reference)
 
-        return _each(arguments, start_one)
+        return _each(engine, arguments, start_one)
     if len(arguments) > 1:
         raise InvalidArgument("you cannot start and attach multiple containers at once")
     from pyctr.engine.containers.session import Attach
@@ -78,29 +81,33 @@ def rm(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     def remove(reference: str) -> None:
         engine.containers.remove(reference, force=options.get("force", False), volumes=options.get("volumes", False))
 
-    return _each(arguments, remove)
+    return _each(engine, arguments, remove)
 
 
 def kill(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Send a signal to containers."""
-    return _each(arguments, lambda reference: engine.containers.kill(reference, options.get("signal", "KILL")))
+    return _each(engine, arguments, lambda reference: engine.containers.kill(reference, options.get("signal", "KILL")))
 
 
 def stop(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Stop containers."""
     timeout_s = _seconds(options)
-    return _each(arguments, lambda reference: engine.containers.stop(reference, timeout_s, options.get("signal")))
+    return _each(
+        engine, arguments, lambda reference: engine.containers.stop(reference, timeout_s, options.get("signal"))
+    )
 
 
 def restart(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Stop containers and start them."""
     timeout_s = _seconds(options)
-    return _each(arguments, lambda reference: engine.containers.restart(reference, timeout_s, options.get("signal")))
+    return _each(
+        engine, arguments, lambda reference: engine.containers.restart(reference, timeout_s, options.get("signal"))
+    )
 
 
 def wait(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
     """Wait for containers; prints exit codes."""
-    return _each(arguments, engine.containers.wait)
+    return _each(engine, arguments, engine.containers.wait)
 
 
 def rename(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
@@ -126,12 +133,12 @@ def container_prune(engine: Engine, options: dict[str, Any], _arguments: list[st
 
 def pause(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
     """Stop every process."""
-    return _each(arguments, engine.containers.pause)
+    return _each(engine, arguments, engine.containers.pause)
 
 
 def unpause(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
     """Let processes go on."""
-    return _each(arguments, engine.containers.unpause)
+    return _each(engine, arguments, engine.containers.unpause)
 
 
 def update(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
@@ -144,4 +151,4 @@ def update(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int
         for warning in engine.containers.update(reference, options):
             sys.stderr.write(f"WARNING: {warning}\n")
 
-    return _each(arguments, update_one)
+    return _each(engine, arguments, update_one)

@@ -25,8 +25,18 @@ def run(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
 
 def create(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Make a container; prints its id."""
+    from pyctr.engine.options import parse_request
+    from pyctr.errors import PyctrError
+
     _show_pull(engine, options)
-    created = engine.containers.create(arguments[0], arguments[1:], options)
+    parse_request(
+        arguments[0], arguments[1:], options
+    )  # what Docker's client refuses is 125, what its daemon refuses 1
+    try:
+        created = engine.containers.create(arguments[0], arguments[1:], options)
+    except PyctrError as error:
+        error.exit_code = 1
+        raise
     _warn(created.warnings)
     sys.stdout.write(created.id + "\n")
     return 0

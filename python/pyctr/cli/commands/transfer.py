@@ -43,6 +43,8 @@ def push(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     parse_reference(arguments[0])
     with make_report(options) as report:
         _say_default_tag(options, arguments[0], report)
+        if options.get("platform"):
+            engine.images.inspect(arguments[0], platform=options["platform"])  # raises: an image is for one platform
         engine.images.push(arguments[0], all_tags=options.get("all_tags", False), report=report)
     if options.get("quiet"):
         sys.stdout.write(f"{parse_reference(arguments[0])}\n")
