@@ -118,10 +118,6 @@ def _ssh(value: Any) -> Any:
     return value
 
 
-def _ulimit(value: Any) -> Any:
-    return {"single": value} if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def _external(value: Any) -> Any:
     """``external: {name: x}`` is ``external: true`` and ``name: x``."""
     if not isinstance(value, dict) or not isinstance(value.get("external"), dict):
@@ -141,7 +137,6 @@ _RULES: Rules[Callable[[Any], Any]] = Rules(
         "services.*.build": _build,
         "services.*.build.secrets.[]": _mounted,
         "services.*.build.ssh": _ssh,
-        "services.*.build.ulimits.*": _ulimit,
         "services.*.configs.[]": _mounted,
         "services.*.depends_on": _depends_on,
         "services.*.devices.[]": _device,
@@ -154,7 +149,6 @@ _RULES: Rules[Callable[[Any], Any]] = Rules(
         "services.*.networks": _names,
         "services.*.ports": _ports,
         "services.*.secrets.[]": _mounted,
-        "services.*.ulimits.*": _ulimit,
         "services.*.volumes.[]": _volume,
         "volumes.*": _external,
         "networks.*": _external,

@@ -105,9 +105,7 @@ def project_name(asked: str | None, found: Found, loader: Loader) -> str:
         return valid_name(name)
     for file in found.files:
         name = _named(file, found, loader) or name
-    if name:
-        return valid_name(name)
-    name = normalise_name(os.path.basename(found.directory))
+    name = normalise_name(name) or normalise_name(os.path.basename(found.directory))
     if not name:
         raise ComposeError("project name must not be empty")
     return name

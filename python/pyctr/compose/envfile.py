@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from typing import TYPE_CHECKING
 
 from pyctr.compose.errors import ComposeError
@@ -33,8 +34,13 @@ _ESCAPES = {
 }
 
 
-def read(path: str, outer: Mapping[str, str], *, raw: bool = False) -> dict[str, str]:
-    """The variables of a file; ``outer`` are those it may use. Raises ComposeError, OSError."""
+def read(
+    path: str, outer: Mapping[str, str], *, earlier: Mapping[str, str] | None = None, raw: bool = False
+) -> dict[str, str]:
+    """The variables of a file. It may use those of ``outer``, which win over its own, and of ``earlier``, which do not.
+
+    Raises ComposeError, OSError.
+    """
     with open(path, "rb") as file:
         text = file.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
@@ -43,7 +49,7 @@ def read(path: str, outer: Mapping[str, str], *, raw: bool = False) -> dict[str,
         decoded = text.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ComposeError(f"{path}: not UTF-8") from error
-    return parse_raw(decoded) if raw else parse(decoded, outer, path)
+    return parse_raw(decoded) if raw else parse(decoded, outer, path, earlier or {})
 
 
 def parse_raw(text: str) -> dict[str, str]:
@@ -52,10 +58,11 @@ def parse_raw(text: str) -> dict[str, str]:
     return {name.strip(): value for name, equals, value in pairs if equals}
 
 
-def parse(text: str, outer: Mapping[str, str], file: str) -> dict[str, str]:
+def parse(text: str, outer: Mapping[str, str], file: str, earlier: Mapping[str, str]) -> dict[str, str]:
     """The variables of an env file's text. Raises ComposeError with file and line."""
     text = text.replace("\r\n", "\n")
     found: dict[str, str] = {}
+    scope = ChainMap(dict(outer), found, dict(earlier))
     position = 0
     while True:
         position = _statement(text, position)
@@ -63,7 +70,7 @@ def parse(text: str, outer: Mapping[str, str], file: str) -> dict[str, str]:
             return found
         line = text.count("\n", 0, position) + 1
         try:
-            position = _assignment(text, position, found, outer)
+            position = _assignment(text, position, found, scope)
         except (ValueError, TemplateError) as error:
             raise ComposeError(f"{file}:{line}: {error}") from error
 
@@ -81,7 +88,7 @@ def _statement(text: str, position: int) -> int:
     return position
 
 
-def _assignment(text: str, position: int, found: dict[str, str], outer: Mapping[str, str]) -> int:
+def _assignment(text: str, position: int, found: dict[str, str], scope: Mapping[str, str]) -> int:
     exported = re.compile(r"export[ \t]+").match(text, position)
     start = exported.end() if exported else position
     end = start
@@ -94,16 +101,14 @@ def _assignment(text: str, position: int, found: dict[str, str], outer: Mapping[
     if any(letter in _SPACES for letter in name):
         raise ValueError(f'key cannot contain a space: "{name}"')
     if end >= len(text) or text[end] == "\n":
-        if name in outer:
-            found[name] = outer[name]
+        if name in scope:
+            found[name] = scope[name]
         return end
     if not name:
         raise ValueError("unexpected end of variable name")
     end += 1
     while end < len(text) and text[end] in _SPACES:
         end += 1
-    # What the environment has wins inside values too.
-    scope = {**found, **outer}
     found[name], end = _value(text, end, scope)
     return end
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pyctr.compose.render import compact_json
+from pyctr.compose.render import compact_json, service_json
 
 if TYPE_CHECKING:
     from pyctr.compose.load import Project
@@ -21,4 +21,4 @@ def config_hash(project: Project, name: str) -> str:
     }
     if "deploy" in service:
         service["deploy"] = {key: value for key, value in service["deploy"].items() if key != "replicas"}
-    return hashlib.sha256(compact_json(service).encode()).hexdigest()
+    return hashlib.sha256(compact_json(service_json(service)).encode()).hexdigest()

@@ -193,10 +193,10 @@ def to_bool(text: str) -> bool:
 
 def _casts() -> Rules[Callable[[str], Any]]:
     integers = (
-        "configs.[].mode cpu_count cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares deploy.replicas"
+        "cpu_count cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares deploy.replicas"
         " deploy.update_config.parallelism deploy.rollback_config.parallelism deploy.restart_policy.max_attempts"
         " deploy.placement.max_replicas_per_node healthcheck.retries oom_score_adj pids_limit ports.[].target scale"
-        " secrets.[].mode ulimits.* ulimits.*.hard ulimits.*.soft"
+        " ulimits.* ulimits.*.hard ulimits.*.soft"
     )
     floats = "cpu_percent cpus deploy.update_config.max_failure_ratio deploy.rollback_config.max_failure_ratio"
     booleans = (

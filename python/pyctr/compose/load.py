@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyctr.compose import check, discover, document, normalise
 from pyctr.compose import profiles as profile
 from pyctr.compose.canonical import canonical
+from pyctr.compose.defaults import defaults
 from pyctr.compose.errors import ComposeError, Path, Places
 from pyctr.compose.extends import Extends, drop
 from pyctr.compose.include import included_resources
@@ -132,6 +133,7 @@ class Loader:
         merged.pop("include", None)
         merged.pop("version", None)
         check.validate(merged, self.places)
+        merged = defaults(merged)
         return resolve_paths(merged, directory, self.places) if self.options.resolve_paths else merged
 
 

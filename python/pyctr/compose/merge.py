@@ -51,7 +51,7 @@ def _merge(base: Any, over: Any, path: Path, state: State) -> Any:
 def _mappings(base: dict[str, Any], over: dict[str, Any], path: Path, state: State) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        if key in merged and not key.startswith("x-"):
+        if key in merged:
             merged[key] = _merge(merged[key], value, (*path, key), _MERGERS.step(state, key))
         else:
             merged[key] = value
@@ -171,8 +171,12 @@ def unique(tree: dict[str, Any], places: Places) -> dict[str, Any]:
         for index, item in enumerate(value):
             try:
                 items[key_of(item)] = item
-            except (KeyError, TypeError, AttributeError):
+            except KeyError as error:
+                raise places.error((*path, index), f"{dotted((*path, index))} lacks {error.args[0]}") from None
+            except (TypeError, AttributeError):
                 raise places.error((*path, index), f"{dotted((*path, index))}: unexpected value {item!r}") from None
+            except ValueError as error:
+                raise places.error((*path, index), f"{dotted((*path, index))}: {error}") from None
         return list(items.values())
 
     result: dict[str, Any] = walk(tree, (), _KEYS.start)

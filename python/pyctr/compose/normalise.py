@@ -49,7 +49,6 @@ def _service(service: dict[str, Any], variables: Mapping[str, str]) -> dict[str,
         service["pull_policy"] = "missing"
     if service.get("build") is not None:
         build = dict(service["build"])
-        build.setdefault("context", ".")
         if not build.get("dockerfile_inline") and not build.get("dockerfile"):
             build["dockerfile"] = "Dockerfile"
         if build.get("args") is not None:
@@ -57,16 +56,10 @@ def _service(service: dict[str, Any], variables: Mapping[str, str]) -> dict[str,
         service["build"] = build
     if service.get("environment") is not None:
         service["environment"] = _resolved(service["environment"], variables, keep=True)
-    if service.get("secrets"):
-        service["secrets"] = [_target(each) for each in service["secrets"]]
     implied = {**_implied(service), **(service.get("depends_on") or {})}
     if implied:
         service["depends_on"] = implied
     return service
-
-
-def _target(secret: dict[str, Any]) -> dict[str, Any]:
-    return {**secret, "target": secret.get("target") or f"/run/secrets/{secret['source']}"}
 
 
 def _implied(service: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,11 +109,11 @@ def _filled(name: str, service: dict[str, Any], variables: Mapping[str, str], pl
     changed = dict(service)
     if files := changed.pop("env_file", None):
         own = service.get("environment") or {}
-        found: dict[str, str | None] = {}
+        found: dict[str, str] = {}
+        # What the service and the project say wins inside values too, over the file itself, over earlier files.
+        outer = {**variables, **{key: each for key, each in own.items() if each is not None}}
         for file in files:
-            found |= _read(
-                name, file, {**variables, **{key: each for key, each in found.items() if each is not None}}, places
-            )
+            found |= _read(name, file, (found, outer), places)
         changed["environment"] = {**found, **own}
     if "label_file" in changed:
         labels: dict[str, str] = {}
@@ -133,9 +126,12 @@ def _filled(name: str, service: dict[str, Any], variables: Mapping[str, str], pl
     return shape_service(changed, places, ("services", name)) if changed != service else service
 
 
-def _read(name: str, file: Mapping[str, Any], scope: Mapping[str, str], places: Places) -> dict[str, str]:
+def _read(
+    name: str, file: Mapping[str, Any], scopes: tuple[Mapping[str, str], Mapping[str, str]], places: Places
+) -> dict[str, str]:
+    earlier, outer = scopes
     try:
-        return envfile.read(file["path"], scope, raw=file.get("format") == "raw")
+        return envfile.read(file["path"], outer, earlier=earlier, raw=file.get("format") == "raw")
     except FileNotFoundError as error:
         if file.get("required", True):
             raise _missing(name, "env_file", file["path"], error, places) from error

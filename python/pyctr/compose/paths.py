@@ -88,6 +88,7 @@ _RULES: Rules[Callable[[Any, str], Any]] = Rules(
     {
         "services.*.build.context": _context,
         "services.*.build.additional_contexts": _contexts,
+        "services.*.build.ssh.*": _path,
         "services.*.env_file.[].path": _path,
         "services.*.label_file.[]": _path,
         "services.*.extends.file": _path,

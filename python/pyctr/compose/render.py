@@ -18,11 +18,33 @@ _EMPTY_IN_JSON = frozenset(("ipam", "resources", "placement"))
 _ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
 
 
-def to_json(model: dict[str, Any], *, top: bool = True) -> str:
+def to_json(model: dict[str, Any]) -> str:
     """JSON, indented by two, without the extensions inside objects."""
-    keys = sorted(model) if top else list(model)
-    plain = {key: _json_value(model[key]) for key in keys}
+    plain = {key: _json_value(model[key]) for key in sorted(model) if key != "models"}
+    plain["services"] = {name: service_json(each) for name, each in model["services"].items()}
     return _escape_html(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def service_json(service: dict[str, Any]) -> dict[str, Any]:
+    """A service as Go marshals it, with the odd names and empty structs that has."""
+    result: dict[str, Any] = _json_value(service)
+    for items in (result.get("blkio_config") or {}).values():
+        if isinstance(items, list):
+            items[:] = [{key.capitalize(): each for key, each in item.items()} for item in items]
+    watch = (result.get("develop") or {}).get("watch")
+    if watch:
+        watch[:] = [_watch_json(rule) for rule in watch]
+    for owner in (result, result.get("build") or {}):
+        for name, limit in (owner.get("ulimits") or {}).items():
+            if isinstance(limit, dict):
+                owner["ulimits"][name] = {key: each for key, each in limit.items() if each}
+    return result
+
+
+def _watch_json(rule: dict[str, Any]) -> dict[str, Any]:
+    before: dict[str, Any] = {key: rule[key] for key in ("path", "action", "target") if key in rule}
+    hook = {"command": None, **rule.get("exec", {})}
+    return {**before, "exec": hook, **{key: each for key, each in rule.items() if key not in before and key != "exec"}}
 
 
 def _json_value(value: Any) -> Any:
@@ -121,7 +143,7 @@ def _scalar(value: Any, indent: int) -> str:
     return _plain(text)
 
 
-_SPECIAL = re.compile(r"[^\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_SPECIAL = re.compile(r"[^\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 
 
 def _plain(text: str) -> str:

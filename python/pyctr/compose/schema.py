@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyctr.compose.errors import ComposeError, Path, Places, dotted, nearest
@@ -23,11 +25,23 @@ _EXPOSE = re.compile(r"[0-9]+(?:-[0-9]+)?(?:/[a-zA-Z]+)?")
 def validate(tree: dict[str, Any], places: Places) -> None:
     """Raise ComposeError for the first thing the schema does not allow."""
     try:
-        error = next(iter(_validator().iter_errors(tree)), None)
+        error = next(iter(_validator().iter_errors(_plain(tree))), None)
     except ValueError as failure:
         raise ComposeError(f"the file cannot be checked: {failure}") from failure
     if error is not None:
         raise _explain(error, tree, places)
+
+
+def _plain(value: Any) -> Any:
+    """The tree with what JSON cannot say put as a number or string, which is all the schema asks of it."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0.5
+    # A moment is none of the types the schema knows; a list of its text is refused with the place named.
+    return [str(value)] if isinstance(value, datetime) else value
 
 
 @functools.cache
@@ -120,5 +134,11 @@ def _words(error: ValidationError) -> str:
     message = error.message
     types = getattr(error.kind, "types", None)
     if types:
-        return f"must be a {' or '.join(types)}"
+        names = ["mapping" if each == "object" else "list" if each == "array" else each for each in types]
+        return f"must be a {' or '.join(names)}"
+    options = getattr(error.kind, "options", None)
+    if options:
+        return f"must be one of {', '.join(options)}"
+    if error.kind.name == "required":
+        return f"lacks the property {getattr(error.kind, 'property', '')}"
     return message[0].lower() + message[1:] if len(message) < 300 else f"{message[:300]}…"

@@ -139,6 +139,11 @@ def texts(value: Any) -> list[str]:
     return [go_text(each) for each in value]
 
 
+def words(value: Any) -> list[str]:
+    """A scalar is a list of one."""
+    return [go_text(each) for each in (value if isinstance(value, list) else [value])]
+
+
 def command(value: Any) -> list[str] | None:
     """A command: a string is split as a shell would."""
     import shlex
@@ -227,9 +232,7 @@ def ulimit(value: Any) -> Any:
     """One number, or soft and hard."""
     if not isinstance(value, dict):
         return _whole(value)
-    if "single" in value:
-        return _whole(value["single"])
-    return {key: _whole(value[key]) for key in ("soft", "hard") if value.get(key)}
+    return {key: _whole(value.get(key, 0)) for key in ("soft", "hard")}
 
 
 def struct_of(*fields: tuple[str, Kind], always: tuple[str, ...] = ()) -> Kind:

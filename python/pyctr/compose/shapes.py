@@ -24,6 +24,7 @@ from pyctr.compose.shape import (
     text,
     texts,
     ulimit,
+    words,
 )
 
 LABELS = pairs("")
@@ -103,7 +104,7 @@ SERVICE = struct_of(
     ("depends_on", map_of(struct_of(("condition", text), ("restart", flag), ("required", any_flag)))), ("deploy", DEPLOY),
     ("device_cgroup_rules", texts), ("devices", list_of(struct_of(("source", text), ("target", text), ("permissions", text)))),
     ("dns", texts), ("dns_opt", texts), ("dns_search", texts), ("dockerfile", text), ("domainname", text),
-    ("entrypoint", command), ("provider", struct_of(("type", text), ("options", map_of(texts)))), ("environment", VARIABLES),
+    ("entrypoint", command), ("provider", struct_of(("type", text), ("options", map_of(words)))), ("environment", VARIABLES),
     ("env_file", list_of(struct_of(("path", text), ("required", any_flag), ("format", text)))), ("expose", texts),
     ("extends", struct_of(("file", text), ("service", text))), ("external_links", texts), ("extra_hosts", hosts),
     ("group_add", texts), ("gpus", list_of(DEVICE_REQUEST)), ("hostname", text), ("healthcheck", HEALTHCHECK), ("image", text),

@@ -31,7 +31,8 @@ def config(context: ComposeContext, values: dict[str, Any], services: list[str])
         normalise=not values.get("no_normalize"),
         resolve_paths=not values.get("no_path_resolution"),
         consistency=not values.get("no_consistency"),
-        resolve_environment=not values.get("no_env_resolution"),
+        # docker compose hashes here what the files say; `up` hashes what it knows of the env files too.
+        resolve_environment=not values.get("no_env_resolution") and "hash" not in values,
     )
     if values.get("variables"):
         return _variables(context, form)
