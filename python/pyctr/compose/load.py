@@ -204,8 +204,9 @@ def load(
     model, disabled = profile.split(model, active)
     if options.consistency:
         check.dependencies(model, disabled, loader.places)
+    model = normalise.resolve_labels(model, loader.places)
     if options.resolve_environment:
-        model = normalise.resolve_environment(model, variables, loader.places)
+        model = normalise.without_files(normalise.resolve_environment(model, variables, loader.places))
     if not all_resources:
         model = profile.used_resources(model)
     return Project(name, found.directory, found.files, variables, active, model, disabled, tuple(loader.warnings))

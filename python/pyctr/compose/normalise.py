@@ -8,7 +8,7 @@ from pyctr.compose import envfile
 from pyctr.compose.merge import as_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyctr.compose.errors import ComposeError, Places
 
@@ -97,33 +97,63 @@ def _resolved(value: Any, variables: Mapping[str, str], *, keep: bool) -> Any:
 
 
 def resolve_environment(model: dict[str, Any], variables: Mapping[str, str], places: Places) -> dict[str, Any]:
-    """The model whose services have their env files and label files read into them."""
+    """The model whose services have their env files read into them."""
+    return _each_service(model, places, lambda name, service: _with_environment(name, service, variables, places))
+
+
+def resolve_labels(model: dict[str, Any], places: Places) -> dict[str, Any]:
+    """The model whose services have their label files read into them."""
+    return _each_service(model, places, lambda name, service: _with_labels(name, service, places))
+
+
+def without_files(model: dict[str, Any]) -> dict[str, Any]:
+    """The model without the env files, which have been read."""
     services = model["services"]
-    resolved = type(services)({name: _filled(name, each, variables, places) for name, each in services.items()})
-    return {**model, "services": resolved}
+    kept = {name: {key: value for key, value in each.items() if key != "env_file"} for name, each in services.items()}
+    return {**model, "services": type(services)(kept)}
 
 
-def _filled(name: str, service: dict[str, Any], variables: Mapping[str, str], places: Places) -> dict[str, Any]:
+def _each_service(
+    model: dict[str, Any], places: Places, change: Callable[[str, dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
     from pyctr.compose.shape import shape_service
 
-    changed = dict(service)
-    if files := changed.pop("env_file", None):
-        own = service.get("environment") or {}
-        found: dict[str, str] = {}
-        # What the service and the project say wins inside values too, over the file itself, over earlier files.
-        outer = {**variables, **{key: each for key, each in own.items() if each is not None}}
-        for file in files:
-            found |= _read(name, file, (found, outer), places)
-        changed["environment"] = {**found, **own}
-    if "label_file" in changed:
-        labels: dict[str, str] = {}
-        for path in changed.pop("label_file"):
-            try:
-                labels |= envfile.read(path, {})
-            except OSError as error:
-                raise _missing(name, "label_file", path, error, places) from error
-        changed["labels"] = {**labels, **(service.get("labels") or {})}
-    return shape_service(changed, places, ("services", name)) if changed != service else service
+    services = model["services"]
+    result = type(services)()
+    for name, service in services.items():
+        changed = change(name, service)
+        result[name] = service if changed is service else shape_service(changed, places, ("services", name))
+    return {**model, "services": result}
+
+
+def _with_environment(
+    name: str, service: dict[str, Any], variables: Mapping[str, str], places: Places
+) -> dict[str, Any]:
+    files = service.get("env_file")
+    if not files:
+        return service
+    own = service.get("environment") or {}
+    found: dict[str, str] = {}
+    # What the service and the project say wins inside values too, over the file itself, over earlier files.
+    outer = {**variables, **{key: each for key, each in own.items() if each is not None}}
+    for each in files:
+        file = {"path": each} if isinstance(each, str) else each
+        found |= _read(name, file, (found, outer), places)
+    return {**service, "environment": {**found, **own}}
+
+
+def _with_labels(name: str, service: dict[str, Any], places: Places) -> dict[str, Any]:
+    files = service.get("label_file")
+    if not files:
+        return service
+    labels: dict[str, str] = {}
+    for path in files:
+        try:
+            labels |= envfile.read(path, {})
+        except OSError as error:
+            raise _missing(name, "label_file", path, error, places) from error
+    left = {key: value for key, value in service.items() if key != "label_file"}
+    return {**left, "labels": {**labels, **(service.get("labels") or {})}}
 
 
 def _read(

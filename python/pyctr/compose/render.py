@@ -28,6 +28,10 @@ def to_json(model: dict[str, Any]) -> str:
 def service_json(service: dict[str, Any]) -> dict[str, Any]:
     """A service as Go marshals it, with the odd names and empty structs that has."""
     result: dict[str, Any] = _json_value(service)
+    if "env_file" in result:
+        result["env_file"] = [
+            each["path"] if isinstance(each, dict) and each["required"] else each for each in result["env_file"]
+        ]
     for items in (result.get("blkio_config") or {}).values():
         if isinstance(items, list):
             items[:] = [{key.capitalize(): each for key, each in item.items()} for item in items]

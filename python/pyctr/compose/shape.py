@@ -219,6 +219,15 @@ def ssh(value: Any) -> list[str]:
     return sorted(f"{name}={path}" if path else str(name) for name, path in items.items())
 
 
+def env_file(value: Any) -> Any:
+    """A path, or an object where more than the path is said."""
+    if not isinstance(value, dict) or (value.get("required", True) is True and not value.get("format")):
+        return text(value["path"] if isinstance(value, dict) else value)
+    return {"path": value["path"], "required": any_flag(value.get("required", True))} | {
+        key: value[key] for key in ("format",) if value.get(key)
+    }
+
+
 def count(value: Any) -> int:
     """How many devices; ``all`` is -1."""
     if isinstance(value, str):
