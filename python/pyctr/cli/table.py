@@ -280,7 +280,7 @@ ALIASES = {
     "network list": "network ls", "network remove": "network rm",
     "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("container", "image", "manifest", "network", "system", "volume")
+GROUPS = ("builder", "container", "image", "manifest", "network", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (

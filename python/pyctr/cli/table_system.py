@@ -5,6 +5,20 @@ from __future__ import annotations
 from pyctr.cli.table import FILTER, FLAG, TEXT
 
 COMMANDS = {
+    "builder prune": (
+        "builder", 0, 0, False, "", "Remove build cache",
+        (
+            ("all", "a", FLAG, "", "Also what images share"),
+            FILTER,
+            ("force", "f", FLAG, "", "Do not ask"),
+            ("keep-storage", "", TEXT, "BYTES", "Bytes of cache to keep"),
+            ("reserved-space", "", TEXT, "BYTES", "The same"),
+        ),
+    ),
+    "builder du": (
+        "builder", 0, 0, False, "", "Show what the build cache holds",
+        (FILTER, ("format", "", TEXT, "json", "One JSON object a line"), ("verbose", "", FLAG, "", "Show all there is of each")),
+    ),
     "events": (
         "events", 0, 0, False, "", "Show what happens, as it happens",
         (

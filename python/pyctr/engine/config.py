@@ -39,7 +39,7 @@ class Config:
     """What a file says; what it does not say is empty, 0 or None."""
 
     __slots__ = (
-        "address_pools", "bip", "debug", "default_gateway", "dns", "dns_opts", "dns_search", "fixed_cidr", "init",
+        "address_pools", "bip", "build_keep_bytes", "debug", "default_gateway", "dns", "dns_opts", "dns_search", "fixed_cidr", "init",
         "insecure_registries", "ip", "log_driver", "log_opts", "max_concurrent_downloads", "max_concurrent_uploads",
         "max_download_attempts", "mtu", "path", "registry_mirrors", "shm_size_bytes", "ulimits",
     )  # fmt: skip
@@ -65,6 +65,8 @@ class Config:
         #: The host's address ports are published on.
         self.ip = ""
         self.mtu = 0
+        #: Bytes of build cache that may stay; None: a tenth of the disk, 0: all.
+        self.build_keep_bytes: int | None = None
         #: (network, prefix length of the subnets taken from it).
         self.address_pools: list[tuple[str, int]] = []
         # Docker's own defaults (dockerd --help).
@@ -148,7 +150,23 @@ def _pools(config: Config, item: Any) -> None:
     config.address_pools = [_pool(pool) for pool in _typed(item, list, "a list")]
 
 
+def _builder(config: Config, item: Any) -> None:
+    unknown = _object(item).keys() - {"gc"}
+    if unknown:
+        raise InvalidArgument(f"unknown key {min(unknown)}")
+    collection = _object(item.get("gc", {}))
+    unknown = collection.keys() - {"enabled", "defaultKeepStorage"}
+    if unknown:
+        raise InvalidArgument(f"gc: unknown key {min(unknown)}")
+    keep = collection.get("defaultKeepStorage")
+    if keep is not None:
+        config.build_keep_bytes = parse_size(_typed(keep, str, "a size"))
+    if not _typed(collection.get("enabled", True), bool, "true or false"):
+        config.build_keep_bytes = 0
+
+
 _SPECIAL = {
+    "builder": _builder,
     "default-runtime": _runtime,
     "log-opts": _log_opts,
     "default-shm-size": _shm_size,

@@ -69,6 +69,8 @@ class Cache:
         self.store = store
         self.directory = f"{store.root}/build/cache"
         self._fresh: list[Record] = []
+        #: Whether something was added.
+        self.grew = False
         self._boot = ""
 
     def path(self, key: str) -> str:
@@ -112,6 +114,7 @@ class Cache:
         os.makedirs(self.directory, 0o711, exist_ok=True)
         write_atomic(self.path(record.key), record.to_bytes(boot=self.boot), sync=False)
         self._fresh.append(record)
+        self.grew = True
 
     def settle(self) -> None:
         """Sync what was added; after this its records are trusted for good."""

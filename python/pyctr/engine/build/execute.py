@@ -47,9 +47,16 @@ def execute(engine: Engine, plan: Plan, request: Request, report: Report) -> Bui
     """Carry out a plan and make what was asked for of it. Raises BuildError with the step's line; leaves nothing running."""
     from pyctr.engine.build.export import export
 
-    with Executor(engine, request, report) as executor:
-        executor.run(plan)
-        return export(executor, plan)
+    executor = Executor(engine, request, report)
+    try:
+        with executor:
+            executor.run(plan)
+            return export(executor, plan)
+    finally:
+        if executor.cache.grew:
+            from pyctr.engine.build.usage import enforce_limit
+
+            enforce_limit(engine)
 
 
 class Executor:
