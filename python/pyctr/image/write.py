@@ -151,8 +151,13 @@ def build_manifest(
     layers: list[tuple[str, str]],
     *,
     annotations: dict[str, str] | None = None,
+    sizes: dict[str, int] | None = None,
 ) -> str:
-    """Store a config and an OCI manifest for layers (digest, media type), base first; the manifest's digest."""
+    """Store a config and an OCI manifest for layers (digest, media type), base first; the manifest's digest.
+
+    `sizes` are those of blobs that are not in the store.
+    """
+    known = sizes or {}
     config_data = json_dumps(config)
     config_digest = put_blob(store, config_data)
     manifest = {
@@ -160,7 +165,11 @@ def build_manifest(
         "mediaType": OCI_MANIFEST,
         "config": {"mediaType": OCI_CONFIG, "digest": config_digest, "size": len(config_data)},
         "layers": [
-            {"mediaType": kind or OCI_LAYER, "digest": digest, "size": os.path.getsize(store.blob_path(digest))}
+            {
+                "mediaType": kind or OCI_LAYER,
+                "digest": digest,
+                "size": known[digest] if digest in known else os.path.getsize(store.blob_path(digest)),
+            }
             for digest, kind in layers
         ],
         **({"annotations": annotations} if annotations else {}),

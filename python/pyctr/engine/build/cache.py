@@ -151,7 +151,7 @@ def parse_record(key: str, value: Any) -> Record:
     layer = value["layer"]
     record = Record(
         key,
-        Layer(layer["diff_id"], layer["digest"], layer["media_type"], int(layer["size"])) if layer else None,
+        Layer.from_json(layer) if layer else None,
         description=str(value["description"]),
         kind=str(value["kind"]),
         created_s=int(value["created"]),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pyctr.build.request import Request
     from pyctr.engine import Engine
     from pyctr.engine.build.contexts import Context
+    from pyctr.engine.build.exchange import Imported
     from pyctr.engine.build.export import Built
     from pyctr.engine.build.sandbox import Sandbox
     from pyctr.image.store import Store
@@ -70,6 +71,9 @@ class Executor:
         self.cache = Cache(self.store)
         self.cancelled = Flag()
         self.values: dict[str, AnyValue] = {}
+        #: Records that this build found or made.
+        self.used: dict[str, Record] = {}
+        self.imported: Imported | None = None
         self.contexts: dict[str, Context] = {}
         #: Seconds that override every step's own; `keeps_times`: none at all, the clock is written down.
         self.epoch_s, self.keeps_times = request_epoch(request)
@@ -88,6 +92,12 @@ class Executor:
         self.lease = self._closing.enter_context(Lease(self.store))
         self.scratch = Scratch(self.store)
         self._closing.callback(self.scratch.close)
+        if self.request.cache_from:
+            from pyctr.engine.build.exchange import Imported
+
+            self.imported = Imported(self)
+            self._closing.callback(self.imported.close)
+            self.imported.load(self.request.cache_from)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -204,15 +214,22 @@ class Executor:
             return None
         with write.adding(self.store):  # nothing is collected between the look and the lease
             record = self.cache.find(key)
-            if record is not None and record.layer is not None:
-                self.lease.keep(Snapshot([record.layer]))
+            if record is None and self.imported is not None:
+                record = self.imported.find(key, step.where.name)
+            if record is not None:
+                self._use(record)
         return record
+
+    def _use(self, record: Record) -> None:
+        self.used[record.key] = record
+        if record.layer is not None:
+            self.lease.keep(Snapshot([record.layer]))
 
     def remember(self, key: str, layer: Layer | None, step: Step, *, kind: str = "regular") -> None:
         """Keep what a step came to. The caller holds `write.adding`."""
-        if layer is not None:
-            self.lease.keep(Snapshot([layer]))
-        self.cache.add(Record(key, layer, description=step.where.name, kind=kind))
+        record = Record(key, layer, description=step.where.name, kind=kind)
+        self._use(record)
+        self.cache.add(record)
 
     def done(self, step: Step, work: Callable[[], Value]) -> Value:
         """Do a step's work, telling of it."""

@@ -47,11 +47,13 @@ class Built:
 
 def export(executor: Executor, plan: Plan) -> Built:
     """Make the outputs that were asked for; without any an image in the store."""
+    from pyctr.engine.build.exchange import export_cache, inline_config
     from pyctr.engine.build.outputs import write_output
 
     outputs = list(executor.request.outputs)
     report = executor.report
     if all(output.kind == "cacheonly" for output in outputs) and outputs:
+        export_cache(executor, plan)
         return Built(())
     images: list[BuiltImage] = []
     index = ""
@@ -59,7 +61,8 @@ def export(executor: Executor, plan: Plan) -> Built:
         report.start(_EXPORTING, _EXPORTING)
         try:
             with write.adding(executor.store):
-                images = [make_image(executor, result) for result in plan.results]
+                inline = inline_config(executor, plan)
+                images = [make_image(executor, result, inline) for result in plan.results]
                 index = make_index(executor, images) if len(images) > 1 else ""
                 name_images(executor, images, index, outputs)
         except BaseException as error:
@@ -73,6 +76,7 @@ def export(executor: Executor, plan: Plan) -> Built:
     built = Built(tuple(images), index)
     for output in outputs:
         write_output(executor, plan, built, output)
+    export_cache(executor, plan)
     return built
 
 
@@ -83,13 +87,14 @@ def keeps_image(outputs: list[Typed]) -> bool:
     )
 
 
-def make_image(executor: Executor, result: Result) -> BuiltImage:
-    """Config and manifest of a result, stored. The caller holds `write.adding`."""
-    config = image_config(executor, result)
+def make_image(executor: Executor, result: Result, extra: dict[str, Any]) -> BuiltImage:
+    """Config, with what is `extra` to it, and manifest of a result, stored. The caller holds `write.adding`."""
+    config = {**image_config(executor, result), **extra}
     value = executor.snapshot_value(result.step)
     layers = [(layer.digest, layer.media_type) for layer in value.snapshot.layers]
     annotations = dict(executor.request.annotations)
-    manifest = write.build_manifest(executor.store, config, layers, annotations=annotations)
+    sizes = {layer.digest: layer.blob_size for layer in value.snapshot.layers}
+    manifest = write.build_manifest(executor.store, config, layers, annotations=annotations, sizes=sizes)
     config_digest = write.manifest_config(executor.store, manifest)
     return BuiltImage(config_digest, manifest, result.platform)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyctr._core import diff_layer
 from pyctr.image import write
 from pyctr.image.manifest import EMPTY_LAYER, OCI_LAYER, OCI_TYPES, parse_manifest
+from pyctr.image.reference import is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,15 +25,26 @@ COMPRESSION = "gzip"
 
 
 class Layer:
-    """A layer in the store: diff id, digest and media type of its blob, bytes of its content."""
+    """A layer in the store: diff id, digest, media type and bytes of its blob, bytes of its content."""
 
-    __slots__ = ("diff_id", "digest", "media_type", "size")
+    __slots__ = ("blob_size", "diff_id", "digest", "media_type", "size")
 
-    def __init__(self, diff_id: str, digest: str, media_type: str, size: int = 0) -> None:
+    def __init__(self, diff_id: str, digest: str, media_type: str, *, blob_size: int, size: int = 0) -> None:
         self.diff_id = diff_id
         self.digest = digest
         self.media_type = media_type
+        #: Known without the blob: one whose content came with another image is not kept (pyctr.engine.transfer.pull).
+        self.blob_size = blob_size
         self.size = size
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Layer:
+        """Of a cache record. Raises LookupError, TypeError, ValueError."""
+        diff_id, digest = str(value["diff_id"]), str(value["digest"])
+        if not is_digest(diff_id) or not is_digest(digest):
+            raise ValueError("not a digest")
+        size, blob_size = int(value["size"]), int(value["blob_size"])
+        return cls(diff_id, digest, str(value["media_type"]), blob_size=blob_size, size=size)
 
     def to_json(self) -> dict[str, Any]:
         """As a cache record holds it."""
@@ -69,7 +81,7 @@ def image_snapshot(image: Image) -> Snapshot:
     """The layers of an image in the store."""
     manifest = parse_manifest(image.store.read_blob(image.manifest_digest))
     return Snapshot(
-        Layer(diff_id, layer.digest, OCI_TYPES.get(layer.media_type, layer.media_type))
+        Layer(diff_id, layer.digest, OCI_TYPES.get(layer.media_type, layer.media_type), blob_size=layer.size)
         for layer, diff_id in zip(manifest.layers, image.layers, strict=True)
     )
 
@@ -87,4 +99,6 @@ def pack_changes(
     )  # fmt: skip
     if written.diff_id == EMPTY_LAYER:
         return None
-    return Layer(written.diff_id, written.digest, f"{OCI_LAYER}+{COMPRESSION}", written.content_size)
+    return Layer(
+        written.diff_id, written.digest, f"{OCI_LAYER}+{COMPRESSION}", blob_size=written.size, size=written.content_size
+    )
