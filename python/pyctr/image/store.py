@@ -57,8 +57,11 @@ class Image:
         return list(self.config["rootfs"]["diff_ids"])
 
     def layer_paths(self) -> list[str]:
-        """Directories of the layers, topmost first, as overlay takes them."""
-        return [self.store.layer_path(layer) for layer in reversed(self.layers)]
+        """Directories of the layers, topmost first, as overlay takes them: each once, for it refuses one that is there twice.
+
+        Nothing is lost: what the upper of two equal layers has hides all that the lower one has.
+        """
+        return [self.store.layer_path(layer) for layer in dict.fromkeys(reversed(self.layers))]
 
     @property
     def size(self) -> int:

@@ -128,7 +128,7 @@ def is_archive(fd: int) -> bool:
 
 
 def unpack_into(fd: int, root: int, target: str, *, owner: Owner | None) -> None:
-    """Unpack an archive into a directory, which is made."""
+    """Unpack an archive into a directory, which is made; only that is given the owner, what is in the archive has its own."""
     make_directory(root, target, owner=owner or (0, 0))
     with opened(fd) as stream:
-        unpack_archive(stream, root, target, owner=owner)
+        unpack_archive(stream, root, target)

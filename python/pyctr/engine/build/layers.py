@@ -69,9 +69,9 @@ class Snapshot:
         return hashlib.sha256("\n".join(layer.diff_id for layer in self.layers).encode()).hexdigest()
 
     def directories(self, store: Store) -> list[str]:
-        """Its directories, topmost first, as overlay takes them; an empty one where there is no layer."""
+        """Its directories, topmost first, as overlay takes them, each once (`Image.layer_paths`); an empty one where there is none."""
         if self.layers:
-            return [store.layer_path(layer.diff_id) for layer in reversed(self.layers)]
+            return list(dict.fromkeys(store.layer_path(layer.diff_id) for layer in reversed(self.layers)))
         empty = f"{store.root}/build/empty"
         os.makedirs(empty, 0o755, exist_ok=True)
         return [empty]

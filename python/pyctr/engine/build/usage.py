@@ -189,6 +189,7 @@ def prune_cache(
     Without `all`, what images share is kept too.
     """
     wanted = _filter(filters or {})
+    engine.image_store.prepare()
     everything = entries(engine)
     total = sum(entry.size for entry in everything if not entry.shared)
     removed: list[str] = []

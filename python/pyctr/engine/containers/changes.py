@@ -41,7 +41,7 @@ _COMPRESSION = "gzip"
 
 def directories(engine: Engine, record: dict[str, Any]) -> tuple[str, list[str]]:
     """A container's upper directory, and its layers, topmost first."""
-    layers = [f"{engine.image_store.layers}/{layer}" for layer in reversed(record["Pyctr"]["layers"])]
+    layers = [f"{engine.image_store.layers}/{layer}" for layer in dict.fromkeys(reversed(record["Pyctr"]["layers"]))]
     return engine.containers.store.path(record["Id"]) + "/upper", layers
 
 

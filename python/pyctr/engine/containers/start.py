@@ -54,7 +54,7 @@ def prepare(
     directory, run_dir = store.path(container_id), store.run_path(container_id)
     try:
         if lower is None:
-            lower = [f"{store.root}/layers/{layer}" for layer in reversed(record["Pyctr"]["layers"])]
+            lower = [f"{store.root}/layers/{layer}" for layer in dict.fromkeys(reversed(record["Pyctr"]["layers"]))]
         os.makedirs(run_dir, 0o711, exist_ok=True)
         joined = resolve_joined(store, record)
         make_sources(record)

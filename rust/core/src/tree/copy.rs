@@ -79,7 +79,9 @@ pub fn copy(
         None => target.to_vec(),
     };
     let is_into = target.ends_with(b"/") || target.ends_with(b"/.") || target.is_empty();
-    if is_into && kind != FileType::Directory {
+    // What contents go into is made like what is above it; a directory that is copied itself (--parents) is made as it is.
+    let is_contents = kind == FileType::Directory && options.parents_from.is_none();
+    if is_contents && locate(root, &target, true, Some(making))?.stat.is_none() || is_into && !is_contents {
         make_directory(root, &target, making.owner, making.mode)?;
     }
     let to = locate(root, &target, true, Some(making))?;
