@@ -52,7 +52,7 @@ def builder_du(engine: Engine, options: dict[str, Any], _arguments: list[str]) -
                 "ID": entry.id, "Created at": entry.to_api()["CreatedAt"], "Mutable": str(bool(entry.path)).lower(),
                 "Reclaimable": str(not entry.in_use).lower(), "Shared": str(entry.shared).lower(),
                 "Size": size(entry.size, digits=4), "Description": entry.description, "Usage count": str(entry.uses),
-                "Last used": ago(entry.used_s), "Type": entry.kind,
+                "Last used": ago(int(entry.used_s)), "Type": entry.kind,
             }  # fmt: skip
             sys.stdout.write("".join(f"{name + ':':<16}{value}\n" for name, value in fields.items()) + "\n")
     else:
@@ -61,7 +61,7 @@ def builder_du(engine: Engine, options: dict[str, Any], _arguments: list[str]) -
                 entry.id[:_ID_WIDTH] + ("*" if entry.path else ""),
                 str(not entry.in_use).lower(),
                 size(entry.size, digits=4) + ("*" if entry.shared else ""),
-                ago(entry.used_s),
+                ago(int(entry.used_s)),
             ]
             for entry in found
         ]

@@ -38,7 +38,7 @@ class Record:
         #: Docker's word: regular, source.local, source.git.checkout, exec.cachemount.
         self.kind = kind
         self.created_s = created_s or int(time.time())
-        self.used_s = self.created_s
+        self.used_s: float = self.created_s
         self.uses = 1
 
     def to_bytes(self, *, boot: str) -> bytes:
@@ -93,7 +93,7 @@ class Cache:
         try:
             with open(self.path(key), "rb") as file:
                 value = json_loads(file.read())
-                used_s = int(os.fstat(file.fileno()).st_mtime)
+                used_s = os.fstat(file.fileno()).st_mtime
             record = parse_record(key, value)
             unsynced = value.get("unsynced")
         except (FileNotFoundError, ValueError, LookupError, TypeError):

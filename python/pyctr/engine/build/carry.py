@@ -162,7 +162,7 @@ class CopyStep:
         value = executor.value(item.source_step)
         tree = value.tree(executor.store, executor.scratch)
         where = "" if not isinstance(value, LocalValue) else " in the build context"
-        pattern = f"{item.pivot.rstrip('/')}/./{item.pattern.lstrip('/')}" if item.pivot else item.pattern
+        pattern = f"{item.pattern.rstrip('/')}/./{item.pivot}" if item.pivot else item.pattern
         found = select(tree, pattern, parents=self.step.parents, wildcard=item.wildcard, where=where)
         if not self.step.exclude:
             return found

@@ -64,11 +64,11 @@ def fetch_http(executor: Executor, step: HttpSource) -> Value:
             path = f"{changes.upper}/{step.file_name}"
             fetched = _download(executor, step, path, known)
             if fetched is None:
+                _check_digest(step, known["digest"])
                 record = executor.cached(step, known["key"])
                 layer = record.layer if record is not None else None
                 return Value(Snapshot() + layer, epoch_s=base.epoch_s, layer=layer)
-            if step.checksum and fetched.digest != step.checksum:
-                raise BuildError(f"digest mismatch {fetched.digest}: {step.checksum}")
+            _check_digest(step, fetched.digest)
             os.chmod(path, _MODE)
             if fetched.modified_s is not None:
                 os.utime(path, (fetched.modified_s, fetched.modified_s))
@@ -78,6 +78,11 @@ def fetch_http(executor: Executor, step: HttpSource) -> Value:
             return Value(Snapshot() + layer, epoch_s=base.epoch_s, layer=layer)
 
     return executor.done(step, work)
+
+
+def _check_digest(step: HttpSource, digest: str) -> None:
+    if step.checksum and digest != step.checksum:
+        raise BuildError(f"digest mismatch {digest}: {step.checksum}")
 
 
 def _keep(executor: Executor, step: Step, changes: Changes, base: Value, key: str, *, kind: str) -> Any:
@@ -98,7 +103,7 @@ def _known(executor: Executor, step: HttpSource) -> dict[str, str]:
     try:
         with open(_answers_path(executor, step), "rb") as file:
             answer = json_loads(file.read())
-        known = {name: str(answer[name]) for name in ("etag", "modified", "key")}
+        known = {name: str(answer[name]) for name in ("etag", "modified", "key", "digest")}
     except (OSError, ValueError, LookupError, TypeError):
         return {}
     return known if executor.cached(step, known["key"]) is not None else {}
@@ -106,7 +111,7 @@ def _known(executor: Executor, step: HttpSource) -> dict[str, str]:
 
 def _remember_answer(executor: Executor, step: HttpSource, fetched: Fetched, key: str) -> None:
     if fetched.etag or fetched.modified:
-        answer = {"etag": fetched.etag, "modified": fetched.modified, "key": key}
+        answer = {"etag": fetched.etag, "modified": fetched.modified, "key": key, "digest": fetched.digest}
         write_atomic(_answers_path(executor, step), json_dumps(answer), sync=False)
 
 

@@ -11,13 +11,13 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from pyctr._core import SourceTree, kernel_version, make_directory
+from pyctr._core import SourceTree, kernel_version, make_directory, remove_tree
 from pyctr.engine.build.scratch import Changes
 from pyctr.engine.build.values import Value, owner_path
 from pyctr.errors import BuildError, InvalidArgument, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from pyctr.build.plan.step import Mount
@@ -40,6 +40,7 @@ class Mounted:
         self.specs: list[dict[str, Any]] = []
         self.environment: list[str] = []
         self.targets: list[str] = []
+        self._agents = 0
         self._closing = contextlib.ExitStack()
 
     def close(self) -> None:
@@ -86,15 +87,17 @@ class Mounted:
         """A directory that outlives the build; `wait` is called while another build has it and raises when it is over."""
         directory, lock = take_cache(self.store.root, mount, initial is not None, wait)
         self._closing.callback(os.close, lock)
-        if not os.path.isdir(f"{directory}/data"):
-            self._fill(directory, mount, initial)
+        with _alone(f"{directory}/filling"):  # of those who share it one makes it
+            if not os.path.isdir(f"{directory}/data"):
+                self._fill(directory, mount, initial)
         place, _ = SourceTree(f"{directory}/data").open_place("/" if initial is not None else mount.source)
         self._closing.callback(os.close, place)
         self._bind(mount.target, place, read_only=mount.read_only)
 
     def _fill(self, directory: str, mount: Mount, initial: Value | None) -> None:
         draft = f"{directory}/.data"
-        os.makedirs(draft, exist_ok=True)
+        remove_tree(draft)  # of a build that was killed
+        os.mkdir(draft)
         owner = (mount.uid or 0, mount.gid or 0)
         os.chown(draft, *owner)
         os.chmod(draft, 0o755 if mount.mode is None else mount.mode)
@@ -149,7 +152,21 @@ class Mounted:
         self._closing.callback(relay.close)
         place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._closing.callback(os.close, place)
-        self._bind(mount.target, place, read_only=False)
+        target = mount.target or f"/run/buildkit/ssh_agent.{self._agents}"
+        if not self._agents:
+            self.environment.append(f"SSH_AUTH_SOCK={target}")
+        self._agents += 1
+        self._bind(target, place, read_only=False)
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def read_secret(secret: Secret | None, identity: str) -> bytes | None:

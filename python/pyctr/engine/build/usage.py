@@ -46,7 +46,7 @@ class Entry:
         "uses",
     )
 
-    def __init__(self, id: str, kind: str, description: str, *, size: int, created_s: int, used_s: int) -> None:
+    def __init__(self, id: str, kind: str, description: str, *, size: int, created_s: int, used_s: float) -> None:
         self.id = id
         self.kind = kind
         self.description = description
@@ -73,7 +73,7 @@ class Entry:
             "Shared": self.shared,
             "Size": self.size,
             "CreatedAt": times.format_time(self.created_s * 1_000_000_000),
-            "LastUsedAt": times.format_time(self.used_s * 1_000_000_000),
+            "LastUsedAt": times.format_time(int(self.used_s) * 1_000_000_000),
             "UsageCount": self.uses,
         }
 
@@ -123,10 +123,10 @@ def _cache_mounts(store: Store) -> list[Entry]:
             path = f"{base}/{name}/{number}"
             if not os.path.isdir(path):
                 continue
-            used_s = int(os.stat(path).st_mtime)
+            used_s = os.stat(path).st_mtime
             entry = Entry(
                 f"{name}.{number}", "exec.cachemount", f"mount {_read(f'{base}/{name}/id')}",
-                size=_size_of(path), created_s=used_s, used_s=used_s,
+                size=_size_of(path), created_s=int(used_s), used_s=used_s,
             )  # fmt: skip
             entry.path = path
             entry.in_use = _is_locked(f"{path}/lock")

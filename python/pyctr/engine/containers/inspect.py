@@ -83,7 +83,9 @@ def inspect_layers(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     """The directories of the overlay mount, as they really are."""
     directory = store.path(record["Id"])
     return {
-        "LowerDir": ":".join(f"{store.root}/layers/{layer}" for layer in dict.fromkeys(reversed(record["Pyctr"]["layers"]))),
+        "LowerDir": ":".join(
+            f"{store.root}/layers/{layer}" for layer in dict.fromkeys(reversed(record["Pyctr"]["layers"]))
+        ),
         "MergedDir": directory + "/merged",
         "UpperDir": directory + "/upper",
         "WorkDir": directory + "/work",

@@ -130,8 +130,11 @@ impl Copier<'_> {
         making: Making,
     ) -> Result<Vec<u8>> {
         let mut to = target.to_vec();
-        let mut from = path[..start].to_vec();
-        let parts: Vec<&[u8]> = path[start..].split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
+        let Some((above, kept)) = path.split_at_checked(start) else {
+            return Err(Error::invalid("copy", shown(path), "its parents begin behind its end"));
+        };
+        let mut from = above.strip_suffix(b"/").unwrap_or(above).to_vec();
+        let parts: Vec<&[u8]> = kept.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
         let Some((last, above)) = parts.split_last() else { return Ok(to) };
         make_directory(root, &to, making.owner, making.mode)?;
         for part in above {

@@ -1,0 +1,123 @@
+"""What is built again and what is not; the same input gives the same digest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyctr.build.request import Typed
+from pyctr.engine import Engine
+from pyctr.engine.build.usage import cache_records, prune_cache
+from tests.integration.build.conftest import Builder
+
+if TYPE_CHECKING:
+    import pytest
+
+_TWO_STAGES = """FROM busybox AS one
+WORKDIR /work
+COPY . .
+RUN cat a.txt > made
+FROM busybox
+COPY --from=one /work/made /made
+RUN echo done > /done
+"""
+
+
+def test_second_build_runs_nothing_and_is_the_same(build: Builder) -> None:
+    build.write("a.txt", "a")
+    first = build(_TWO_STAGES, tags=("cache:1",)).images[0]
+    assert "RUN cat a.txt > made" in build.told.started
+    second = build(_TWO_STAGES).images[0]
+    assert (second.id, second.manifest_digest) == (first.id, first.manifest_digest)
+    assert build.told.started == ["exporting to image"]
+
+
+def test_times_of_change_and_owners_do_not_count_content_and_mode_do(build: Builder) -> None:
+    path = build.write("a.txt", "b")
+    first = build(_TWO_STAGES).images[0].id
+    os.utime(path, (1_000_000, 1_000_000))
+    os.chown(path, 12, 34)
+    assert build(_TWO_STAGES).images[0].id == first
+    assert "COPY . ." in build.told.hits
+    path.chmod(0o755)
+    build(_TWO_STAGES)
+    assert "COPY . ." in build.told.started
+    # The mode of a.txt is not what `cat` writes: from there on all is the same again.
+    assert "COPY --from=one /work/made /made" in build.told.hits
+
+
+def test_another_root_another_day_the_same_digest(build: Builder, tmp_path: Path) -> None:
+    build.write("a.txt", "c")
+    first = build(_TWO_STAGES).images[0]
+    other = Engine(str(tmp_path / "root"), str(tmp_path / "run"))
+    other.images.bootstrap("busybox", include=[])
+    context = tmp_path / "again"
+    shutil.copytree(build.context, context)  # other times
+    os.utime(context / "a.txt", (2_000_000_000, 2_000_000_000))
+    again = Builder(other, context)(_TWO_STAGES).images[0]
+    assert again.manifest_digest == first.manifest_digest
+
+
+def test_source_date_epoch_and_timestamp_now(build: Builder) -> None:
+    dockerfile = "FROM busybox\nRUN echo $SOURCE_DATE_EPOCH > /epoch\n"
+    image = build.engine.image_store.resolve(build(dockerfile, source_date_epoch=1_700_000_000).images[0].id)
+    assert image.config["created"] == "2023-11-14T22:13:20Z"
+    assert all(entry["created"] for entry in image.config["history"])
+    assert Path(image.layer_paths()[0], "epoch").read_text() == "1700000000\n"
+    assert Path(image.layer_paths()[0], "epoch").stat().st_mtime == 1_700_000_000
+    now = build.engine.image_store.resolve(build(dockerfile, timestamp="now").images[0].id)
+    assert now.config["created"] > "2024"
+    assert Path(now.layer_paths()[0], "epoch").read_text() == "\n"
+
+
+def test_records_survive_image_prune_and_go_with_builder_prune(build: Builder) -> None:
+    build.write("a.txt", "prune")
+    image = build(_TWO_STAGES).images[0]
+    build.engine.images.remove(image.id, force=True)
+    build(_TWO_STAGES)
+    assert build.told.started == ["exporting to image"]
+    build.engine.images.remove(image.id, force=True)
+    ids, freed = prune_cache(build.engine, all=True)
+    assert ids
+    assert freed > 0
+    assert not cache_records(build.engine)
+    build(_TWO_STAGES)
+    assert "RUN echo done > /done" in build.told.started
+
+
+def test_record_of_a_layer_that_is_gone_or_torn_is_none(build: Builder) -> None:
+    build.write("a.txt", "torn")
+    image = build(_TWO_STAGES).images[0]
+    for record in Path(build.engine.root, "build/cache").iterdir():
+        record.write_text('{"version":')
+    assert build(_TWO_STAGES).images[0].id == image.id
+    assert "RUN echo done > /done" in build.told.started
+
+
+def test_limit_removes_what_was_used_longest_ago(build: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    prune_cache(build.engine, all=True)
+    monkeypatch.setattr(build.engine.config, "build_keep_bytes", 250_000)
+    cacheonly = (Typed("cacheonly", {}),)
+    for number in range(4):
+        build(f"FROM busybox\nRUN head -c 100000 /dev/zero > /f{number}\n", outputs=cacheonly)
+    left = {record["Description"].rpartition("/")[2] for record in cache_records(build.engine)}
+    assert left == {"f2", "f3"}
+
+
+def test_cache_in_a_directory_serves_another_root(build: Builder, tmp_path: Path) -> None:
+    build.write("a.txt", "moved")
+    place = str(tmp_path / "cache")
+    first = build(_TWO_STAGES, cache_to=(Typed("local", {"dest": place, "mode": "max"}),)).images[0]
+    other = Engine(str(tmp_path / "root"), str(tmp_path / "run"))
+    other.images.bootstrap("busybox", include=[])
+    elsewhere = Builder(other, build.context)
+    again = elsewhere(_TWO_STAGES, cache_from=(Typed("local", {"src": place}),)).images[0]
+    assert again.manifest_digest == first.manifest_digest
+    assert not [name for name in elsewhere.told.started if name.startswith(("RUN", "COPY"))]
+    # What cannot be read costs its cache, not the build.
+    blob = max(Path(place, "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    blob.write_bytes(b"x")
+    elsewhere(_TWO_STAGES, cache_from=(Typed("local", {"src": place + "none"}),))
+    assert elsewhere.told.warnings
