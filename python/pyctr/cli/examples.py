@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "builder du": ("pyctr builder du", "pyctr builder du --filter type=exec.cachemount"),
+    "builder prune": ("pyctr builder prune --force", "pyctr builder prune --all --filter until=24h --keep-storage 5GB"),
     "attach": ("pyctr attach --no-stdin web",),
     "build": ("pyctr build -t app .", "pyctr build -t app -f Dockerfile.dev --build-arg VERSION=2 --target test ."),
     "commit": ("pyctr commit -m 'with curl' -c 'CMD [\"curl\", \"--help\"]' box example/curl:1",),
