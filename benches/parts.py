@@ -173,7 +173,7 @@ def scratch(base: Path, megabytes: int) -> Iterator[Path]:
         yield directory
     finally:
         if in_memory:
-            subprocess.run(["umount", directory], check=True)
+            subprocess.run(["umount", "-l", directory], check=True)
 
 
 class Service:

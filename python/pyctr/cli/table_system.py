@@ -31,6 +31,13 @@ COMMANDS = {
     "completion": ("completion", 1, 1, False, "bash|fish|zsh", "Print the completion script of a shell", ()),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
+    "system df": (
+        "disk", 0, 0, False, "", "Show what takes how much of the disk",
+        (
+            ("format", "", TEXT, "TEMPLATE", "json or a Go template"),
+            ("verbose", "v", FLAG, "", "Each image, container and volume by itself"),
+        ),
+    ),
     "system check": (
         "images_io", 0, 0, False, "", "Verify every digest and reference",
         (("mend", "", FLAG, "", "Put right what can be"),),

@@ -59,7 +59,7 @@ def login(engine: Engine, server: str, user: str, password: str) -> Kept:
     return Kept(helper, "" if helper else config.path)
 
 
-def logout(server: str) -> tuple[str, bool]:
-    """Forget credentials: whose, and whether there were any."""
-    key = server_key(server)
-    return key, ClientConfig().erase(server)
+def logout(server: str) -> str:
+    """Forget credentials, if there are any; whose."""
+    ClientConfig().erase(server)
+    return server_key(server)

@@ -10,9 +10,10 @@ import os
 from typing import TYPE_CHECKING
 
 from pyctr._core import ArchiveReader
-from pyctr.errors import CorruptData, InvalidArgument
+from pyctr.errors import CorruptData, InvalidArgument, NotFound
 from pyctr.image import write
 from pyctr.image.manifest import (
+    EMPTY_LAYER,
     INDEXES,
     MANIFEST_MAX_BYTES,
     MANIFESTS,
@@ -22,6 +23,8 @@ from pyctr.image.manifest import (
     host_platform,
     parse_config,
     parse_json,
+    parse_manifest,
+    platform_text,
 )
 from pyctr.image.reference import is_digest, parse_reference
 
@@ -109,13 +112,27 @@ def read_members(store: Store, fd: int) -> Contents:
 def add_images(store: Store, contents: Contents, platform: Platform | None = None) -> list[Image]:
     """Add the images an archive's lists name; of an image for several platforms that for `platform`, or for this machine."""
     if "index.json" in contents.lists:
-        return _add_oci(store, contents, platform or host_platform())
+        return _add_oci(store, contents, platform)
     if "manifest.json" in contents.lists:
-        return _add_docker(store, contents)
+        return _add_docker(store, contents, platform)
     raise CorruptData("load archive: neither manifest.json nor index.json is in it")
 
 
-def _add_docker(store: Store, contents: Contents) -> list[Image]:
+def check_platform(config: dict[str, Any], what: str, platform: Platform | None) -> None:
+    """An image for one platform, where another one was asked for, is refused. Raises NotFound."""
+    if platform is None:
+        return
+    mine = {key: config.get(key) for key in ("os", "architecture", "variant")}
+    try:
+        choose_platform([Descriptor({"digest": EMPTY_LAYER, "size": 0, "platform": mine})], platform)
+    except NotFound:
+        wanted = "/".join(part for part in platform if part)
+        raise NotFound(
+            f"image {what} was found but does not provide the specified platform ({wanted}): it is for {platform_text(mine)}"
+        ) from None
+
+
+def _add_docker(store: Store, contents: Contents, platform: Platform | None) -> list[Image]:
     entries = _json_list(contents.lists["manifest.json"])
     images = []
     for entry in entries:
@@ -126,6 +143,7 @@ def _add_docker(store: Store, contents: Contents) -> list[Image]:
             raise CorruptData("load archive: manifest.json and the image config do not name as many layers")
         layers = [(digest, layer_type(store, digest)) for digest in map(contents.digest_of, map(str, members))]
         names = [str(parse_reference(str(tag))) for tag in entry.get("RepoTags") or []]
+        check_platform(config, ", ".join(map(str, entry.get("RepoTags") or [config_digest])), platform)
         manifest_digest = _manifest_for(store, config_digest, layers)
         images.append(write.add_image(store, manifest_digest, names))
     return images
@@ -169,7 +187,7 @@ def _json_list(data: bytes) -> list[dict[str, Any]]:
     return value
 
 
-def _add_oci(store: Store, contents: Contents, platform: Platform) -> list[Image]:
+def _add_oci(store: Store, contents: Contents, platform: Platform | None) -> list[Image]:
     index = parse_json(contents.lists["index.json"], "index.json")
     descriptors = index.get("manifests")
     if not isinstance(descriptors, list):
@@ -178,7 +196,10 @@ def _add_oci(store: Store, contents: Contents, platform: Platform) -> list[Image
     found: dict[str, list[str]] = {}
     for value in descriptors:
         descriptor = Descriptor(value)
-        manifest = _resolve(store, contents, descriptor, platform)
+        manifest = _resolve(store, contents, descriptor, platform or host_platform())
+        if platform is not None:
+            config = parse_config(store.read_blob(parse_manifest(store.read_blob(manifest)).config.digest))
+            check_platform(config, ", ".join(_names(descriptor)) or manifest, platform)
         found.setdefault(manifest, []).extend(_names(descriptor))
     return [write.add_image(store, manifest, names) for manifest, names in found.items()]
 

@@ -28,6 +28,8 @@ def apply_changes(config: Config, changes: list[str]) -> Config:
     changed = dict(config)
     command_given = False
     for text in changes:
+        if not text.strip():
+            raise InvalidArgument("file with no instructions")
         for line in _lines(text):
             word, _, rest = line.partition(" ") if " " in line else line.partition("\t")
             apply = _INSTRUCTIONS.get(word.lower())

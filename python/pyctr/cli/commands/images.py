@@ -114,6 +114,14 @@ def load(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
 
 def tag(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
     """Give an image a further name."""
+    from pyctr.image.reference import parse_reference
+
+    try:
+        parse_reference(arguments[1])
+    except InvalidArgument as error:
+        raise InvalidArgument(
+            f'Error parsing reference: "{arguments[1]}" is not a valid repository/tag: {error}'
+        ) from None
     engine.images.tag(arguments[0], arguments[1])
     return 0
 

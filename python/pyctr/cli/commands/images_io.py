@@ -27,9 +27,11 @@ def output_file(path: str | None, what: str) -> Iterator[int]:
         return
     parent = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(parent):
-        raise PyctrError(f'failed to {what}: invalid output path: directory "{os.path.dirname(path)}" does not exist')
+        raise PyctrError(
+            f"failed to {what}: invalid output path: stat {os.path.dirname(path)}: no such file or directory"
+        )
     if os.path.isdir(path):
-        raise PyctrError(f'failed to {what}: invalid output path: "{path}" is a directory')
+        raise PyctrError(f"failed to {what}: cannot write to a directory")
     if os.path.exists(path) and not os.path.isfile(path):
         # A device or a FIFO is written to, not replaced.
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

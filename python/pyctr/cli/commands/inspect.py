@@ -86,4 +86,6 @@ def _find(finders: list[Callable[[str], dict[str, Any]]], name: str, missing: st
             return find(name)
         except (NotFound, InvalidArgument):
             continue
+    if missing == "No such image" and "@" not in name and ":" not in name.rpartition("/")[2]:
+        name += ":latest"  # Docker says what it looked for
     raise NotFound(f"{missing}: {name}")

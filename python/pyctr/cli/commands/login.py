@@ -22,14 +22,14 @@ def login(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     user, password = options.get("username", ""), options.get("password", "")
     if options.get("password_stdin"):
         if "password" in options:
-            raise InvalidArgument("--password and --password-stdin are mutually exclusive")
+            raise InvalidArgument("conflicting options: cannot specify both --password and --password-stdin")
         if not user:
-            raise InvalidArgument("Must provide --username with --password-stdin")
+            raise InvalidArgument("the --password-stdin option requires --username to be set")
         password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     elif password:
         sys.stderr.write("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n")
     if not (user and password) and not sys.stdin.isatty():
-        raise InvalidArgument("cannot perform an interactive login from a non-TTY device")
+        raise InvalidArgument("Cannot perform an interactive login from a non TTY device")
     if not user:
         user = input("Username: ").strip()
         if not user:
@@ -53,6 +53,5 @@ def logout(_engine: Engine, _options: dict[str, Any], arguments: list[str]) -> i
     from pyctr.engine.credentials import logout
 
     server = arguments[0] if arguments else ""
-    shown, known = logout(server)
-    sys.stdout.write(f"Removing login credentials for {shown}\n" if known else f"Not logged in to {shown}\n")
+    sys.stdout.write(f"Removing login credentials for {logout(server)}\n")
     return 0

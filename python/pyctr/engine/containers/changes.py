@@ -83,7 +83,7 @@ def commit_container(
     """Make an image of a container; its id. A running container stands still meanwhile, unless told otherwise."""
     reference = parse_reference(name) if name else None
     if reference is not None and reference.digest:
-        raise InvalidArgument("cannot commit to digest reference")
+        raise InvalidArgument("refusing to create a tag with a digest reference")
     container_id = engine.containers.resolve(ref)
     record = engine.containers.store.record(container_id)
     config = _image_config(record["Config"], changes or [])

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from pyctr.image.store import Image, Store
 
 
+#: What Docker shows of a run configuration that says nothing of it (moby api/types/container.Config).
+_CONFIG: dict[str, Any] = {
+    "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
+    "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": None, "Image": "", "Volumes": None,
+    "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": None,
+}  # fmt: skip
+
+
 def inspect_image(store: Store, reference: str, *, platform: str | None = None) -> dict[str, Any]:
     """An image as `docker image inspect` shows it. Raises NotFound, also for another platform than the image's."""
     image = whole(store, reference)
@@ -34,7 +42,7 @@ def inspect_image(store: Store, reference: str, *, platform: str | None = None) 
         "Created": config.get("created"),
         "DockerVersion": config.get("docker_version", ""),
         "Author": config.get("author", ""),
-        "Config": config.get("config") or {},
+        "Config": {**_CONFIG, **(config.get("config") or {})},
         "Architecture": config.get("architecture"),
         **({"Variant": config["variant"]} if config.get("variant") else {}),
         "Os": config.get("os"),

@@ -82,6 +82,7 @@ def open_url(url: str) -> int:
     import urllib.error
     import urllib.request
 
+    place = url.partition("?")[0].rpartition("@")[2]  # without what may be a secret
     try:
         # Only these two: urllib knows file: and ftp: too.
         with urllib.request.urlopen(url, timeout=60) as response, tempfile.TemporaryFile() as file:  # noqa: S310 - checked by the caller
@@ -91,13 +92,14 @@ def open_url(url: str) -> int:
                 file.write(data)
                 total += len(data)
             if expected is not None and expected.isdigit() and total != int(expected):
-                raise PyctrError(f"download {url}: {total} bytes came, expected {expected}")
+                raise PyctrError(f'Get "{place}": {total} bytes came, expected {expected}')
             file.seek(0)
             return os.dup(file.fileno())
     except urllib.error.HTTPError as error:
-        raise PyctrError(f"download {url}: got HTTP status code {error.code}") from None
+        raise PyctrError(f'Get "{place}": got HTTP status code {error.code}') from None
     except (OSError, ValueError) as error:
-        raise PyctrError(f"download {url}: {getattr(error, 'reason', error)}") from None
+        reason = getattr(error, "reason", error)
+        raise PyctrError(f'Get "{place}": {(getattr(reason, "strerror", None) or str(reason)).lower()}') from None
 
 
 def images_to_save(store: Store, references: list[str], *, platform: str | None = None) -> list[Image]:
@@ -127,7 +129,8 @@ def _matching(store: Store, everything: list[Image], text: str) -> list[tuple[Im
                 return found
     image = store.find(text)
     if image is None:
-        raise NotFound(f"reference does not exist: {text}")
+        has_tag = ":" in text.rpartition("/")[2] or "@" in text
+        raise NotFound(f"reference does not exist: {text}" if has_tag else f"No such image: {text}")
     by_name = "/" in text or ":" in text.removeprefix("sha256:") or not is_hex(text.removeprefix("sha256:"))
     return [(image, image.names if by_name else [])]
 
