@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def canonical(tree: dict[str, Any], places: Places) -> dict[str, Any]:
-    """The tree with long forms. Raises ComposeError."""
+def canonical(tree: dict[str, Any], places: Places, *, lenient: bool = False) -> dict[str, Any]:
+    """The tree with long forms; ``lenient`` leaves what it cannot read. Raises ComposeError."""
 
     def walk(value: Any, path: Path, state: State) -> Any:
         rule = _RULES.at(state)
@@ -23,6 +23,8 @@ def canonical(tree: dict[str, Any], places: Places) -> dict[str, Any]:
             except ComposeError:
                 raise
             except ValueError as error:
+                if lenient:
+                    return value
                 raise places.error(path, f"{dotted(path)}: {error}") from error
         if isinstance(value, dict):
             return {key: walk(each, (*path, key), _RULES.step(state, key)) for key, each in value.items()}
@@ -40,6 +42,15 @@ def _list(value: Any) -> Any:
 
 def _build(value: Any) -> Any:
     return {"context": value} if isinstance(value, str) else value
+
+
+def _contexts(value: Any) -> Any:
+    pairs = (item.partition("=") for item in value) if isinstance(value, list) else ()
+    return {name: where for name, _, where in pairs} if isinstance(value, list) else value
+
+
+def _word(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _depends_on(value: Any) -> Any:
@@ -135,6 +146,9 @@ def _include(value: Any) -> Any:
 _RULES: Rules[Callable[[Any], Any]] = Rules(
     {
         "services.*.build": _build,
+        "services.*.build.additional_contexts": _contexts,
+        "services.*.build.provenance": _word,
+        "services.*.build.sbom": _word,
         "services.*.build.secrets.[]": _mounted,
         "services.*.build.ssh": _ssh,
         "services.*.configs.[]": _mounted,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyctr.compose import document, envfile
+from pyctr.compose import envfile
 from pyctr.compose.errors import ComposeError
 from pyctr.compose.interpolate import TemplateError, substitute
 from pyctr.errors import NotFound
@@ -113,14 +113,9 @@ def project_name(asked: str | None, found: Found, loader: Loader) -> str:
 
 def _named(file: str, found: Found, loader: Loader) -> str:
     """The `name:` of a file; what is wrong with the file is said when it is loaded."""
-    from pyctr.compose.errors import Places
-
-    text = loader.read(file)
-    if b"name" not in text:
-        return ""
     name = ""
     try:
-        for each in document.parse(text, file, Places()):
+        for each in loader.documents(file):
             value = each.tree.get("name")
             name = value if isinstance(value, str) and value else name
         return substitute(name, found.environment) if loader.options.interpolate else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from pyctr.compose.interpolate import interpolate
 from pyctr.compose.merge import merge, unique
 from pyctr.compose.paths import resolve_paths
 from pyctr.compose.schema import validate
-from pyctr.compose.shape import shape_project
+from pyctr.compose.shape import plain_project, shape_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,6 +67,7 @@ class Loader:
     stdin: Callable[[], bytes]
     places: Places = field(default_factory=Places)
     warnings: list[str] = field(default_factory=list)
+    parsed: dict[str, tuple[document.Document, ...]] = field(default_factory=dict)
 
     def unset(self, name: str) -> None:
         """Note once that a variable has no value."""
@@ -86,12 +88,19 @@ class Loader:
         except OSError as error:
             raise ComposeError(f"open {file}: {(error.strerror or '').lower()}") from error
 
+    def documents(self, file: str) -> tuple[document.Document, ...]:
+        """The documents of a file, as they are written; parsed once however often they are asked for."""
+        if file not in self.parsed:
+            self.parsed[file] = tuple(document.parse(self.read(file), file, self.places))
+        return self.parsed[file]
+
     def trees(self, file: str, variables: Mapping[str, str]) -> Iterable[tuple[dict[str, Any], tuple[Path, ...]]]:
         """The documents of a file, interpolated."""
-        for each in document.parse(self.read(file), file, self.places):
-            tree = each.tree
+        for each in self.documents(file):
             if self.options.interpolate:
-                tree = interpolate(tree, variables, self.places, self.unset)
+                tree = interpolate(each.tree, variables, self.places, self.unset)
+            else:
+                tree = copy.deepcopy(each.tree)
             yield tree, each.resets
 
     def base(self, variables: Mapping[str, str]) -> Callable[[str], tuple[dict[str, Any], tuple[Path, ...]]]:
@@ -129,7 +138,7 @@ class Loader:
                     self.warn(f"{file}: {_OBSOLETE}")
                 merged = unique(merge(merged, own), self.places)
                 validate(merged, self.places)
-                merged = unique(canonical(merged, self.places), self.places)
+                merged = unique(canonical(merged, self.places, lenient=not self.options.interpolate), self.places)
         merged.pop("include", None)
         merged.pop("version", None)
         check.validate(merged, self.places)
@@ -152,8 +161,7 @@ def _not_null(tree: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in tree.items()
-        if value is not None
-        or key not in ("services", "networks", "volumes", "secrets", "configs", "include", "models")
+        if value is not None or key not in ("networks", "volumes", "secrets", "configs", "include", "models")
     }
 
 
@@ -187,7 +195,7 @@ def load(
 ) -> Project:
     """Read a project. Raises ComposeError (no file: NotFound), whose message has file and line."""
     options = options or Options()
-    loader = Loader(options, _once(stdin or sys.stdin.buffer.read))
+    loader = Loader(options, stdin or sys.stdin.buffer.read)
     found = discover.discover(files, project_directory, env_files, os.environ if environment is None else environment)
     name = discover.project_name(project_name, found, loader)
     variables = {**found.environment, "COMPOSE_PROJECT_NAME": name}
@@ -197,6 +205,9 @@ def load(
     tree["name"] = name
     if options.normalise:
         tree = normalise.normalise(tree, variables)
+    if not options.interpolate:
+        plain = plain_project(tree)
+        return Project(name, found.directory, found.files, variables, (), plain, {}, tuple(loader.warnings))
     model = shape_project(tree, loader.places)
     if options.consistency:
         check.consistent(model, loader.places)
@@ -210,15 +221,3 @@ def load(
     if not all_resources:
         model = profile.used_resources(model)
     return Project(name, found.directory, found.files, variables, active, model, disabled, tuple(loader.warnings))
-
-
-def _once(read: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Standard input can be read once, and is asked for twice (the name, the model)."""
-    kept: list[bytes] = []
-
-    def reader() -> bytes:
-        if not kept:
-            kept.append(read())
-        return kept[0]
-
-    return reader

@@ -56,13 +56,6 @@ def _context(value: Any, base: str) -> Any:
     return join(base, value)
 
 
-def _contexts(value: Any, base: str) -> Any:
-    if isinstance(value, list):
-        pairs = (item.partition("=") for item in value)
-        return [f"{name}={_context(where, base)}" if equals else name for name, equals, where in pairs]
-    return {name: _context(where, base) for name, where in value.items()} if isinstance(value, dict) else value
-
-
 def _watched(value: Any, base: str) -> Any:
     path = _path(value, base)
     return os.path.realpath(path) if isinstance(path, str) and os.path.isabs(base) and os.path.islink(path) else path
@@ -87,7 +80,7 @@ def _volume(value: Any, base: str) -> Any:
 _RULES: Rules[Callable[[Any, str], Any]] = Rules(
     {
         "services.*.build.context": _context,
-        "services.*.build.additional_contexts": _contexts,
+        "services.*.build.additional_contexts.*": _context,
         "services.*.build.ssh.*": _path,
         "services.*.env_file.[].path": _path,
         "services.*.label_file.[]": _path,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from pyctr.compose.errors import ComposeError
 from pyctr.compose.scalars import go_float, quoted
 from pyctr.compose.shape import Map
 
@@ -20,6 +22,8 @@ _ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "mode
 
 def to_json(model: dict[str, Any]) -> str:
     """JSON, indented by two, without the extensions inside objects."""
+    if isinstance(model, Map):
+        return _escape_html(json.dumps(_json_value(model), indent=2, ensure_ascii=False))
     plain = {key: _json_value(model[key]) for key in sorted(model) if key != "models"}
     plain["services"] = {name: service_json(each) for name, each in model["services"].items()}
     return _escape_html(json.dumps(plain, indent=2, ensure_ascii=False))
@@ -58,6 +62,10 @@ def _json_value(value: Any) -> Any:
         return {key: _json_value(each) for key, each in value.items() if not key.startswith("x-")}
     if isinstance(value, list):
         return [_json_value(each) for each in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ComposeError(f"json: unsupported value: {go_float(value)}")
+        return int(value) if value.is_integer() and abs(value) < 1e21 else value
     return value
 
 
@@ -75,8 +83,8 @@ def compact_json(value: Any) -> str:
 
 def to_yaml(model: dict[str, Any]) -> str:
     """YAML of the whole model."""
-    keys = [key for key in _ORDER if key in model]
-    keys += sorted((key for key in model if key not in _ORDER), key=_NATURAL)
+    keys = [key for key in _ORDER if key in model and not isinstance(model, Map)]
+    keys += sorted((key for key in model if key not in keys), key=_NATURAL)
     ordered = {key: model[key] for key in keys}
     return "\n".join(_mapping(ordered, 0)) + "\n"
 

@@ -342,6 +342,12 @@ def shape_project(tree: dict[str, Any], places: Places) -> dict[str, Any]:
     return model
 
 
+def plain_project(tree: dict[str, Any]) -> dict[str, Any]:
+    """The model as it is, sorted: what `--no-interpolate` prints, since variables stand where numbers would."""
+    plain: dict[str, Any] = _extension({"services": {}, **tree})
+    return plain
+
+
 def shape_service(service: dict[str, Any], places: Places, path: Path) -> dict[str, Any]:
     """One service; `command` and `entrypoint` are null where they are not given. Raises ComposeError."""
     from pyctr.compose import shapes

@@ -31,7 +31,8 @@ def _with_options(long: dict[str, Any], options: list[str]) -> dict[str, Any]:
     bind: dict[str, Any] = {}
     for option in options:
         if option in ("ro", "rw"):
-            long["read_only"] = option == "ro"
+            long.pop("read_only", None)
+            long |= {"read_only": True} if option == "ro" else {}
         elif option == "nocopy":
             long["volume"] = {"nocopy": True}
         elif option in PROPAGATIONS:

@@ -75,3 +75,44 @@ def test_what_docker_compose_refuses_is_refused_in_one_line(
     assert out == ""
     assert lines[0].startswith("pyctr: ")
     assert len(lines) <= 2
+
+
+_FLAGS = ("--no-interpolate", "--no-interpolate --format json", "--no-normalize", "--no-path-resolution", "--quiet")
+_NAMES = ("--services", "--volumes", "--networks", "--images", "--profiles", "--models")
+_SAMPLE = (
+    "service-build-all.yaml",
+    "service-ports-short.yaml",
+    "top-networks.yaml",
+    "top-volumes.yaml",
+    "service-models.yaml",
+    "profiles-none.yaml",
+)
+
+
+@pytest.mark.parametrize("flags", [*_FLAGS, *_NAMES])
+@pytest.mark.parametrize("name", _SAMPLE)
+def test_flags_of_config_print_what_docker_compose_prints(
+    name: str, flags: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(HERE / "good")
+    expected = docker_compose("-f", name, "config", *flags.split(), cwd=HERE / "good")
+    assert expected.returncode == 0, expected.stderr
+    assert main(["compose", "-f", name, "config", *flags.split()]) == 0
+    ours = capsys.readouterr().out
+    if flags in _NAMES:
+        # Go prints maps in no order; ours are sorted.
+        assert ours.splitlines() == sorted(expected.stdout.splitlines())
+    else:
+        assert ours == expected.stdout
+
+
+def test_a_file_on_standard_input_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "in.yaml").write_bytes((HERE / "good" / "service-deploy.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "in.yaml").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["compose", "-p", "p", "-f", "-", "config"]) == 0
+    expected = docker_compose("-p", "p", "-f", "in.yaml", "config", cwd=tmp_path)
+    assert capsys.readouterr().out == expected.stdout

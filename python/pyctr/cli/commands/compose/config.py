@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyctr.compose import Project
 
 #: Docker's order: the first of these that is given decides what is printed.
-_LISTS = ("services", "volumes", "networks", "models")
+_LISTS = ("services", "volumes", "networks")
 
 
 def config(context: ComposeContext, values: dict[str, Any], services: list[str]) -> int:
@@ -55,6 +55,9 @@ def _text(project: Project, values: dict[str, Any], form: str) -> str:
     for kind in _LISTS:
         if values.get(kind):
             return _lines(sorted(project.model.get(kind) or ()))
+    if values.get("models"):
+        models = (project.model.get("models") or {}).values()
+        return _lines(sorted(each["model"] for each in models if each.get("model")))
     if "hash" in values:
         return _hashes(project, values["hash"])
     if values.get("profiles"):
@@ -107,8 +110,8 @@ def _variables(context: ComposeContext, form: str) -> int:
         return 0
     rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
     rows += [(name, "true" if required else "false", default, present) for name, default, required, present in found]
-    widths = [max(len(row[column]) for row in rows) + 3 for column in range(4)]
+    widths = [max(20, max(len(row[column]) for row in rows) + 3) for column in range(4)]
     for row in rows:
-        line = "".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)) + row[-1]
+        line = "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(f"{line}\n")
     return 0
