@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Cli, need_tool, needs_root
 from tests.fake_registry import FakeRegistry, Layer, tar_of
-from tests.integration.registry.conftest import HTPASSWD, Certificates, free_port, running_registry
+from tests.integration.registry.conftest import HTPASSWD, Certificates, running_registry
 from tests.peers import podman_with, running_dockerd
 
 if TYPE_CHECKING:
@@ -312,29 +312,3 @@ def test_round_trip_with_docker_keeps_the_id(pushed: str, registry: str, cli: Cl
     other("pull", f"{registry}/docker:v1")
     first = json.loads(other("image", "inspect", f"{registry}/docker:v1").stdout)[0]
     assert first["RootFS"] == json.loads(cli("image", "inspect", pushed).stdout)[0]["RootFS"]
-
-
-def test_registry_runs_in_a_container(cli: Cli, other: Cli, tmp_path: Path) -> None:
-    """Row I7, on the host's network: Debian's registry from an image of ours, pushed to and pulled from."""
-    program = need_tool("docker-registry")
-    port = free_port()
-    (tmp_path / "config.yml").write_text(
-        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: /data}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    libraries = [f"-v={path}:{path}:ro" for path in ("/lib", "/lib64", "/usr/lib") if os.path.isdir(path)]
-    cli(
-        "run", "-d", "--name", "registry", "--network", "host", "-v", "registry-data:/data",
-        "-v", f"{program}:/bin/docker-registry:ro", "-v", f"{tmp_path}/config.yml:/config.yml:ro", *libraries,
-        "busybox", "/bin/docker-registry", "serve", "/config.yml",
-    )  # fmt: skip
-    try:
-        name = f"127.0.0.1:{port}/inside"
-        cli("tag", "busybox", name)
-        for _ in range(50):
-            if cli("push", name, code=None).returncode == 0:
-                break
-            time.sleep(0.1)
-        other("pull", name)
-        assert other("run", "--rm", name, "echo", "hi").stdout == "hi\n"
-    finally:
-        cli("rm", "-f", "registry")
