@@ -301,6 +301,9 @@ class CopiedTree:
     def entries(self) -> int: ...
     @property
     def size(self) -> int: ...
+    @property
+    def direct(self) -> bool:
+        """Something was written into `upper` itself: mount the overlay anew before it is used again."""
 
 @final
 class SourceTree:
@@ -332,11 +335,15 @@ class SourceTree:
         mode: str | None = None,
         mtime: int | None = None,
         parents_from: int | None = None,
+        upper: str | None = None,
     ) -> CopiedTree:
-        """Copy by the rules of COPY. Raises NotFound, InvalidArgument, StateError for what changed meanwhile."""
+        """Copy by the rules of COPY; `upper` is the upper directory of the overlay that `root` is, for speed. Raises NotFound, InvalidArgument, StateError for what changed meanwhile."""
 
 def make_directory(root: str | int, path: str, *, owner: tuple[int, int] = ..., mode: int = 0o755) -> None:
     """`mkdir -p` below a root; what is there stays as it is."""
+
+def settle_upper(upper: str, *, clamp: int | None = None) -> None:
+    """Make an overlay's upper directory what extracting its layer would: times, overlay's notes. It must not be mounted."""
 
 def find_owner(root: str | int, user: str) -> tuple[int, int]:
     """Ids of ``user[:group]`` by the files of a root, strictly. Raises InvalidArgument."""

@@ -111,6 +111,14 @@ def new_layer(store: Store, pack: Callable[[str], WrittenLayer]) -> WrittenLayer
     return written
 
 
+def take_layer(store: Store, directory: str, written: WrittenLayer) -> None:
+    """Let a directory, on the store's file system and as extraction would make it, be the layer that was written of it.
+
+    The caller holds `adding`.
+    """
+    _publish_layer(store, directory, written.digest, written.diff_id, written.content_size)
+
+
 def _publish_layer(store: Store, temporary: str, digest: str, diff_id: str, size: int) -> None:
     target = store.layer_path(diff_id)
     if is_present(store, diff_id):

@@ -55,5 +55,5 @@ mod _core {
     #[pymodule_export]
     use crate::seccomp::resolve_seccomp_profile;
     #[pymodule_export]
-    use crate::tree::{CopiedTree, SourceTree, find_owner, make_directory};
+    use crate::tree::{CopiedTree, SourceTree, find_owner, make_directory, settle_upper};
 }

@@ -12,6 +12,7 @@ use pyctr_core::tree::{self, CopyOptions, ModeChange, Source, Times};
 use pyo3::prelude::*;
 
 use crate::error::IntoPython;
+use crate::files::open_directory;
 use crate::interrupt::{self, Cancelled};
 use crate::pack::directory;
 
@@ -20,6 +21,7 @@ pub struct CopiedTree {
     digest: String,
     entries: u64,
     size: u64,
+    direct: bool,
 }
 
 #[pyclass(frozen, module = "pyctr._core")]
@@ -75,7 +77,7 @@ impl SourceTree {
         Ok((place.into_raw_fd(), is_directory))
     }
 
-    #[pyo3(signature = (path, root, target, *, owner=None, mode=None, mtime=None, parents_from=None))]
+    #[pyo3(signature = (path, root, target, *, owner=None, mode=None, mtime=None, parents_from=None, upper=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments of Python
     fn copy(
         &self,
@@ -86,6 +88,7 @@ impl SourceTree {
         mode: Option<&str>,
         mtime: Option<i64>,
         parents_from: Option<usize>,
+        upper: Option<PathBuf>,
     ) -> PyResult<CopiedTree> {
         let py = root.py();
         let root = directory(root)?;
@@ -93,9 +96,15 @@ impl SourceTree {
         let options = CopyOptions { owner, mode, times: mtime.map_or(Times::Kept, Times::Set), parents_from };
         let copied = interrupt::run(py, &Cancelled::default(), || {
             let (path, target) = (path.as_os_str().as_bytes(), target.as_os_str().as_bytes());
-            tree::copy(self.source(), path, root.as_fd(), target, &options)
+            let upper = upper.as_deref().map(open_directory).transpose()?;
+            tree::copy(self.source(), path, root.as_fd(), target, &options, upper.as_ref().map(AsFd::as_fd))
         })?;
-        Ok(CopiedTree { digest: copied.digest.to_string(), entries: copied.entries, size: copied.size })
+        Ok(CopiedTree {
+            digest: copied.digest.to_string(),
+            entries: copied.entries,
+            size: copied.size,
+            direct: copied.direct,
+        })
     }
 }
 
@@ -105,6 +114,12 @@ pub fn make_directory(root: &Bound<'_, PyAny>, path: PathBuf, owner: (u32, u32),
     let py = root.py();
     let root = directory(root)?;
     py.detach(|| tree::make_directory(root.as_fd(), path.as_os_str().as_bytes(), owner, mode).map(drop)).into_python(py)
+}
+
+#[pyfunction]
+#[pyo3(signature = (upper, *, clamp=None))]
+pub fn settle_upper(py: Python<'_>, upper: PathBuf, clamp: Option<i64>) -> PyResult<()> {
+    interrupt::run(py, &Cancelled::default(), || tree::settle(&open_directory(&upper)?, clamp))
 }
 
 #[pyfunction]

@@ -7,16 +7,17 @@ import http.server
 import os
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyctr._core import diff_layer, extract_layer
 from pyctr.errors import BuildError
+from pyctr.image.manifest import parse_manifest
 from tests.conftest import need_tool
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.build.conftest import Builder
 
 
@@ -153,3 +154,31 @@ def test_git_is_checked_out_by_commit(build: Builder, tmp_path: Path) -> None:
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+def test_directories_that_became_layers_are_what_their_blobs_extract_to(build: Builder, tmp_path: Path) -> None:
+    for name in ("a/b/one.txt", "a/two.txt"):
+        build.write(name, name)
+    image = build(
+        "FROM busybox\nRUN mkdir /e /full && touch /full/a /full/b && chmod 700 /e && rm /bin/vi\nCOPY a /e\n"
+        "COPY a/two.txt a /new/\nCOPY a/two.txt /full/a\nCOPY --link a /l\nWORKDIR /full/deep\n"
+    ).images[0]
+    stored = build.engine.image_store.resolve(image.id)
+    manifest = parse_manifest(build.engine.image_store.read_blob(image.manifest_digest))
+    for number, (layer, directory) in enumerate(zip(manifest.layers, reversed(stored.layer_paths()), strict=True)):
+        extracted = tmp_path / str(number)
+        extracted.mkdir()
+        extract_layer(build.engine.image_store.blob_path(layer.digest), str(extracted))
+        sink = os.open("/dev/null", os.O_WRONLY)
+        try:
+            found = [diff_layer(path, stored.layer_paths(), sink).diff_id for path in (directory, str(extracted))]
+        finally:
+            os.close(sink)
+        assert found[0] == found[1]
+        left = [
+            path
+            for path in Path(directory).rglob("*")
+            for name in os.listxattr(path, follow_symlinks=False)
+            if "origin" in name
+        ]
+        assert not left

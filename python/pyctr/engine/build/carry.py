@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyctr._core import SourceTree, make_directory
 from pyctr.engine.build.files import Selected, copy_selected, resolve_owner, select
 from pyctr.engine.build.keys import key_of
-from pyctr.engine.build.layers import Layer, Snapshot, pack_changes
+from pyctr.engine.build.layers import Layer, Snapshot, pack_changes, take_changes
 from pyctr.engine.build.scratch import Changes
 from pyctr.engine.build.values import LocalValue, Value
 from pyctr.errors import BuildError
@@ -45,8 +45,9 @@ def change_files(executor: Executor, step: Step, key: str, base: Value, change: 
         lowers = base.snapshot.directories(executor.store)
         with Changes(executor.scratch, lowers) as changes:
             real_key = change(changes)
+            changes.unmount()
             with write.adding(executor.store):
-                layer = pack(executor, changes.upper, lowers, base)
+                layer = take_changes(executor.store, changes.upper, lowers, clamp_s=clamp_of(executor, base))
                 for name in {key, real_key} if real_key == key else {real_key}:
                     executor.remember(name, layer, step)
         return Value(base.snapshot + layer, epoch_s=base.epoch_s, layer=layer)
@@ -198,7 +199,7 @@ class CopyStep:
                 target += "/"
             for item, found in zip(step.items, selected, strict=True):
                 digests = copy_selected(
-                    found, changes.root, target,
+                    found, changes, target,
                     owner=owner, mode=step.mode or None, mtime_s=clamp_of(executor, self.base), unpack=item.unpack,
                 )  # fmt: skip
                 pairs = zip(found, digests, strict=True)

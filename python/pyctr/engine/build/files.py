@@ -16,6 +16,8 @@ from pyctr.image.compression import opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyctr.engine.build.scratch import Changes
+
 Owner = tuple[int, int]
 
 
@@ -78,7 +80,7 @@ def resolve_owner(text: str, root: int) -> Owner:
 
 def copy_selected(
     selected: Sequence[Selected],
-    root: int,
+    changes: Changes,
     target: str,
     *,
     owner: Owner | None,
@@ -89,12 +91,15 @@ def copy_selected(
     """Copy what was selected to a target; the digests of what really was copied. `unpack`: archives become what is in them."""
     digests = []
     for item in selected:
-        if unpack and _unpack(item, root, target, owner=owner):
+        if unpack and _unpack(item, changes.root, target, owner=owner):
             digests.append(item.digest)
             continue
         copied = item.tree.copy(
-            item.path, root, target, owner=owner, mode=mode, mtime=mtime_s, parents_from=item.parents_from
-        )
+            item.path, changes.root, target,
+            owner=owner, mode=mode, mtime=mtime_s, parents_from=item.parents_from, upper=changes.upper,
+        )  # fmt: skip
+        if copied.direct:
+            changes.mount()
         digests.append(copied.digest)
     return digests
 

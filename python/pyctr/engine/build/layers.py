@@ -9,7 +9,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from pyctr._core import diff_layer
+from pyctr._core import diff_layer, settle_upper
 from pyctr.image import write
 from pyctr.image.manifest import EMPTY_LAYER, OCI_LAYER, OCI_TYPES, parse_manifest
 from pyctr.image.reference import is_digest
@@ -99,6 +99,18 @@ def pack_changes(
     )  # fmt: skip
     if written.diff_id == EMPTY_LAYER:
         return None
+    return Layer(
+        written.diff_id, written.digest, f"{OCI_LAYER}+{COMPRESSION}", blob_size=written.size, size=written.content_size
+    )
+
+
+def take_changes(store: Store, upper: str, lowers: list[str], *, clamp_s: int | None) -> Layer | None:
+    """As `pack_changes`; the upper directory, which nobody has mounted, becomes the layer's own and is gone afterwards."""
+    settle_upper(upper, clamp=clamp_s)
+    written = diff_layer(upper, lowers, store.blobs, compression=COMPRESSION, clamp_mtime=clamp_s)
+    if written.diff_id == EMPTY_LAYER:
+        return None
+    write.take_layer(store, upper, written)
     return Layer(
         written.diff_id, written.digest, f"{OCI_LAYER}+{COMPRESSION}", blob_size=written.size, size=written.content_size
     )

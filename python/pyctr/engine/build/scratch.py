@@ -68,12 +68,25 @@ class Changes:
 
     def __init__(self, scratch: Scratch, lower: list[str]) -> None:
         self.base = scratch.directory()
-        self.upper, self.work = f"{self.base}/upper", f"{self.base}/work"
+        self.upper = f"{self.base}/upper"
         os.mkdir(self.upper, 0o755)
         os.chmod(self.upper, os.stat(lower[0]).st_mode & 0o7777)
-        os.mkdir(self.work, 0o700)
         self.lower = lower
-        self.root = mount_layers(lower, self.upper, self.work, volatile=True)
+        self.root = -1
+        self.mount()
+
+    def mount(self) -> None:
+        """Mount it, anew where something was written into `upper` behind its back: a mount believes what it once saw."""
+        self.unmount()
+        work = f"{self.base}/work{os.urandom(4).hex()}"  # a volatile mount's is used once
+        os.mkdir(work, 0o700)
+        self.root = mount_layers(self.lower, self.upper, work, volatile=True)
+
+    def unmount(self) -> None:
+        """Leave `upper` to whoever takes it."""
+        if self.root >= 0:
+            os.close(self.root)
+            self.root = -1
 
     def __enter__(self) -> Self:
         return self
@@ -83,7 +96,5 @@ class Changes:
 
     def close(self) -> None:
         """Give descriptor and directories back."""
-        if self.root >= 0:
-            os.close(self.root)
-            self.root = -1
-            remove_tree(self.base)
+        self.unmount()
+        remove_tree(self.base)

@@ -1,10 +1,11 @@
 //! Copies as COPY and ADD make them (BuildKit, fsutil/copy): where things go, what is replaced, what they become.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::Source;
@@ -49,18 +50,24 @@ pub struct Copied {
     pub entries: u64,
     /// Bytes of all files.
     pub size: u64,
+    /// Something was put into `upper` behind the overlay's back: it must be mounted anew before it is used again.
+    pub direct: bool,
 }
 
 /// Copies what `path` leads to in a source to `target` below `root`.
 ///
 /// A file goes into a target that is a directory or ends with a slash, else it becomes the target. Of a directory the contents
 /// go into the target, which is made. Directories above the target are made; links in its path lead inside the root.
+///
+/// `upper` is the upper directory of the overlay that `root` is: what goes into an empty directory is written there, which
+/// takes a sixth of the time.
 pub fn copy(
     source: Source<'_>,
     path: &[u8],
     root: BorrowedFd<'_>,
     target: &[u8],
     options: &CopyOptions,
+    upper: Option<BorrowedFd<'_>>,
 ) -> Result<Copied> {
     let from = find(source, path)?;
     let kind = from.kind().unwrap_or(FileType::Unknown);
@@ -73,6 +80,8 @@ pub fn copy(
         buffer: vec![0; BUFFER_BYTES],
         entries: 0,
         size: 0,
+        upper,
+        direct: false,
     };
     let target = match options.parents_from {
         Some(start) => copier.parents(path, start, root, target, making)?,
@@ -91,7 +100,7 @@ pub fn copy(
         let base = path.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty()).unwrap_or(path);
         copier.top_file(kind, &from, &to, &c_name(base)?)?;
     }
-    Ok(Copied { digest: copier.digest.finish(), entries: copier.entries, size: copier.size })
+    Ok(Copied { digest: copier.digest.finish(), entries: copier.entries, size: copier.size, direct: copier.direct })
 }
 
 /// Where something was put first: its further names are links to it.
@@ -105,6 +114,8 @@ struct Copier<'a> {
     buffer: Vec<u8>,
     entries: u64,
     size: u64,
+    upper: Option<BorrowedFd<'a>>,
+    direct: bool,
 }
 
 /// An entry of the source.
@@ -157,7 +168,35 @@ impl Copier<'_> {
             whole: &from.path,
             path: b"",
         };
-        self.directory(entry, to.parent.as_fd(), &to.name, self.options.parents_from.is_some())
+        if self.options.parents_from.is_some() {
+            return self.directory(entry, to.parent.as_fd(), &to.name);
+        }
+        let fail = failed("copy", &from.path);
+        let source = rustix::fs::openat(&from.parent, &from.name, DIRECTORY, Mode::empty()).map_err(&fail)?;
+        let stat = rustix::fs::fstat(&source).map_err(&fail)?;
+        self.digest.add(b"", &Facts::new(self.source, &stat, &from.path), b"");
+        let mut directory = open_target(to.parent.as_fd(), &to.name, &from.path)?;
+        if let Some(behind) = self.behind(&directory, &to.path).map_err(&fail)? {
+            (directory, self.direct) = (behind, true);
+        }
+        self.entries += 1;
+        self.contents(entry, &source, &directory)
+    }
+
+    /// An empty directory of the overlay as it is in the upper directory; None where there is none, or it holds something.
+    fn behind(&self, directory: &OwnedFd, path: &[u8]) -> rustix::io::Result<Option<OwnedFd>> {
+        let Some(upper) = self.upper.filter(|_| !path.is_empty()) else { return Ok(None) };
+        if !names(directory)?.is_empty() {
+            return Ok(None);
+        }
+        // A change of its attributes, be it none, copies it up.
+        let mode = rustix::fs::fstat(directory)?.st_mode & 0o7777;
+        rustix::fs::fchmod(directory, Mode::from_raw_mode(mode))?;
+        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(upper, OsStr::from_bytes(path), DIRECTORY, Mode::empty(), inside) {
+            Err(Errno::NOENT) => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     fn top_file(&mut self, kind: FileType, from: &Place, to: &Place, base: &CStr) -> Result<()> {
@@ -172,7 +211,7 @@ impl Copier<'_> {
 
     fn entry(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
         match from.kind {
-            FileType::Directory => self.directory(from, parent, name, true),
+            FileType::Directory => self.directory(from, parent, name),
             FileType::RegularFile => self.file(from, parent, name),
             FileType::Symlink => self.link(from, parent, name),
             FileType::Socket => Ok(()),
@@ -180,28 +219,25 @@ impl Copier<'_> {
         }
     }
 
-    /// `overwrites`: a directory that is there already gets the source's attributes; the topmost keeps its own.
-    fn directory(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr, overwrites: bool) -> Result<()> {
+    /// A directory that is there already gets the source's attributes too.
+    fn directory(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
         let fail = failed("copy", from.whole);
         let source = rustix::fs::openat(from.parent, from.name, DIRECTORY, Mode::empty()).map_err(&fail)?;
         let stat = rustix::fs::fstat(&source).map_err(&fail)?;
         let facts = Facts::new(self.source, &stat, from.whole);
         self.digest.add(from.path, &facts, b"");
-        let is_new = match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
+        match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(fail(errno)),
-        };
-        let directory = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => Error::invalid(
-                "copy",
-                shown(from.whole),
-                format!("cannot copy to non-directory {}", name.to_string_lossy()),
-            ),
-            errno => fail(errno),
-        })?;
+        }
+        let directory = open_target(parent, name, from.whole)?;
         self.entries += 1;
-        for (name, kind) in names(&source).map_err(&fail)? {
+        self.contents(from, &source, &directory)?;
+        self.finish(&directory, &facts, &stat, from.whole)
+    }
+
+    fn contents(&mut self, from: From<'_>, source: &OwnedFd, directory: &OwnedFd) -> Result<()> {
+        for (name, kind) in names(source).map_err(failed("read", from.whole))? {
             let whole = join(from.whole, name.to_bytes());
             if self.source.skips(&whole) {
                 continue;
@@ -209,9 +245,6 @@ impl Copier<'_> {
             let path = join(from.path, name.to_bytes());
             let child = From { parent: source.as_fd(), name: &name, kind, whole: &whole, path: &path };
             self.entry(child, directory.as_fd(), &name)?;
-        }
-        if is_new || overwrites {
-            self.finish(&directory, &facts, &stat, from.whole)?;
         }
         Ok(())
     }
@@ -332,6 +365,16 @@ impl Copier<'_> {
         rustix::fs::chownat(parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
         rustix::fs::utimensat(parent, name, &self.times(stat), AtFlags::SYMLINK_NOFOLLOW)
     }
+}
+
+fn open_target(parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<OwnedFd> {
+    rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => {
+            let reason = format!("cannot copy to non-directory {}", name.to_string_lossy());
+            Error::invalid("copy", shown(path), reason)
+        }
+        errno => failed("copy", path)(errno),
+    })
 }
 
 fn chown(file: &OwnedFd, owner: (u32, u32)) -> rustix::io::Result<()> {

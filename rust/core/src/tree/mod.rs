@@ -9,12 +9,14 @@ mod glob;
 mod mode;
 mod node;
 mod path;
+mod settle;
 
 pub use copy::{Copied, CopyOptions, Times, copy};
 pub use digest::digest;
 pub use glob::expand;
 pub use mode::ModeChange;
 pub use path::{list, make_directory, open_file, open_place};
+pub use settle::settle;
 
 use std::collections::HashSet;
 use std::os::fd::BorrowedFd;

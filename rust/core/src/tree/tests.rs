@@ -41,7 +41,7 @@ impl Pair {
     fn copy(&self, path: &str, target: &str, options: &CopyOptions) -> crate::Result<Copied> {
         let (from, to) = (open(self.from.path()), open(self.to.path()));
         let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false };
-        copy(source, path.as_bytes(), to.as_fd(), target.as_bytes(), options)
+        copy(source, path.as_bytes(), to.as_fd(), target.as_bytes(), options, None)
     }
 
     fn digest(&self, path: &str) -> String {
