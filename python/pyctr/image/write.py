@@ -133,10 +133,11 @@ def _publish_layer(store: Store, temporary: str, digest: str, diff_id: str, size
             raise
 
 
-def add_image(store: Store, manifest_digest: str, names: list[str]) -> Image:
+def add_image(store: Store, manifest_digest: str, names: list[str], *, sync: bool = True) -> Image:
     """Make an image of a stored manifest: extract its layers, then let the names lead to it.
 
-    The caller holds `adding`. Raises CorruptData if anything is missing or does not match.
+    The caller holds `adding`, and without `sync` has announced that it settles afterwards. Raises CorruptData if anything is missing
+    or does not match.
     """
     manifest = parse_manifest(store.read_blob(manifest_digest))
     config = parse_config(store.read_blob(manifest.config.digest))
@@ -147,7 +148,8 @@ def add_image(store: Store, manifest_digest: str, names: list[str]) -> Image:
         if not is_present(store, diff_id) and not store.has_blob(layer.digest):
             raise CorruptData(f"read image: layer {layer.digest} is missing")
         add_layer(store, layer.digest, diff_id)
-    settle(store, diff_ids)
+    if sync:
+        settle(store, diff_ids)
     for name in names or [""]:
         _write_entry(store, manifest.config.digest, manifest_digest, name)
     return Image(store, manifest.config.digest, manifest_digest, names)

@@ -44,7 +44,8 @@ class Relay:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
-        os.unlink(self._path)
+        with contextlib.suppress(FileNotFoundError):  # the container's monitor removes the directory
+            os.unlink(self._path)
 
     def _accept(self) -> None:
         while True:

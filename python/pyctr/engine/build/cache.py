@@ -1,6 +1,7 @@
 """The build cache: what a step came to, by a key of all that it depends on (docs/build-execute.md, "Cache").
 
-One file a record below ROOT/build/cache, named by its key, replaced whole. A record's layer is kept by it: the image store's
+One file a record below ROOT/build/cache, named by its key, replaced whole. It is never synced: one that a power cut spoiled cannot be
+read, or names a layer that is not trusted (pyctr.image.settle), and is none. A record's layer is kept by it: the image store's
 garbage collection reads the records. When it was last used is the file's modification time.
 """
 
@@ -11,8 +12,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pyctr._core import json_dumps, json_loads, sync_file_system, write_atomic
+from pyctr._core import json_dumps, json_loads, write_atomic
 from pyctr.engine.build.layers import Layer
+from pyctr.image.settle import is_present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +43,8 @@ class Record:
         self.used_s: float = self.created_s
         self.uses = 1
 
-    def to_bytes(self, *, boot: str) -> bytes:
-        """The file's content; `boot` is empty once what it names is known to be on disk."""
+    def to_bytes(self) -> bytes:
+        """The file's content."""
         return json_dumps(
             {
                 "version": VERSION,
@@ -51,15 +53,8 @@ class Record:
                 "kind": self.kind,
                 "created": self.created_s,
                 "uses": self.uses,
-                "unsynced": boot,
             }
         )
-
-
-def boot_id() -> str:
-    """What changes with every boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
 
 
 class Cache:
@@ -68,10 +63,8 @@ class Cache:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.directory = f"{store.root}/build/cache"
-        self._fresh: list[Record] = []
         #: Whether something was added.
         self.grew = False
-        self._boot = ""
 
     def path(self, key: str) -> str:
         """The file of a key."""
@@ -87,7 +80,7 @@ class Cache:
         return record
 
     def _is_whole(self, layer: Layer) -> bool:
-        return os.path.isdir(self.store.layer_path(layer.diff_id)) and self.store.has_blob(layer.digest)
+        return is_present(self.store, layer.diff_id) and self.store.has_blob(layer.digest)
 
     def _read(self, key: str) -> Record | None:
         try:
@@ -95,35 +88,16 @@ class Cache:
                 value = json_loads(file.read())
                 used_s = os.fstat(file.fileno()).st_mtime
             record = parse_record(key, value)
-            unsynced = value.get("unsynced")
         except (FileNotFoundError, ValueError, LookupError, TypeError):
-            return None
-        if unsynced and unsynced != self.boot:
             return None
         record.used_s = used_s
         return record
 
-    @property
-    def boot(self) -> str:
-        """This boot."""
-        self._boot = self._boot or boot_id()
-        return self._boot
-
     def add(self, record: Record) -> None:
         """Keep a record. Who added its layer holds `write.adding` until this returns."""
         os.makedirs(self.directory, 0o711, exist_ok=True)
-        write_atomic(self.path(record.key), record.to_bytes(boot=self.boot), sync=False)
-        self._fresh.append(record)
+        write_atomic(self.path(record.key), record.to_bytes(), sync=False)
         self.grew = True
-
-    def settle(self) -> None:
-        """Sync what was added; after this its records are trusted for good."""
-        fresh, self._fresh = self._fresh, []
-        if not fresh:
-            return
-        sync_file_system(self.store.layers)
-        for record in fresh:
-            write_atomic(self.path(record.key), record.to_bytes(boot=""), sync=False)
 
     def records(self) -> Iterator[Record]:
         """Every record, in no order."""

@@ -28,7 +28,7 @@ from pyctr.engine.build.schedule import Cancelled, Flag, run_steps
 from pyctr.engine.build.scratch import Scratch, sweep_scratch
 from pyctr.engine.build.values import AnyValue, LocalValue, Value
 from pyctr.errors import BuildError, PyctrError
-from pyctr.image import write
+from pyctr.image import settle, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,9 +106,18 @@ class Executor:
         for value in self.values.values():
             value.close()
         try:
-            self.cache.settle()
+            self._settle()
         finally:
             self._closing.close()
+
+    def _settle(self) -> None:
+        """Sync what was made, so that it is trusted after a power cut; or leave that to who does it when the command is done."""
+        made = [record.layer.diff_id for record in self.used.values() if record.layer is not None]
+        if any((settle.facts_of(self.store, diff_id) or {}).get("unsynced") for diff_id in made):
+            if self.engine.settles_afterwards:
+                settle.announce(self.store)
+            else:
+                settle.settle(self.store, made)
 
     def run(self, plan: Plan) -> None:
         """Every step."""

@@ -9,7 +9,7 @@ from pyctr._core import json_dumps
 from pyctr.engine import times
 from pyctr.engine.build.epoch import iso_time
 from pyctr.errors import InvalidArgument
-from pyctr.image import write
+from pyctr.image import settle, write
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_platform
 from pyctr.image.reference import parse_reference
 
@@ -156,8 +156,11 @@ def name_images(executor: Executor, images: list[BuiltImage], index: str, output
             chosen = image
             break
     names = [checked_name(tag) for tag in executor.request.tags]
+    later = executor.engine.settles_afterwards
+    if later:
+        settle.announce(store)
     for image in images:
-        write.add_image(store, image.manifest_digest, names if image is chosen else [])
+        write.add_image(store, image.manifest_digest, names if image is chosen else [], sync=not later)
     if index:
         for name in names:
             write.name_image(store, chosen.id, chosen.manifest_digest, name, digest=index)

@@ -128,7 +128,7 @@ class Mounted:
         os.makedirs(directory, 0o700, exist_ok=True)
         path = f"{directory}/{len(self.targets)}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self._closing.callback(os.unlink, path)
+        self._closing.callback(_unlink, path)
         with open(fd, "wb") as file:
             file.write(content)
             os.fchown(file.fileno(), mount.uid or 0, mount.gid or 0)
@@ -157,6 +157,11 @@ class Mounted:
             self.environment.append(f"SSH_AUTH_SOCK={target}")
         self._agents += 1
         self._bind(target, place, read_only=False)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # the container's monitor removes the directory
+        os.unlink(path)
 
 
 @contextlib.contextmanager
