@@ -21,6 +21,7 @@ HEAVY = frozenset(
 ALLOWED = {
     "errors": set(),
     "client": {"errors", "engine"},
+    "api": {"errors", "_core", "engine", "image", "client"},
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
     "network": {"errors", "_core"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "build": {"errors", "_core", "image"},
     "engine": {"errors", "_core", "image", "registry", "hello", "network", "build"},
     "compose": {"errors", "_core", "engine", "image"},
-    "cli": {"errors", "_core", "engine", "image", "build", "compose"},
+    "cli": {"errors", "_core", "engine", "image", "build", "compose", "api"},
 }
 
 

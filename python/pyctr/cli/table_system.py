@@ -29,6 +29,13 @@ COMMANDS = {
         ),
     ),
     "completion": ("completion", 1, 1, False, "bash|fish|zsh", "Print the completion script of a shell", ()),
+    "serve": (
+        "serve", 0, 0, False, "", "Serve the Docker Engine API on a unix socket",
+        (
+            ("group", "G", TEXT, "NAME", "Group that may use the socket (pyctr)"),
+            ("host", "H", TEXT, "unix://PATH", "Where to listen (RUN_ROOT/pyctr.sock)"),
+        ),
+    ),
     "version": ("system", 0, 0, False, "", "Show versions", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "info": ("system", 0, 0, False, "", "Show what this host offers", (("format", "f", TEXT, "TEMPLATE", "json or a Go template"),)),
     "system df": (

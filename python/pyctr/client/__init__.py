@@ -5,7 +5,7 @@ Engine
 ├── images       pull, push, get, list, load, save, …      → Image
 ├── volumes      create, get, list, prune                  → Volume
 ├── networks     create, get, list, prune                  → Network
-└── ping, login
+└── events, df, info, version, ping, login
 
 Nothing here decides anything: names and forms are docker-py's, the work is `pyctr.engine`'s (ADR 0005). Errors are the
 engine's own (`pyctr.errors`). Importing it costs nothing that is not used.
@@ -17,11 +17,13 @@ from pyctr.engine import Engine as _Engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Iterator
+    from typing import Any, Self
 
     from pyctr.client.containers import Containers
     from pyctr.client.images import Images
     from pyctr.client.networks import Networks
+    from pyctr.client.types import Filters
     from pyctr.client.volumes import Volumes
 
 
@@ -77,6 +79,42 @@ class Engine:
         from pyctr.client.networks import Networks
 
         return Networks(self)
+
+    def events(
+        self,
+        *,
+        since: str | float | None = None,
+        until: str | float | None = None,
+        filters: Filters | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """What happens, as dicts in the API's form: from `since` (default: now) to `until` (default: for ever)."""
+        from pyctr.client.options import filters as parse
+        from pyctr.engine.events import read_events
+
+        return read_events(
+            self.low,
+            since=None if since is None else str(since),
+            until=None if until is None else str(until),
+            filters=parse(filters),
+        )
+
+    def df(self) -> dict[str, Any]:
+        """What takes how much of the disk, in the API's form."""
+        from pyctr.engine.disk_usage import disk_usage
+
+        return disk_usage(self.low)
+
+    def info(self) -> dict[str, Any]:
+        """What this host offers and what is stored, in the API's form."""
+        from pyctr.engine.system import info
+
+        return info(self.low)
+
+    def version(self) -> dict[str, Any]:
+        """Versions, in the API's form."""
+        from pyctr.engine.system import version
+
+        return version()
 
     def ping(self) -> bool:
         """True: there is no daemon that could be away."""

@@ -35,8 +35,8 @@ def domain_of(server: str) -> str:
     return key
 
 
-def login(engine: Engine, server: str, user: str, password: str) -> Kept:
-    """Try credentials and keep them. Raises RegistryError if the registry does not take them; nothing is kept then."""
+def check_login(engine: Engine, server: str, user: str, password: str) -> Credentials:
+    """Try credentials. Raises RegistryError if the registry does not take them."""
     from pyctr.engine.transfer import make_transport
     from pyctr.registry.client import Registry
 
@@ -54,6 +54,12 @@ def login(engine: Engine, server: str, user: str, password: str) -> Kept:
             raise
     finally:
         transport.close()
+    return credentials
+
+
+def login(engine: Engine, server: str, user: str, password: str) -> Kept:
+    """Try credentials and keep them. Raises RegistryError if the registry does not take them; nothing is kept then."""
+    credentials = check_login(engine, server, user, password)
     config = ClientConfig()
     helper = config.store(server, credentials)
     return Kept(helper, "" if helper else config.path)

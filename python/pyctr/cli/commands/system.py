@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from pyctr.engine import Engine
 
+#: Only for programs.
+_NOT_SHOWN = ("DriverStatus", "Labels", "Warnings", "IndexServerAddress", "InitBinary")
+
 
 def version(_engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     """Show versions."""
@@ -31,30 +34,16 @@ def version(_engine: Engine, options: dict[str, Any], _arguments: list[str]) -> 
 
 def info(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     """Show what this host offers and what is stored."""
-    found = engine.containers.list(all=True)
-    states = [item.state for item in found]
-    host = os.uname()
-    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-    value = {
-        "Containers": len(found),
-        "ContainersRunning": states.count("running"),
-        "ContainersPaused": states.count("paused"),
-        "ContainersStopped": len(states) - states.count("running") - states.count("paused"),
-        "Images": len(engine.image_store.images()),
-        "Driver": "overlay2",
-        "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
-        "CgroupVersion": "2" if unified else "1",
-        "KernelVersion": host.release,
-        "OSType": "linux",
-        "Architecture": host.machine,
-        "NCPU": os.cpu_count(),
-        "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        "Name": host.nodename,
-        "DockerRootDir": engine.root,
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
+    from pyctr.engine.system import info
+
+    value = info(engine)
+    shown = {
+        key: item for key, item in value.items() if not isinstance(item, (dict, type(None))) and key not in _NOT_SHOWN
     }
-    return _print(options, value, value, title="")
+    code = _print(options, value, shown, title="")
+    for warning in value["Warnings"] or ():
+        sys.stderr.write(f"{warning}\n")
+    return code
 
 
 def _print(options: dict[str, Any], value: dict[str, Any], shown: dict[str, Any], *, title: str) -> int:

@@ -45,4 +45,9 @@ def connect(engine: Engine, domain: str, *, pull: bool) -> Registry:
     """A registry; to pull, mirrors are asked first."""
     from pyctr.registry.client import Registry
 
-    return Registry(domain, make_transport(engine), pull=pull)
+    if engine.credentials is None:
+        return Registry(domain, make_transport(engine), pull=pull)
+    from pyctr.registry.credentials import Credentials
+
+    given = Credentials(*engine.credentials)
+    return Registry(domain, make_transport(engine), pull=pull, find=lambda: given)

@@ -1,0 +1,242 @@
+"""`/images`: list, pull, import, push, load, save, inspect, history, tag, remove, prune, search."""
+
+from __future__ import annotations
+
+import base64
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pyctr._core import json_dumps, json_loads
+from pyctr.api.http import Request, Response, Stream, answer
+from pyctr.api.router import Route
+from pyctr.client.streams import produced
+from pyctr.errors import InvalidArgument, PyctrError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TAR = "application/x-tar"
+_CHUNK = 1 << 18
+
+
+def list_images(request: Request) -> Response:
+    """One object an image, with all its names."""
+    from pyctr.image.reference import parse_reference
+
+    found: dict[str, dict[str, Any]] = {}
+    for row in request.engine.images.list(filters=request.filters()):
+        entry = found.setdefault(
+            row.id,
+            {
+                "Id": row.id,
+                "ParentId": "",
+                "RepoTags": [],
+                "RepoDigests": [],
+                "Created": row.created_s,
+                "Size": row.size,
+                "SharedSize": -1,
+                "Labels": row.labels or None,
+                "Containers": -1,
+            },
+        )
+        if row.repository != "<none>":
+            name = parse_reference(row.repository).familiar_name
+            if row.tag != "<none>":
+                entry["RepoTags"].append(f"{name}:{row.tag}")
+            entry["RepoDigests"].append(f"{name}@{row.digest}")
+    return answer(list(found.values()))
+
+
+def inspect(request: Request, image: str) -> Response:
+    """Everything about an image."""
+    return answer(request.engine.images.inspect(image))
+
+
+def history(request: Request, image: str) -> Response:
+    """The steps it was made by."""
+    from pyctr.engine.images.api import history
+
+    return answer(history(request.engine, image))
+
+
+def tag(request: Request, image: str) -> Response:
+    """A further name."""
+    repository, name = request.text("repo"), request.text("tag")
+    request.engine.images.tag(image, f"{repository}:{name}" if name else repository)
+    return Response(status=201)
+
+
+def remove(request: Request, image: str) -> Response:
+    """Untag or delete."""
+    from pyctr.engine.images.api import deletions
+
+    return answer(deletions(request.engine.images.remove(image, force=request.flag("force"))))
+
+
+def prune(request: Request) -> Response:
+    """Remove nameless images."""
+    from pyctr.engine.images.api import deletions
+
+    filters = request.filters()
+    every = filters.pop("dangling", ["true"])[-1] in ("false", "0")
+    lines, reclaimed = request.engine.images.prune(all=every, filters=filters)
+    return answer({"ImagesDeleted": deletions(lines) or None, "SpaceReclaimed": reclaimed})
+
+
+def search(request: Request) -> Response:
+    """Repositories of a registry."""
+    from pyctr.engine.search import search
+
+    found = search(request.engine, request.text("term"), limit=request.number("limit") or 25, filters=request.filters())
+    return answer(
+        [
+            {
+                "name": item.name,
+                "description": item.description,
+                "star_count": item.stars,
+                "is_official": item.is_official,
+                "is_automated": False,
+            }
+            for item in found
+        ]
+    )
+
+
+# -- transfers -----------------------------------------------------------------------------------------------------
+
+
+def create(request: Request) -> Stream:
+    """Pull an image, or make one of a tar that is sent."""
+    origin = request.text("fromSrc")
+    if origin:
+        return _import(request, origin)
+    name = request.text("fromImage")
+    if not name:
+        raise InvalidArgument("fromImage or fromSrc is needed")
+    version = request.text("tag")
+    if version:
+        name = f"{name}{'@' if version.startswith('sha256:') else ':'}{version}"
+    _use_credentials(request)
+
+    def pull(report: Callable[..., None]) -> None:
+        all_tags = not version and "@" not in name and ":" not in name.rpartition("/")[2]
+        request.engine.images.pull(name, platform=request.text("platform"), all_tags=all_tags, report=report)
+
+    return Stream(_progress(pull))
+
+
+def _import(request: Request, origin: str) -> Stream:
+    """At once, not while it is answered: what is sent can be read only as long as the handler runs."""
+    from pyctr.engine.images.transfer import open_url
+
+    repository, version = request.text("repo"), request.text("tag")
+    name = f"{repository}:{version}" if repository and version else repository or None
+    source = request.upload if origin == "-" else open_url(origin)
+    image_id = request.engine.images.import_archive(
+        source,
+        name,
+        origin=origin,
+        changes=request.query.get("changes"),
+        message=request.text("message"),
+        platform=request.text("platform") or None,
+    )
+    return Stream(iter([json_dumps({"status": image_id}) + b"\r\n"]))
+
+
+def push(request: Request, image: str) -> Stream:
+    """Push an image to its registry."""
+    version = request.text("tag")
+    name = f"{image}:{version}" if version else image
+    _use_credentials(request)
+    if version:
+        request.engine.images.inspect(name)
+
+    def send(report: Callable[..., None]) -> None:
+        request.engine.images.push(name, all_tags=not version, report=report)
+
+    return Stream(_progress(send))
+
+
+def _use_credentials(request: Request) -> None:
+    """``X-Registry-Auth``: the client's credentials, for this request only."""
+    text = request.headers.get("x-registry-auth", "")
+    if not text:
+        return
+    try:
+        given = json_loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        user, password = given.get("username") or "", given.get("password") or ""
+    except (ValueError, AttributeError):
+        raise InvalidArgument("invalid X-Registry-Auth header") from None
+    if given.get("identitytoken") or given.get("registrytoken"):
+        raise InvalidArgument("X-Registry-Auth: tokens are not supported, a user name and a password are")
+    if user or password:
+        request.engine.credentials = (user, password)
+
+
+def _progress(work: Callable[[Callable[..., None]], None]) -> Iterator[bytes]:
+    """What a transfer tells, in Docker's JSON messages; its failure is the last of them."""
+    told: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def report(status: str, id: str = "", current: int = 0, total: int = 0) -> None:
+        message: dict[str, Any] = {"status": status, **({"id": id} if id else {})}
+        if total:
+            message |= {"progressDetail": {"current": current, "total": total}, "progress": f"{current}/{total}"}
+        elif id:
+            message["progressDetail"] = {}
+        told.put(json_dumps(message) + b"\r\n")
+
+    def run() -> None:
+        try:
+            work(report)
+        except PyctrError as error:
+            told.put(json_dumps({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n")
+        except Exception as error:  # noqa: BLE001 (the headers are out: all that can be done is to tell)
+            text = f"{type(error).__name__}: {error}"
+            told.put(json_dumps({"errorDetail": {"message": text}, "error": text}) + b"\r\n")
+        finally:
+            told.put(None)
+
+    threading.Thread(target=run, name="api-transfer", daemon=True).start()
+    while (message := told.get()) is not None:
+        yield message
+
+
+def load(request: Request) -> Stream:
+    """Load the images of an archive that is sent."""
+    lines = request.engine.images.load(request.upload, platform=None)
+    return Stream(iter([json_dumps({"stream": f"{line}\n"}) + b"\r\n" for line in lines]))
+
+
+def save(request: Request) -> Stream:
+    """An archive of several images."""
+    return _save(request, request.query.get("names", []))
+
+
+def save_one(request: Request, image: str) -> Stream:
+    """An archive of one."""
+    return _save(request, [image])
+
+
+def _save(request: Request, names: list[str]) -> Stream:
+    if not names:
+        raise InvalidArgument("names of images are needed")
+    for name in names:
+        request.engine.images.inspect(name)
+    return Stream(produced(lambda fd: request.engine.images.save(names, fd), _CHUNK), content_type=_TAR)
+
+
+ROUTES = [
+    Route("GET", "/images/json", list_images),
+    Route("POST", "/images/create", create, uploads=True),
+    Route("POST", "/images/prune", prune),
+    Route("GET", "/images/search", search),
+    Route("POST", "/images/load", load, uploads=True),
+    Route("GET", "/images/get", save),
+    Route("GET", "/images/{image}/json", inspect),
+    Route("GET", "/images/{image}/history", history),
+    Route("POST", "/images/{image}/tag", tag),
+    Route("POST", "/images/{image}/push", push),
+    Route("GET", "/images/{image}/get", save_one),
+    Route("DELETE", "/images/{image}", remove),
+]
