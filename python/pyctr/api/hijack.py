@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import struct
+import threading
 from typing import TYPE_CHECKING
 
 from pyctr.engine.containers.session import Attach
@@ -32,7 +33,7 @@ class Pipes:
 
     def __init__(self, *, stdin: bool, stdout: bool, stderr: bool, tty: bool, detach_keys: str = "") -> None:
         self.tty = tty
-        self._lent: list[int] = []
+        self._lock = threading.Lock()
         self.input: int | None = None
         #: Descriptor → number of the stream it carries.
         self.outputs: dict[int, int] = {}
@@ -44,14 +45,15 @@ class Pipes:
             if wanted:
                 reader, given[name] = os.pipe()
                 self.outputs[reader] = number
-        self._lent = [fd for fd in given.values() if fd is not None]
+        self._lent: list[int] = [fd for fd in given.values() if fd is not None]
         self.attach = Attach(**given, detach_keys=detach_keys, sig_proxy=False)
 
     def lent(self) -> None:
         """The other ends are the monitor's now (or nobody's): ours are closed, so that its closing is seen here."""
-        for fd in self._lent:
+        with self._lock:  # who starts the container and who serves the client may both get here
+            fds, self._lent = self._lent, []
+        for fd in fds:
             os.close(fd)
-        self._lent = []
 
     def close_input(self) -> None:
         """The container's input ends."""

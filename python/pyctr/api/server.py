@@ -16,7 +16,7 @@ from pyctr.api.http import Hijack, Request, Response, Stream, error_status, refu
 from pyctr.api.router import NEWEST, find, routes
 from pyctr.api.starts import Starts
 from pyctr.engine import Engine
-from pyctr.errors import PyctrError
+from pyctr.errors import CommandNotExecutable, PyctrError
 
 if TYPE_CHECKING:
     import socket
@@ -238,8 +238,10 @@ def handle(route: Route, request: Request, names: dict[str, str]) -> Answer:
     try:
         return route.handler(request, **names)
     except PyctrError as error:
-        hint = f" ({error.hint})" if error.hint else ""
-        return refusal(f"{error}{hint}", error_status(error))
+        text = f"{error} ({error.hint})" if error.hint else str(error)
+        if isinstance(error, CommandNotExecutable):  # by these words the client knows exit code 126
+            text = text.replace("Permission denied", "permission denied")
+        return refusal(text, error_status(error))
     except OSError as error:
         return refusal(f"{error.filename or 'system call'}: {error.strerror}", 500)
     except Exception as error:  # noqa: BLE001 (one request's mistake must not end the others')

@@ -33,7 +33,9 @@ def test_version_and_info_name_the_server(api: Api) -> None:
 def test_run_streams_and_exit_codes(api: Api, rm: tuple[str, ...]) -> None:
     done = api.docker("run", *rm, *NONE, "busybox", "sh", "-c", "echo out; echo err >&2; exit 7", code=7)
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
-    assert api.docker("run", *rm, "-i", *NONE, "busybox", "md5sum", input="x" * 200_000).stdout.startswith("4b98146705d4b0b98b758a78ff6fb73f ")
+    assert api.docker("run", *rm, "-i", *NONE, "busybox", "md5sum", input="x" * 200_000).stdout.startswith(
+        "4b98146705d4b0b98b758a78ff6fb73f "
+    )
     refused = api.docker("run", *rm, *NONE, "busybox", "no-such-command", code=127)
     assert "executable file not found" in refused.stderr
     api.docker("run", *rm, *NONE, "busybox", "/etc", code=126)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from tests.integration.api.conftest import Api
 
+#: docker-py leaves the sockets of its streams to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+
 
 @pytest.fixture
 def client(api: Api) -> Iterator[Any]:

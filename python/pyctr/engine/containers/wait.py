@@ -50,10 +50,10 @@ def wait_for(
             seen = _exited(store, container_id, deadline)
             if seen is not None:
                 ended, code, known = True, seen, True
-        elif not state and not os.path.exists(store.path(container_id)):
-            break
-        elif was_active or state.get("started_at") != began:
+        elif state and (was_active or state.get("started_at") != began):
             ended, code, known = True, int(state.get("exit_code") or 0), True
+        elif not os.path.exists(store.path(container_id)):
+            break
         if is_over() or (deadline is not None and time.monotonic() >= deadline):
             raise TimeoutError(f"container {container_id[:12]}: {condition} not within {timeout_s} s")
         if not ended or condition == "removed":
