@@ -1,0 +1,136 @@
+"""Builds that end before their end: Ctrl-C, kill -9, a full disk, files that change."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyctr.build.request import Typed
+from pyctr.errors import PyctrError
+from tests.conftest import system_state
+
+if TYPE_CHECKING:
+    from tests.integration.build.conftest import Builder
+
+_CACHEONLY = (Typed("cacheonly", {}),)
+_SCRIPT = """
+import sys
+from pathlib import Path
+from pyctr.engine import Engine
+from tests.integration.build.conftest import Builder
+Builder(Engine(sys.argv[1], sys.argv[2]), Path(sys.argv[3]))(sys.argv[4])
+"""
+_DOCKERFILE = "FROM busybox\nRUN echo kept > /kept\nRUN touch /started; sleep 60\n"
+
+
+def _start(build: Builder) -> subprocess.Popen[bytes]:
+    """A build in a process of its own, its last RUN under way."""
+    arguments = [build.engine.root, build.engine.run_root, str(build.context), _DOCKERFILE]
+    process = subprocess.Popen([sys.executable, "-c", _SCRIPT, *arguments], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not list(Path(build.engine.root, "build/run").glob("*/upper/started")):
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def test_interrupted_build_leaves_nothing_running_and_its_cache(build: Builder) -> None:
+    before = system_state()
+    process = _start(build)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert b"KeyboardInterrupt" in said
+    _settled(before)
+    build("FROM busybox\nRUN echo kept > /kept\n", outputs=_CACHEONLY)
+    assert build.told.hits[-1] == "RUN echo kept > /kept"
+
+
+def test_killed_build_is_swept_up_by_the_next(build: Builder) -> None:
+    before = system_state()
+    process = _start(build)
+    process.kill()
+    process.communicate()
+    build("FROM busybox\nRUN echo kept > /kept\n", outputs=_CACHEONLY)
+    assert build.told.hits[-1] == "RUN echo kept > /kept"
+    _settled(before)
+    build.engine.images.prune()  # leases of the dead are none
+    assert not list(Path(build.engine.root, "build/leases").iterdir())
+
+
+def _settled(before: dict[str, set[str]]) -> None:
+    """Nothing of a container is left; a network goes in the background."""
+    for _ in range(100):
+        left = {name: found - before[name] for name, found in system_state().items()}
+        if not any(left.values()):
+            return
+        time.sleep(0.1)
+    raise AssertionError(left)
+
+
+def test_full_disk_is_said_and_leaves_nothing(build: Builder, tmp_path: Path) -> None:
+    from pyctr.engine import Engine
+    from tests.integration.build.conftest import Builder
+
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(place)], check=True)
+    try:
+        engine = Engine(str(place / "root"), str(place / "run"))
+        engine.images.bootstrap("busybox", include=[])
+        (build.context / "large").write_bytes(os.urandom(9 << 20))
+        small = Builder(engine, build.context)
+        with pytest.raises(PyctrError, match=r"(?i)no space left"):
+            small("FROM busybox\nCOPY large /\n")
+        for name in ("run", "scratch", "leases"):
+            assert not list((place / "root/build" / name).glob("*"))
+        small("FROM busybox\nRUN true\n")
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_file_that_changes_while_it_is_read_is_named(build: Builder) -> None:
+    path = build.write("growing")
+    ended = threading.Event()
+
+    def grow() -> None:
+        with path.open("ab") as file:
+            while not ended.is_set():
+                file.write(b"x" * 65536)
+                file.flush()
+                if file.tell() > 256 << 20:
+                    file.truncate(0)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        with pytest.raises(PyctrError, match="/growing: it changed while it was read"):
+            _build_often(build)
+    finally:
+        ended.set()
+        writer.join()
+
+
+def _build_often(build: Builder) -> None:
+    for _ in range(50):
+        build("FROM scratch\nCOPY growing /\n", outputs=_CACHEONLY)
+
+
+def test_many_files(build: Builder) -> None:
+    for number in range(20):
+        directory = build.context / str(number)
+        directory.mkdir()
+        for name in range(100):
+            (directory / str(name)).write_bytes(b"")
+    build.write(".dockerignore", "1?\n!1?/5\n")
+    build("FROM busybox\nCOPY . /all\nRUN find /all -type f | wc -l\n", outputs=_CACHEONLY)
+    assert build.told.output.split() == [b"1011"]  # ten whole, one file of each other, the ignore file
