@@ -56,14 +56,16 @@ class Starts:
             self._waiting.setdefault(container_id, []).append(waiting)
         return waiting
 
-    def give_up(self, container_id: str, waiting: Waiting) -> None:
-        """The client has gone before the start."""
+    def give_up(self, container_id: str, waiting: Waiting) -> bool:
+        """Wait no more; False where a start has taken the streams already."""
         with self._lock:
             others = self._waiting.get(container_id, [])
-            if waiting in others:
+            was_there = waiting in others
+            if was_there:
                 others.remove(waiting)
             if not others:
                 self._waiting.pop(container_id, None)
+            return was_there
 
     def take(self, container_id: str) -> list[Waiting]:
         """Who waits for this container's start; nobody does any more."""

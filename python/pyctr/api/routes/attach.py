@@ -50,6 +50,11 @@ def attach(request: Request, id: str) -> Hijack:
             pipes.lent()
         elif stream:
             waiting = request.starts.wait_for_start(container_id, pipes)
+            if is_running(store, container_id) and request.starts.give_up(container_id, waiting):
+                waiting = None  # somebody started it between the two looks
+                session = connect(store.run_path(container_id), container_id)
+                session.attach(pipes.attach)
+                pipes.lent()
     except BaseException:
         pipes.close()
         raise
