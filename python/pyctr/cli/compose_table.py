@@ -49,8 +49,24 @@ _CONFIG = (
     ("volumes", "", FLAG, "", "Print the volumes' names"),
 )
 
+_EXPORT = (
+    ("dry-run", "", FLAG, "", "Show what would be done"),
+    ("format", "", TEXT, "kubernetes", "Write the project as manifests, and list the keys they do not carry"),
+    ("index", "", TEXT, "N", "Which container, if the service has several"),
+    ("output", "o", TEXT, "FILE", "Write to this file, not standard output"),
+)
+
 COMPOSE_COMMANDS = {
     **RUNNING,
     "config": ("config", 0, None, False, "[SERVICE...]", "Print the files' merged, complete form", _CONFIG),
+    "export": (
+        "kubernetes",
+        0,
+        None,
+        False,
+        "[SERVICE...]",
+        "Write a container's file system as a tar, or the project for another engine",
+        _EXPORT,
+    ),
     "convert": ("config", 0, None, False, "[SERVICE...]", "The same as config", _CONFIG),
 }

@@ -89,6 +89,11 @@ def to_yaml(model: dict[str, Any]) -> str:
     return "\n".join(_mapping(ordered, 0)) + "\n"
 
 
+def yaml_document(value: dict[str, Any]) -> str:
+    """One YAML document of an object, its keys in their order."""
+    return "\n".join(_mapping(value, 0)) + "\n"
+
+
 def _mapping(value: dict[str, Any], indent: int) -> Iterator[str]:
     pad = " " * indent
     keys = sorted(value, key=_NATURAL) if isinstance(value, Map) else list(value)
