@@ -20,6 +20,7 @@ from pyctr.image.manifest import (
     OCI_LAYER,
     Descriptor,
     choose_platform,
+    clean,
     host_platform,
     parse_config,
     parse_json,
@@ -213,11 +214,11 @@ def _resolve(store: Store, contents: Contents, descriptor: Descriptor, platform:
     if len(data) != descriptor.size:
         raise CorruptData(f"read {descriptor.digest}: {len(data)} bytes, expected {descriptor.size}")
     value = parse_json(data, "manifest")
-    kind = descriptor.media_type or value.get("mediaType")
+    kind = descriptor.media_type or str(value.get("mediaType"))
     if kind in MANIFESTS:
         return descriptor.digest
     if kind not in INDEXES:
-        raise CorruptData(f"read {descriptor.digest}: media type {kind} is not supported")
+        raise CorruptData(f"read {descriptor.digest}: media type {clean(kind)} is not supported")
     nested = [Descriptor(item) for item in value.get("manifests") or []]
     present = [item for item in nested if store.has_blob(item.digest)]
     return _resolve(store, contents, choose_platform(present, platform), platform, depth + 1)

@@ -57,7 +57,7 @@ class Descriptor:
             raise CorruptData("read descriptor: not an object")
         digest, size = value.get("digest"), value.get("size")
         if not isinstance(digest, str) or not is_digest(digest):
-            raise CorruptData(f"read descriptor: {digest!r} is not a sha256 digest")
+            raise CorruptData(f"read descriptor: {clean(str(digest))!r} is not a sha256 digest")
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise CorruptData(f"read descriptor {digest}: bad size")
         self.media_type = str(value.get("mediaType", ""))

@@ -86,7 +86,7 @@ def parse_reference(text: str) -> Reference:
     slash = rest.rfind("/")
     colon = rest.rfind(":")
     name, tag = (rest[:colon], rest[colon + 1 :]) if colon > slash else (rest, None)
-    if tag is not None and not _is_tag(tag):
+    if tag is not None and not is_tag(tag):
         raise invalid
     domain, path = _split_domain(name)
     if not _is_domain(domain):
@@ -114,7 +114,8 @@ def _split_domain(name: str) -> tuple[str, str]:
     return domain, path
 
 
-def _is_tag(tag: str) -> bool:
+def is_tag(tag: str) -> bool:
+    """Whether this is a tag (distribution-spec, "Pulling manifests")."""
     return 0 < len(tag) <= _TAG_MAX and tag[0] in _WORD and all(letter in _WORD or letter in ".-" for letter in tag)
 
 

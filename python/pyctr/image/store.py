@@ -17,14 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+#: Of a file's name, with room for what a temporary one is called (NAME_MAX is 255).
+_FILE_NAME_MAX = 200
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
 def encode_name(name: str) -> str:
-    """A reference as a file name: percent-encoded, dots too, so that no name is hidden or leads anywhere."""
-    return "".join(
+    """A reference as a file name: percent-encoded, dots too, so that no name is hidden or leads anywhere.
+
+    One that a file system would not take is cut, and ends with its digest; the file says the whole name.
+    """
+    text = "".join(
         letter if letter in _SAFE else "".join(f"%{byte:02X}" for byte in letter.encode()) for letter in name
     )
+    if len(text) <= _FILE_NAME_MAX:
+        return text
+    import hashlib
+
+    return f"{text[: _FILE_NAME_MAX // 2]}~{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 class Image:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from pyctr.errors import CorruptData, NotFound, RegistryError
 from pyctr.image.manifest import DOCKER_INDEX, DOCKER_MANIFEST, MANIFEST_MAX_BYTES, OCI_INDEX, OCI_MANIFEST, clean
-from pyctr.image.reference import is_digest
+from pyctr.image.reference import is_digest, is_tag
 from pyctr.registry.auth import Authorizer
 from pyctr.registry.credentials import ClientConfig
 from pyctr.registry.hosts import plan_endpoints
@@ -292,9 +292,13 @@ class Repository:
     def tags(self) -> list[str]:
         """Every tag, through all pages."""
         try:
-            return list(pages(self.registry, f"{self.base}/tags/list?n=1000", self.scopes, "tags"))
+            found = list(pages(self.registry, f"{self.base}/tags/list?n=1000", self.scopes, "tags"))
         except Refused as error:
             raise self.explain(error, "tags") from None
+        for tag in found:
+            if not is_tag(tag):  # it would become a name here
+                raise RegistryError(f"list tags: {clean(tag)!r} is no tag")
+        return found
 
 
 def pages(registry: Registry, path: str, scopes: Scopes, field: str) -> Iterator[str]:

@@ -108,7 +108,9 @@ def tls_context(host: str, settings: Settings, *, insecure: bool) -> ssl.SSLCont
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    directory = next((f"{d}/{host}" for d in settings.certificates if os.path.isdir(f"{d}/{host}")), None)
+    directory = None
+    if host not in (".", "..") and "/" not in host:  # it may come from a redirect
+        directory = next((f"{d}/{host}" for d in settings.certificates if os.path.isdir(f"{d}/{host}")), None)
     if directory is None:
         return context
     names = sorted(os.listdir(directory))

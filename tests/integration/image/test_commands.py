@@ -99,12 +99,28 @@ def test_import_from_file_stdin_and_address(cli: Cli, one_file: Path, tmp_path: 
         def log_message(self, *_: object) -> None:
             pass
 
+        def do_GET(self) -> None:
+            target = {"/ftp": "ftp://127.0.0.1/x", "/file": "file:///etc/passwd"}.get(self.path)
+            if target is None:
+                super().do_GET()
+                return
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         cli("import", f"{address}/one.tar", "by:url")
         assert "404" in cli("import", f"{address}/none.tar", "by:none", code=1).stderr
+        # What a signed address is signed with is nobody's business: not in the image, not in an error.
+        cli("import", f"{address}/one.tar?signature=secret", "by:signed")
+        assert "secret" not in cli("image", "inspect", "by:signed").stdout + cli("history", "by:signed").stdout
+        for odd in ("none.tar?signature=secret", "ftp", "file", "a b"):
+            done = cli("import", f"{address}/{odd}", "by:none", code=1)
+            assert done.stderr.count("\n") == 1, done.stderr
+            assert "secret" not in done.stderr
     finally:
         server.shutdown()
         server.server_close()

@@ -513,3 +513,61 @@ def test_prune_removes_partial_blobs(fake: FakeRegistry, engine: Engine) -> None
     _, freed = engine.images.prune()
     assert freed >= 100_000
     assert os.listdir(f"{engine.root}/partial") == []
+
+
+def test_pull_all_tags_of_a_hostile_list_stores_nothing(fake: FakeRegistry, engine: Engine) -> None:
+    fake.put_image("x", "good", [SMALL])
+    fake.faults.append(
+        lambda handler: (
+            "/tags/list" in handler.path and handler.reply(200, b'{"tags": ["good", "../../../etc/cron.d/x"]}')
+        )
+    )
+    with pytest.raises(RegistryError, match="is no tag"):
+        engine.images.pull(f"{fake.address}/x", all_tags=True)
+    check_nothing(engine)
+
+
+def test_pull_layer_of_any_promised_size_is_bounded(fake: FakeRegistry, engine: Engine) -> None:
+    layer = {**SMALL.descriptor(), "size": 1 << 60}
+    digest = fake.put_image("x", "latest", [SMALL])
+    kind, data = fake.manifests["x", digest]
+    fake.put_manifest("x", "latest", {**json.loads(data), "layers": [layer]}, kind)
+    with pytest.raises(CorruptData, match="larger than"):
+        engine.images.pull(f"{fake.address}/x")
+    assert fake.asked("GET", SMALL.digest) == []
+    check_nothing(engine)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mediaType": "a\x1b]0;title\x07"}, {"mediaType": ["list"]}, {"layers": [{"mediaType": "\x1b[2J", "size": 1}]},
+        {"layers": [{**SMALL.descriptor(), "mediaType": "\x1b[31mred"}]},
+        {"layers": [{**SMALL.descriptor(), "digest": "sha256:../../etc/passwd"}]},
+        {"layers": [{**SMALL.descriptor(), "size": -1}]}, {"layers": [{**SMALL.descriptor(), "size": True}]},
+        {"config": {"mediaType": "\x9b2J", "digest": SMALL.digest, "size": 3}},
+    ],
+)  # fmt: skip
+def test_pull_hostile_manifest_is_one_printable_line(
+    fake: FakeRegistry, engine: Engine, change: dict[str, Any]
+) -> None:
+    digest = fake.put_image("x", "latest", [SMALL])
+    kind, data = fake.manifests["x", digest]
+    fake.put_manifest("x", "latest", {**json.loads(data), **change}, kind)
+    with pytest.raises(PyctrError) as caught:
+        engine.images.pull(f"{fake.address}/x")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+    check_nothing(engine)
+
+
+def test_names_of_the_greatest_length_are_kept(fake: FakeRegistry, engine: Engine) -> None:
+    path = "/".join(["a.b-c"] * 38)
+    name = f"{fake.address}/{path}:{'t.' * 63}t"
+    fake.put_image(path, name.rpartition(":")[2], [SMALL])
+    engine.images.pull(name)
+    engine.images.tag(name, name[:-2])
+    assert sorted(engine.images.inspect(name)["RepoTags"]) == sorted([name, name[:-2]])
+    assert engine.images.check() == []
+    assert f"Untagged: {name}" in engine.images.remove(name)
+    assert [row.tag for row in engine.images.list()] == [name[:-2].rpartition(":")[2]]

@@ -305,6 +305,15 @@ def test_tags_pages_in_a_circle_end(fake: FakeRegistry) -> None:
         client(fake)[0].repository("x").tags()
 
 
+@pytest.mark.parametrize("tag", ["../x", "a\x1b[2J", "x@sha256:" + "0" * 64, "", "a" * 129, "a b"])
+def test_tags_that_are_none_are_refused_and_shown_harmless(fake: FakeRegistry, tag: str) -> None:
+    answer = json.dumps({"name": "x", "tags": ["good", tag]}).encode()
+    fake.faults.append(only("/tags/list", lambda handler: handler.reply(200, answer)))
+    with pytest.raises(RegistryError, match="is no tag") as caught:
+        client(fake)[0].repository("x").tags()
+    assert str(caught.value).isprintable()
+
+
 def test_search_without_an_index_reads_the_catalogue(fake: FakeRegistry) -> None:
     answer = json.dumps({"repositories": ["a/web", "db", "web"]}).encode()
     fake.faults.append(only("/_catalog", lambda handler: handler.reply(200, answer)))

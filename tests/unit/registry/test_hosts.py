@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pyctr.image.manifest import clean
-from pyctr.registry.hosts import Settings, is_insecure, plan_endpoints
+from pyctr.registry.hosts import Settings, is_insecure, plan_endpoints, tls_context
 from pyctr.registry.proxy import find_proxy
 from pyctr.registry.transport import retry_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def urls(domain: str, settings: Settings, *, pull: bool = True) -> list[str]:
@@ -80,3 +85,12 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, expected: float | N
 def test_clean_leaves_one_bounded_line() -> None:
     assert clean("a\nb\x1b[31m\tc") == "a b [31m c"
     assert len(clean("x" * 5000)) == 300
+
+
+@pytest.mark.parametrize("host", ["..", ".", "../other", "a/../.."])
+def test_tls_context_host_of_a_redirect_leads_to_no_other_directory(tmp_path: Path, host: str) -> None:
+    (tmp_path / "certs.d/a").mkdir(parents=True)
+    for place in (tmp_path, tmp_path / "certs.d", tmp_path / "other"):
+        place.mkdir(exist_ok=True)
+        (place / "x.crt").write_text("no certificate")  # reading it would be an error
+    tls_context(host, Settings(certificates=[str(tmp_path / "certs.d")]), insecure=False)

@@ -95,14 +95,14 @@ def save(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
 
 def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Make an image of a tar: a file, an address, or standard input."""
-    from pyctr.engine.images.transfer import open_url
+    from pyctr.engine.images.transfer import open_url, public_url
 
     source = arguments[0]
     origin = "-"
     if source == "-":
         fd = os.dup(0)
     elif source.startswith(("http://", "https://")):
-        fd, origin = open_url(source), source
+        fd, origin = open_url(source), public_url(source)
     else:
         try:
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)

@@ -15,6 +15,7 @@ from pyctr.image.reference import is_hex, parse_reference
 
 if TYPE_CHECKING:
     from typing import Any
+    from urllib.request import OpenerDirector
 
     from pyctr.image.store import Image, Store
 
@@ -76,16 +77,23 @@ def import_archive(
         raise
 
 
+def public_url(url: str) -> str:
+    """An address without what may be a secret: user and password, and the query, where signatures are."""
+    scheme, separator, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + separator + host.rpartition("@")[2] + slash + path
+
+
 def open_url(url: str) -> int:
     """A descriptor from which what an http or https address gives can be read. Raises PyctrError."""
+    import http.client
     import tempfile
     import urllib.error
     import urllib.request
 
-    place = url.partition("?")[0].rpartition("@")[2]  # without what may be a secret
+    place = public_url(url)
     try:
-        # Only these two: urllib knows file: and ftp: too.
-        with urllib.request.urlopen(url, timeout=60) as response, tempfile.TemporaryFile() as file:  # noqa: S310 - checked by the caller
+        with _opener().open(url, timeout=60) as response, tempfile.TemporaryFile() as file:
             expected = response.headers.get("Content-Length")
             total = 0
             while data := response.read(1 << 18):
@@ -97,9 +105,22 @@ def open_url(url: str) -> int:
             return os.dup(file.fileno())
     except urllib.error.HTTPError as error:
         raise PyctrError(f'Get "{place}": got HTTP status code {error.code}') from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise PyctrError(f'Get "{place}": {(getattr(reason, "strerror", None) or str(reason)).lower()}') from None
+
+
+def _opener() -> OpenerDirector:
+    """http and https, wherever a redirect leads: urllib's own opener knows file: and ftp: too."""
+    from urllib import request
+
+    opener = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPRedirectHandler,
+        request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor, request.UnknownHandler,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    return opener
 
 
 def images_to_save(store: Store, references: list[str], *, platform: str | None = None) -> list[Image]:

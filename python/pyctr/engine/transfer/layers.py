@@ -68,6 +68,9 @@ class LayerPuller:
         Of layers that are there is told nothing unless `tell_present`: of an image that is there Docker tells nothing.
         """
         missing: dict[str, Layer] = {}
+        for descriptor, _ in layers:
+            if descriptor.size > _LAYER_MAX_BYTES:
+                raise CorruptData(f"layer {descriptor.digest}: larger than {_LAYER_MAX_BYTES} bytes")
         for descriptor, diff_id in layers:
             if is_present(self.store, diff_id):
                 if tell_present:
