@@ -131,6 +131,13 @@ def read_dockerfile(text: str) -> Source:
     return source
 
 
+def read_directives(text: str) -> dict[str, str]:
+    """The directives of a Dockerfile alone."""
+    source = Source(text)
+    _read_directives(source, text.removeprefix("\ufeff").split("\n"))
+    return source.directives
+
+
 def _read_directives(source: Source, lines: list[str]) -> int:
     """`# name=value` lines at the very top; the index of the first line that is none."""
     for index, line in enumerate(lines):

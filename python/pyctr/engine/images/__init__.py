@@ -145,6 +145,17 @@ class Images:
 
         return push(self.engine, reference, all_tags=all_tags, report=silent if report is None else report)
 
+    def build(self, context: str, options: dict[str, Any], report: Any = None) -> str:
+        """Build a context (directory, git, URL or "-") with `docker build`'s options; the image's id, "" if none is kept.
+
+        Several platforms: the id of the first one. `report` is a `pyctr.build.report.Report`.
+        """
+        from pyctr.build.report import Report
+        from pyctr.engine.build.use import build
+
+        built = build(self.engine, context, options, Report() if report is None else report)
+        return built.images[0].id if built.images else ""
+
     def exists(self, reference: str) -> bool:
         """Whether an image of this name is in the store."""
         try:
