@@ -276,7 +276,7 @@ ALIASES = {
     **{f"container {name}": name for name in ("commit", "diff", "export", "port")},
     "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info", "system events": "events",
-    "image build": "build", "builder build": "build", "buildx build": "build",
+    "image build": "build", "builder build": "build",
     "image pull": "pull", "image push": "push",
     "network list": "network ls", "network remove": "network rm",
     "volume list": "volume ls", "volume remove": "volume rm",
