@@ -45,7 +45,7 @@ COMMANDS = {
             ("progress", "", TEXT, "auto|plain|tty|quiet|rawjson", "How to show what goes on"),
             ("provenance", "", TEXT, "BOOL", "Attestation of provenance (there is none)"),
             ("pull", "", FLAG, "", "Look for newer base images"),
-            ("push", "", FLAG, "", "Push the result, as --output type=registry"),
+            ("push", "", FLAG, "", "Push the result (an output of type registry)"),
             ("quiet", "q", FLAG, "", "Show nothing but the image's id"),
             ("rm", "", FLAG, "", "Remove containers of RUN (they always are)"),
             ("sbom", "", TEXT, "BOOL", "Bill of materials (there is none)"),
