@@ -19,6 +19,14 @@ COMMANDS = {
         "builder", 0, 0, False, "", "Show what the build cache holds",
         (FILTER, ("format", "", TEXT, "json", "One JSON object a line"), ("verbose", "", FLAG, "", "Show all there is of each")),
     ),
+    "system boot": ("boot", 0, 0, False, "", "Start what should run, after a boot of the machine", ()),
+    "system install": (
+        "boot", 0, 0, False, "", "Have systemd call `pyctr system boot`",
+        (
+            ("directory", "", TEXT, "PATH", "Where the unit is written (/etc/systemd/system)"),
+            ("remove", "", FLAG, "", "Take the unit away"),
+        ),
+    ),
     "events": (
         "events", 0, 0, False, "", "Show what happens, as it happens",
         (

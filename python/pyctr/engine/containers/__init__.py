@@ -34,6 +34,7 @@ class Containers:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.store = Store(engine.root, engine.run_root)
+        self.store.revive = self._revive
 
     def create(self, image: str, command: list[str], options: dict[str, Any]) -> Created:
         """Make a container from an image; its `id` and `warnings`. Raises what Docker refuses; leaves nothing then."""
@@ -102,6 +103,27 @@ class Containers:
             self._start_watched(prepared.session, record, prepared.spawn)
             return None
         return self._foreground(prepared.session, record, attach, {}, spawn=prepared.spawn)
+
+    def _revive(self, container_id: str, restarts: int) -> None:
+        """Start a container whose monitor was killed; a start that fails is written in its state, as in a restart."""
+        from pyctr.engine.containers.start import prepare
+        from pyctr.engine.host import gather
+        from pyctr.errors import PyctrError
+
+        try:
+            lock = self.store.lock(container_id)
+            if lock is None:  # somebody else was faster
+                return
+            try:
+                record = self.store.record(container_id)
+                facts = gather(record["HostConfig"])
+            except BaseException:
+                os.close(lock)
+                raise
+            prepared = prepare(self.engine, record, facts, lock, restarts=restarts)
+            self._start_watched(prepared.session, record, prepared.spawn)
+        except PyctrError:
+            return
 
     def attach(self, ref: str, attach: Attach) -> int | None:
         """Attach to a running container; its exit code, or 0 after the detach keys. Raises StateError."""

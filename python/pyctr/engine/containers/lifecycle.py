@@ -65,13 +65,17 @@ def pause_container(store: Store, container_id: str, *, paused: bool) -> None:
 
 def wait_container(store: Store, container_id: str) -> int:
     """The exit code, once the container is not running (at once where it is not)."""
+    watched = ""  # the start of the life whose end was waited for when its monitor died
     while True:
         state = current_state(store, container_id)
+        if watched and state.get("started_at") != watched:
+            return 128 + SIGKILL
         if state.get("status") not in ACTIVE:
             return int(state.get("exit_code") or 0)
         try:
             with connect(store.run_path(container_id), container_id) as session:
                 session.send({"op": "wait"})
+                watched = state.get("started_at", "")
                 event = session.expect("exited")
                 if event is not None:
                     return int(event["code"])

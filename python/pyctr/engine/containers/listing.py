@@ -8,7 +8,7 @@ import time
 from pyctr.engine import times
 from pyctr.engine.containers.network import list_ports
 from pyctr.engine.containers.state import ACTIVE, current_state
-from pyctr.errors import NotFound
+from pyctr.errors import CorruptData, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +104,11 @@ def list_containers(
                 found.append(summary)
         except NotFound:
             store.finish_removal(container_id)
+        except CorruptData:
+            if wide:
+                from pyctr.engine.containers.remove import damaged_record
+
+                found.append(Summary(damaged_record(store, container_id), {"status": "dead"}, now_ns))
     found.sort(key=lambda summary: summary.record["Created"], reverse=True)
     if filters:
         from pyctr.engine.containers.filters import apply_filters

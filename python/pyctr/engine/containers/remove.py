@@ -9,6 +9,7 @@ from pyctr._core import remove_tree
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.state import bury, repair_locked
 from pyctr.engine.containers.store import read_state
+from pyctr.engine.times import format_time
 from pyctr.engine.volumes.store import remove_volume, volume_users
 from pyctr.errors import CorruptData, NotFound, StateError
 
@@ -56,8 +57,18 @@ def damaged_record(store: Store, container_id: str) -> dict[str, Any]:
     except FileNotFoundError:
         names = []
     name = next((name for name in names if name[0] != "." and store.name_owner(name) == container_id), "")
-    config = {"Image": "", "Labels": {}}
-    return {"Id": container_id, "Name": "/" + name, "Config": config, "HostConfig": {"AutoRemove": False}, "Pyctr": {}}
+    return {
+        "Id": container_id,
+        "Name": "/" + name,
+        "Created": format_time(os.stat(store.path(container_id)).st_mtime_ns),
+        "Path": "",
+        "Args": [],
+        "Image": "",
+        "Config": {"Image": "", "Labels": {}},
+        "HostConfig": {"AutoRemove": False, "NetworkMode": "none"},
+        "Mounts": [],
+        "Pyctr": {"layers": []},
+    }
 
 
 def kill_and_lock(store: Store, container_id: str) -> int | None:

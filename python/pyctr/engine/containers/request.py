@@ -21,8 +21,10 @@ _LOG_ATTRIBUTES = ("labels", "labels-regex", "env", "env-regex")
 _DEFAULT_STOP_TIMEOUT_S = 10
 
 
-def plan_request(store: Store, record: dict[str, Any], lower: list[str], plan: Plan | None = None) -> dict[str, Any]:
-    """monitor.json of a container; `lower` are its layers' directories, topmost first."""
+def plan_request(
+    store: Store, record: dict[str, Any], lower: list[str], plan: Plan | None = None, *, restarts: int = 0
+) -> dict[str, Any]:
+    """monitor.json of a container; `lower` are its layers' directories, topmost first, `restarts` those so far."""
     container_id, config, host = record["Id"], record["Config"], record["HostConfig"]
     directory = store.path(container_id)
     name = record["Name"].removeprefix("/")
@@ -45,10 +47,7 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str], plan: P
         "stdin_once": config["StdinOnce"],
         "log": plan_log(record, log_path(store, container_id, host["LogConfig"]["Type"])),
         "remove": plan_removal(store, record) if host["AutoRemove"] else None,
-        "restart": {
-            "policy": host["RestartPolicy"]["Name"] or "no",
-            "maximum_retry_count": host["RestartPolicy"]["MaximumRetryCount"],
-        },
+        "restart": plan_restart(host["RestartPolicy"], restarts),
         "stop_signal": parse_signal(config["StopSignal"]) if config.get("StopSignal") else SIGTERM,
         "stop_timeout_s": _DEFAULT_STOP_TIMEOUT_S if timeout_s is None else timeout_s,
         "init": bool(host.get("Init")),
@@ -61,6 +60,17 @@ def plan_request(store: Store, record: dict[str, Any], lower: list[str], plan: P
     if plan is not None:
         request["network"] = plan.request
     return request
+
+
+def plan_restart(policy: dict[str, Any], count: int = 0) -> dict[str, Any]:
+    """The monitor's form of a restart policy; `count` restarts were before it."""
+    planned = {"policy": policy["Name"] or "no", "maximum_retry_count": policy["MaximumRetryCount"]}
+    if count:  # only then: a monitor from before an upgrade refuses what it does not know
+        planned["count"] = count
+    for name, field in (("delay_ms", "Delay"), ("window_ms", "Window")):  # compose's, in nanoseconds
+        if policy.get(field):
+            planned[name] = policy[field] // 1_000_000
+    return planned
 
 
 def plan_health(config: dict[str, Any]) -> dict[str, Any] | None:

@@ -46,9 +46,18 @@ class Prepared:
 
 
 def prepare(
-    engine: Engine, record: dict[str, Any], facts: HostFacts, lock: int, lower: list[str] | None = None
+    engine: Engine,
+    record: dict[str, Any],
+    facts: HostFacts,
+    lock: int,
+    lower: list[str] | None = None,
+    *,
+    restarts: int = 0,
 ) -> Prepared:
-    """Write spec.json and monitor.json of a container whose lock is held; takes over `lock`, also when it raises."""
+    """Write spec.json and monitor.json of a container whose lock is held; takes over `lock`, also when it raises.
+
+    `restarts` is how often it was started again already, where it is now.
+    """
     store: Store = engine.containers.store
     container_id = record["Id"]
     directory, run_dir = store.path(container_id), store.run_path(container_id)
@@ -64,7 +73,8 @@ def prepare(
         spec = plan_spec(record, facts, joined, container_dir=directory)
         # Planned anew at every start: nothing that must survive a power cut.
         write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
-        write_atomic(directory + "/monitor.json", json_dumps(plan_request(store, record, lower, plan)), sync=False)
+        request = plan_request(store, record, lower, plan, restarts=restarts)
+        write_atomic(directory + "/monitor.json", json_dumps(request), sync=False)
         return Prepared(engine, container_id, lock)
     except BaseException:
         os.close(lock)

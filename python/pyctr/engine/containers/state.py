@@ -11,7 +11,7 @@ import time
 
 from pyctr._core import remove_tree, send_signal
 from pyctr.engine import times
-from pyctr.engine.containers.store import read_state, try_lock
+from pyctr.engine.containers.store import UNKNOWN_EXIT, read_state, try_lock
 from pyctr.engine.signals import SIGKILL
 from pyctr.errors import CorruptData, NotFound
 
@@ -47,23 +47,28 @@ def repair(store: Store, container_id: str) -> None:
     if lock is None:
         return
     try:
-        repair_locked(store, container_id)
+        restarts = repair_locked(store, container_id)
     finally:
         os.close(lock)
+    if restarts is not None and store.revive is not None:
+        store.revive(container_id, restarts)
 
 
-def repair_locked(store: Store, container_id: str) -> None:
-    """`repair`, for who holds the lock."""
+def repair_locked(store: Store, container_id: str) -> int | None:
+    """`repair`, for who holds the lock: how many restarts there were, if there is to be another, else None."""
     state = read_state(store.path(container_id))
     if state.get("status") not in ACTIVE:
-        return
-    kill_process(state.get("pid") or 0, state.get("pid_start"))
+        return None
+    # A run-time directory does not outlive the machine, so one that is there says that only the monitor died.
+    rebooted = not os.path.exists(store.run_path(container_id))
+    if not rebooted:
+        kill_process(state.get("pid") or 0, state.get("pid_start"))
     bury(store, container_id, state)
     state |= {
         "status": "exited",
         "pid": 0,
-        "exit_code": _KILLED,
-        "error": "monitor died",
+        "exit_code": UNKNOWN_EXIT if rebooted else _KILLED,
+        "error": "" if rebooted else "monitor died",
         "finished_at": times.now(),
     }
     store.write(container_id, "state.json", state)
@@ -72,6 +77,17 @@ def repair_locked(store: Store, container_id: str) -> None:
         from pyctr.engine.containers.remove import remove_locked
 
         remove_locked(store, container_id, record, volumes=True)
+        return None
+    again = not rebooted and not state.get("stopped_by_user") and is_due(record["HostConfig"]["RestartPolicy"], state)
+    return int(state.get("restart_count") or 0) + 1 if again else None
+
+
+def is_due(policy: dict[str, Any], state: dict[str, Any]) -> bool:
+    """Whether a restart policy wants a container started that ended with this state (moby restartmanager)."""
+    name, limit = policy["Name"], policy["MaximumRetryCount"]
+    if name == "on-failure":
+        return bool(state.get("exit_code")) and (not limit or (state.get("restart_count") or 0) < limit)
+    return name == "always" or (name == "unless-stopped" and not state.get("stopped_by_user"))
 
 
 def bury(store: Store, container_id: str, state: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -23,6 +23,8 @@ _HEX = frozenset("0123456789abcdef")
 #: A directory without a lock file belongs to a creator between two system calls, unless it is this old.
 _ABANDONED_AFTER_S = 60
 _LOCK_PATIENCE_S = 5.0
+#: Exit code of a life whose end nobody saw, as Docker's after an unclean shutdown.
+UNKNOWN_EXIT = 255
 
 
 def check_name(name: str) -> str:
@@ -36,7 +38,7 @@ def check_name(name: str) -> str:
 class Store:
     """The containers below one root."""
 
-    __slots__ = ("containers_dir", "names_dir", "root", "run_root", "volumes_dir")
+    __slots__ = ("containers_dir", "names_dir", "revive", "root", "run_root", "volumes_dir")
 
     def __init__(self, root: str, run_root: str) -> None:
         self.root = root
@@ -44,6 +46,8 @@ class Store:
         self.containers_dir = root + "/containers"
         self.names_dir = root + "/names"
         self.volumes_dir = root + "/volumes"
+        #: Starts a container again whose monitor was killed (docs/restarts.md); None: it stays down.
+        self.revive: Callable[[str, int], None] | None = None
 
     def path(self, container_id: str) -> str:
         """The directory of a container."""
@@ -336,11 +340,16 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_state(directory: str) -> dict[str, Any]:
-    """state.json; empty where the container never started."""
+    """state.json; empty where the container never started. One that a power cut broke tells of an end nobody saw."""
+    path = directory + "/state.json"
     try:
-        value: dict[str, Any] = json_loads(read_bytes(directory + "/state.json"))
+        value: dict[str, Any] = json_loads(read_bytes(path))
+        return value
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise CorruptData(f"read {directory}/state.json: {error}") from None
-    return value
+    except ValueError:
+        from pyctr.engine.times import format_time
+
+        moment = format_time(os.stat(path).st_mtime_ns)
+        end = {"status": "exited", "pid": 0, "exit_code": UNKNOWN_EXIT, "error": "state.json is damaged"}
+        return {"version": 1, **end, "started_at": moment, "finished_at": moment}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyctr.engine.containers import request
 from pyctr.engine.containers.session import connect
 from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.engine.host import gather
@@ -63,9 +64,9 @@ def plan_update(host: dict[str, Any], options: dict[str, Any]) -> set[str]:
     from pyctr.engine.options.resources import parse
 
     given = {name: value for name, value in options.items() if name in _FIELDS}
-    request = Request(new_config(), new_host_config(), given)
-    parse(request, given)
-    asked = {_FIELDS[name]: request.host_config[_FIELDS[name]] for name in given}
+    parsed = Request(new_config(), new_host_config(), given)
+    parse(parsed, given)
+    asked = {_FIELDS[name]: parsed.host_config[_FIELDS[name]] for name in given}
     refuse_conflicts(host, asked)
     host.update({field: value for field, value in asked.items() if value or field == "PidsLimit"})
     return {field for field, value in asked.items() if value or field == "PidsLimit"}
@@ -95,7 +96,7 @@ def plan_restart(host: dict[str, Any], options: dict[str, Any]) -> dict[str, Any
     if host["AutoRemove"] and policy["Name"] not in ("", "no"):
         raise InvalidArgument("Restart policy cannot be updated because AutoRemove is enabled for the container")
     host["RestartPolicy"] = policy
-    return {"policy": policy["Name"] or "no", "maximum_retry_count": policy["MaximumRetryCount"]}
+    return request.plan_restart(policy)
 
 
 def plan_changes(host: dict[str, Any], changed: set[str], facts: HostFacts) -> dict[str, Any]:

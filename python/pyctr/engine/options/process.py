@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyctr.engine.options.record import DEFAULT_SHM_BYTES
-from pyctr.engine.options.units import bad_flag, parse_int, parse_size_flag
+from pyctr.engine.options.units import bad_flag, parse_duration_flag, parse_int, parse_size_flag
 from pyctr.engine.signals import parse_signal
 from pyctr.errors import InvalidArgument
 
@@ -26,6 +26,9 @@ def parse(request: Request, options: dict[str, Any]) -> None:
     host = request.host_config
     if options.get("restart"):
         host["RestartPolicy"] = parse_restart(options["restart"])
+        for option, field in (("restart_delay", "Delay"), ("restart_window", "Window")):  # compose's; no flags
+            if options.get(option):
+                host["RestartPolicy"][field] = parse_duration_flag(options[option], option)
     host["AutoRemove"] = bool(options.get("rm"))
     host["ReadonlyRootfs"] = bool(options.get("read_only"))
     host["ContainerIDFile"] = options.get("cidfile", "")

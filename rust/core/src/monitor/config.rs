@@ -115,6 +115,15 @@ pub struct Restart {
     /// For on-failure; 0: no limit.
     #[serde(default)]
     pub maximum_retry_count: u32,
+    /// Restarts before this monitor's time: an earlier one was killed.
+    #[serde(default)]
+    pub count: u32,
+    /// A pause of this length instead of the growing one.
+    #[serde(default)]
+    pub delay_ms: Option<u64>,
+    /// A life of this length is a success: restarts are counted anew.
+    #[serde(default)]
+    pub window_ms: Option<u64>,
 }
 
 /// When a container that ended starts again.
@@ -161,7 +170,7 @@ impl Config {
             stdin_once: false,
             log: Log { driver: driver.to_owned(), path: path.into(), options, attributes: BTreeMap::new() },
             remove: None,
-            restart: Restart { policy: RestartPolicy::No, maximum_retry_count: 0 },
+            restart: Restart { policy: RestartPolicy::No, maximum_retry_count: 0, count: 0, delay_ms: None, window_ms: None },
             stop_signal: 15,
             stop_timeout_s: 10,
             init: false,

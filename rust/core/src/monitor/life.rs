@@ -107,10 +107,11 @@ impl Monitor {
             Err(error) => return self.never_started(error, None),
         };
         self.spec = Some(spec);
+        let first = self.restarts.count;
         loop {
             let running = match self.start(&cgroup) {
                 Ok(running) => running,
-                Err(error) if self.restarts.count == 0 => return self.never_started(error, Some(&cgroup)),
+                Err(error) if self.restarts.count == first => return self.never_started(error, Some(&cgroup)),
                 Err(error) => return self.not_restarted(&error, &cgroup),
             };
             let (end, watched) = self.live_once(&running, &cgroup);

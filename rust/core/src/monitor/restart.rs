@@ -14,14 +14,16 @@ const RAN_WELL: Duration = Duration::from_secs(10);
 pub struct Restarts {
     policy: Restart,
     pause: Duration,
-    /// Restarts so far.
+    /// Restarts so far, an earlier monitor's included.
     pub count: u32,
+    /// Of these, what the limit still counts.
+    tries: u32,
 }
 
 impl Restarts {
     /// For a policy.
     pub fn new(policy: Restart) -> Self {
-        Self { policy, pause: Duration::ZERO, count: 0 }
+        Self { count: policy.count, tries: policy.count, policy, pause: Duration::ZERO }
     }
 
     /// A user changed the policy.
@@ -31,13 +33,16 @@ impl Restarts {
 
     /// How long to wait before the next start; None: it stays down.
     pub fn next(&mut self, exit_code: i32, stopped_by_user: bool, ran: Duration) -> Option<Duration> {
+        if self.policy.window_ms.is_some_and(|window| ran >= Duration::from_millis(window)) {
+            self.tries = 0;
+        }
         let again = !stopped_by_user
             && match self.policy.policy {
                 RestartPolicy::No => false,
                 RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
                 RestartPolicy::OnFailure => {
                     let limit = self.policy.maximum_retry_count;
-                    exit_code != 0 && (limit == 0 || self.count < limit)
+                    exit_code != 0 && (limit == 0 || self.tries < limit)
                 }
             };
         if !again {
@@ -46,7 +51,8 @@ impl Restarts {
         self.pause =
             if self.pause.is_zero() || ran >= RAN_WELL { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
         self.count += 1;
-        Some(self.pause)
+        self.tries += 1;
+        Some(self.policy.delay_ms.map_or(self.pause, Duration::from_millis))
     }
 }
 
@@ -55,7 +61,7 @@ mod tests {
     use super::*;
 
     fn restarts(policy: RestartPolicy, maximum_retry_count: u32) -> Restarts {
-        Restarts::new(Restart { policy, maximum_retry_count })
+        Restarts::new(Restart { policy, maximum_retry_count, count: 0, delay_ms: None, window_ms: None })
     }
 
     #[test]
@@ -75,6 +81,23 @@ mod tests {
         assert!(restarts.next(1, false, Duration::ZERO).is_some());
         assert!(restarts.next(1, false, Duration::ZERO).is_some());
         assert_eq!(restarts.next(1, false, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn delay_is_the_pause_and_a_long_life_is_counted_anew() {
+        let policy = Restart {
+            policy: RestartPolicy::OnFailure,
+            maximum_retry_count: 2,
+            count: 1,
+            delay_ms: Some(5000),
+            window_ms: Some(1000),
+        };
+        let mut restarts = Restarts::new(policy);
+        let short = Duration::from_millis(999);
+        assert_eq!(restarts.next(1, false, short), Some(Duration::from_secs(5)));
+        assert_eq!((restarts.next(1, false, short), restarts.count), (None, 2));
+        assert_eq!(restarts.next(1, false, Duration::from_secs(1)), Some(Duration::from_secs(5)));
+        assert_eq!((restarts.next(1, false, short).is_some(), restarts.next(1, false, short)), (true, None));
     }
 
     #[test]
