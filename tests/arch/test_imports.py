@@ -21,7 +21,7 @@ HEAVY = frozenset(
 ALLOWED = {
     "errors": set(),
     "client": {"errors", "engine"},
-    "api": {"errors", "_core", "engine", "image", "client"},
+    "api": {"errors", "_core", "engine", "image", "client", "build"},
     "image": {"errors", "_core"},
     "hello": {"errors", "image"},
     "network": {"errors", "_core"},

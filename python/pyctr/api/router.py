@@ -41,9 +41,20 @@ class Route:
 
 def routes() -> list[Route]:
     """Every route there is, of every module."""
-    from pyctr.api.routes import archive, attach, containers, images, lifecycle, networks, observe, system, volumes
+    from pyctr.api.routes import (
+        archive,
+        attach,
+        build,
+        containers,
+        images,
+        lifecycle,
+        networks,
+        observe,
+        system,
+        volumes,
+    )
 
-    modules = (system, containers, lifecycle, observe, attach, archive, images, networks, volumes)
+    modules = (system, containers, lifecycle, observe, attach, archive, images, networks, volumes, build)
     return [route for module in modules for route in module.ROUTES]
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import base64
-import queue
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyctr._core import json_dumps, json_loads
 from pyctr.api.http import Request, Response, Stream, answer
+from pyctr.api.messages import Teller, told
 from pyctr.api.router import Route
 from pyctr.client.streams import produced
-from pyctr.errors import InvalidArgument, PyctrError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from pyctr.errors import InvalidArgument
 
 _TAR = "application/x-tar"
 _CHUNK = 1 << 18
@@ -119,11 +115,11 @@ def create(request: Request) -> Stream:
         name = f"{name}{'@' if version.startswith('sha256:') else ':'}{version}"
     _use_credentials(request)
 
-    def pull(report: Callable[..., None]) -> None:
+    def pull(teller: Teller) -> None:
         all_tags = not version and "@" not in name and ":" not in name.rpartition("/")[2]
-        request.engine.images.pull(name, platform=request.text("platform"), all_tags=all_tags, report=report)
+        request.engine.images.pull(name, platform=request.text("platform"), all_tags=all_tags, report=teller.progress)
 
-    return Stream(_progress(pull))
+    return Stream(told(pull))
 
 
 def _import(request: Request, origin: str) -> Stream:
@@ -152,10 +148,10 @@ def push(request: Request, image: str) -> Stream:
     if version:
         request.engine.images.inspect(name)
 
-    def send(report: Callable[..., None]) -> None:
-        request.engine.images.push(name, all_tags=not version, report=report)
+    def send(teller: Teller) -> None:
+        request.engine.images.push(name, all_tags=not version, report=teller.progress)
 
-    return Stream(_progress(send))
+    return Stream(told(send))
 
 
 def _use_credentials(request: Request) -> None:
@@ -172,34 +168,6 @@ def _use_credentials(request: Request) -> None:
         raise InvalidArgument("X-Registry-Auth: tokens are not supported, a user name and a password are")
     if user or password:
         request.engine.credentials = (user, password)
-
-
-def _progress(work: Callable[[Callable[..., None]], None]) -> Iterator[bytes]:
-    """What a transfer tells, in Docker's JSON messages; its failure is the last of them."""
-    told: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-
-    def report(status: str, id: str = "", current: int = 0, total: int = 0) -> None:
-        message: dict[str, Any] = {"status": status, **({"id": id} if id else {})}
-        if total:
-            message |= {"progressDetail": {"current": current, "total": total}, "progress": f"{current}/{total}"}
-        elif id:
-            message["progressDetail"] = {}
-        told.put(json_dumps(message) + b"\r\n")
-
-    def run() -> None:
-        try:
-            work(report)
-        except PyctrError as error:
-            told.put(json_dumps({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n")
-        except Exception as error:  # noqa: BLE001 (the headers are out: all that can be done is to tell)
-            text = f"{type(error).__name__}: {error}"
-            told.put(json_dumps({"errorDetail": {"message": text}, "error": text}) + b"\r\n")
-        finally:
-            told.put(None)
-
-    threading.Thread(target=run, name="api-transfer", daemon=True).start()
-    while (message := told.get()) is not None:
-        yield message
 
 
 def load(request: Request) -> Stream:
