@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pyctr.client.options import filters
+from pyctr.client.options import filters, pairs
 from pyctr.client.streams import consumed, produced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import IO, Any
 
     from pyctr.client import Engine
@@ -142,6 +142,45 @@ class Images:
         name = _named(repository, tag) if repository else None
         image_id: str = consumed(data, lambda fd: low.import_archive(fd, name))
         return self.get(image_id)
+
+    def build(
+        self,
+        *,
+        path: str | None = None,
+        fileobj: IO[bytes] | None = None,
+        tag: str | builtins.list[str] | None = None,
+        dockerfile: str | None = None,
+        buildargs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        target: str | None = None,
+        platform: str | None = None,
+        network_mode: str | None = None,
+        nocache: bool = False,
+        pull: bool = False,
+        **options: Any,
+    ) -> tuple[Image, builtins.list[dict[str, str]]]:
+        """Build an image from a directory (or an address), or from a Dockerfile alone: it, and what the steps said.
+
+        `options` are those of `pyctr build`: a flag's name with ``_`` (``secret=["id=x,src=f"]``). Raises BuildError with
+        the Dockerfile's line, InvalidArgument.
+        """
+        from pyctr.client.build import build
+
+        given = {
+            "tag": [tag] if isinstance(tag, str) else tag,
+            "file": dockerfile,
+            "build_arg": pairs(buildargs or {}) or None,
+            "label": pairs(labels or {}) or None,
+            "target": target,
+            "platform": [platform] if platform else None,
+            "network": network_mode,
+            "no_cache": nocache or None,
+            "pull": pull or None,
+            **options,
+        }
+        wanted = {name: value for name, value in given.items() if value is not None}
+        image_id, said = build(self._engine.low, path, fileobj, wanted)
+        return self.get(image_id), said
 
     def remove(self, image: str, *, force: bool = False) -> builtins.list[str]:
         """Untag an image, or delete it when no name is left; the lines Docker prints."""
