@@ -128,6 +128,11 @@ def test_images_travel(api: Api, tmp_path: Path) -> None:
     assert "No such image" in docker("image", "inspect", "made:1", code=1).stderr
 
 
+def test_the_image_the_package_carries_needs_no_registry(api: Api) -> None:
+    assert api.docker("run", "--rm", *NONE, "hello").returncode == 0
+    api.docker("rmi", "hello")
+
+
 def test_networks_volumes_and_ports(api: Api) -> None:
     docker = api.docker
     docker("network", "create", "--subnet", "10.219.7.0/24", "apinet")

@@ -10,7 +10,9 @@ from pyctr.api.http import Request, Response, Stream, answer
 from pyctr.api.messages import Teller, told
 from pyctr.api.router import Route
 from pyctr.client.streams import produced
+from pyctr.engine.containers.create import BUILTIN_IMAGES
 from pyctr.errors import InvalidArgument
+from pyctr.image.reference import parse_reference
 
 _TAR = "application/x-tar"
 _CHUNK = 1 << 18
@@ -18,8 +20,6 @@ _CHUNK = 1 << 18
 
 def list_images(request: Request) -> Response:
     """One object an image, with all its names."""
-    from pyctr.image.reference import parse_reference
-
     found: dict[str, dict[str, Any]] = {}
     for row in request.engine.images.list(filters=request.filters()):
         entry = found.setdefault(
@@ -113,6 +113,9 @@ def create(request: Request) -> Stream:
     version = request.text("tag")
     if version:
         name = f"{name}{'@' if version.startswith('sha256:') else ':'}{version}"
+    if parse_reference(name).familiar in BUILTIN_IMAGES:
+        request.engine.images.load_builtin(name)
+        return Stream(iter([json_dumps({"status": f"{name}: carried by pyctr itself"}) + b"\r\n"]))
     _use_credentials(request)
 
     def pull(teller: Teller) -> None:

@@ -26,19 +26,21 @@ def inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
     if kind and kind not in finders:
         raise InvalidArgument(f'"{kind}" is not a valid value for --type')
     wanted = [finders[kind]] if kind else list(finders.values())
-    return _show(wanted, options, arguments, missing="No such object" if not kind else f"No such {kind}")
+    return _show(engine, wanted, options, arguments, missing="No such object" if not kind else f"No such {kind}")
 
 
 def container_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Show everything about containers."""
-    return _show([lambda name: _container(engine, name, options)], options, arguments, missing="No such container")
+    return _show(
+        engine, [lambda name: _container(engine, name, options)], options, arguments, missing="No such container"
+    )
 
 
 def image_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Show everything about images."""
     platform = options.get("platform")
     find = [lambda name: engine.images.inspect(name, platform=platform)]
-    return _show(find, options, arguments, missing="No such image")
+    return _show(engine, find, options, arguments, missing="No such image")
 
 
 def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +53,12 @@ def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, 
 
 
 def _show(
-    finders: list[Callable[[str], dict[str, Any]]], options: dict[str, Any], names: list[str], *, missing: str
+    engine: Engine,
+    finders: list[Callable[[str], dict[str, Any]]],
+    options: dict[str, Any],
+    names: list[str],
+    *,
+    missing: str,
 ) -> int:
     template = options.get("format")
     render = None
@@ -75,8 +82,11 @@ def _show(
     else:
         sys.stdout.write("".join(render(value) + "\n" for value in values))
     sys.stdout.flush()
+    if errors:
+        from pyctr.cli.help import hint_for
     for message in errors:
-        sys.stderr.write(f"pyctr: {message}\n")
+        hint = hint_for(engine.root, engine.run_root, message)
+        sys.stderr.write(f"pyctr: {message}\n" + (f"{hint}\n" if hint else ""))
     return 1 if errors else 0
 
 
