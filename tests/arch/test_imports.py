@@ -28,7 +28,7 @@ ALLOWED = {
     "registry": {"errors", "_core", "image"},
     "build": {"errors", "_core", "image"},
     "engine": {"errors", "_core", "image", "registry", "hello", "network", "build"},
-    "compose": {"errors", "_core", "engine", "image"},
+    "compose": {"errors", "_core", "engine", "image", "build"},
     "cli": {"errors", "_core", "engine", "image", "build", "compose", "api"},
 }
 

@@ -288,4 +288,22 @@ RUNNING = {
         "pass_on", 1, 1, False, "SERVICE", "Write a container's file system as a tar",
         (_DRY, _INDEX, ("output", "o", TEXT, "FILE", "Write to this file, not standard output")),
     ),
+    "events": (
+        "events", 0, None, False, _SERVICES, "Follow what happens to containers",
+        (
+            _DRY,
+            ("json", "", FLAG, "", "An object a line"),
+            ("since", "", TEXT, "TIME", "From a time on"),
+            ("until", "", TEXT, "TIME", "Up to a time"),
+        ),
+    ),
+    "watch": (
+        "watch", 0, None, False, _SERVICES, "Watch files, rebuild or refresh containers",
+        (
+            _DRY,
+            ("no-up", "", FLAG, "", "Do not build and start first"),
+            ("prune", "", FLAG, "", "Remove nameless images after a build (default true)"),
+            ("quiet", "", FLAG, "", "Do not show builds"),
+        ),
+    ),
 }  # fmt: skip

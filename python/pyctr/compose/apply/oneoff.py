@@ -29,7 +29,7 @@ def plan_options(
     """The service's options with the command line's over them."""
     given = options.container_options(project, model, 1)
     given["name"] = f"{project.name}-{model['name']}-run-{slug}"
-    for key in ("restart", "restart_delay", "restart_window", "restart_max_attempts"):
+    for key in ("restart", "restart_delay", "restart_window"):
         given.pop(key, None)
     if not ports:
         given.pop("publish", None)

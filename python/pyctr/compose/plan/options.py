@@ -231,10 +231,8 @@ def plan_restart(options: Options, policy: Service) -> None:
         words[condition] = condition  # `always` and what the engine refuses in its own words
     attempts = policy.get("max_attempts")
     options["restart"] = words[condition]
-    if attempts and words[condition] == "on-failure":
-        options["restart"] += f":{attempts}"
-    elif attempts and words[condition] in ("always", "unless-stopped"):
-        options["restart_max_attempts"] = str(attempts)
+    if attempts and words[condition] != "no":
+        options["restart"] += f":{attempts}"  # for `any` the engine says, as Docker does, that there is no such policy
     if words[condition] != "no":
         for key in ("delay", "window"):
             if policy.get(key):

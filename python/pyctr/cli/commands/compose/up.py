@@ -36,8 +36,6 @@ def check_flags(values: dict[str, Any]) -> None:
     if values.get("exit_code_from") and not values.get("abort_on_container_failure"):
         values["abort_on_container_exit"] = True
     clash = any(values.get(name) for name in _ATTACHED)
-    if values.get("watch"):
-        raise InvalidArgument("--watch: not there yet")
     if values.get("wait"):
         if clash:
             raise InvalidArgument(
@@ -140,6 +138,11 @@ def up(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
     if values.get("detach") or values.get("no_start") or common.is_dry(context, values):
         bring_up(context, project, values, arguments)
         return 0
+    if values.get("watch"):
+        from pyctr.cli.commands.compose.watch import watch_project
+
+        bring_up(context, project, values, arguments)
+        return watch_project(context, project, values)
     from pyctr.cli.commands.compose.attached import run_attached
 
     return run_attached(context, project, values, arguments, lambda: bring_up(context, project, values, arguments))
