@@ -244,11 +244,19 @@ class Steps:
         """Wait for a container's condition."""
         details = operation.details
         deadline = self.deadline if details["condition"] == "running_or_healthy" else None
-        return wait.wait_for(self.engine, self.id_of(operation), details["condition"], self.stop, deadline=deadline)
+        return wait.wait_for(
+            self.engine,
+            details["name"],
+            details["condition"],
+            self.stop,
+            deadline=deadline,
+            container_id=self.id_of(operation),
+        )
 
     def observe(self, operation: Operation) -> None:
         """Watch an updated container."""
-        wait.watch(self.engine, self.id_of(operation), operation.details["monitor_s"], self.stop)
+        details = operation.details
+        wait.watch(self.engine, self.id_of(operation), details["name"], details["monitor_s"], self.stop)
 
     def pause_between(self, operation: Operation) -> None:
         """The delay between two batches of an update."""

@@ -18,14 +18,20 @@ _POLL_S = 0.1
 
 
 def wait_for(
-    engine: Engine, name: str, condition: str, stop: threading.Event, *, deadline: float | None = None
+    engine: Engine,
+    name: str,
+    condition: str,
+    stop: threading.Event,
+    *,
+    deadline: float | None = None,
+    container_id: str | None = None,
 ) -> str | None:
     """Wait until a container meets a condition; the word to show. Raises StateError when it never will.
 
-    `deadline` is a moment of the monotonic clock.
+    `deadline` is a moment of the monotonic clock; `container_id` is looked at where the name is not its own yet.
     """
     while True:
-        verdict = look(engine, name, condition)
+        verdict = look(engine, container_id or name, condition, name=name)
         if verdict:
             return verdict
         if deadline is not None and time.monotonic() > deadline:
@@ -34,11 +40,11 @@ def wait_for(
             raise StateError("canceled")
 
 
-def look(engine: Engine, name: str, condition: str) -> str | None:
+def look(engine: Engine, reference: str, condition: str, *, name: str) -> str | None:
     """The word for a condition that is met, None while it may still be."""
     store = engine.containers.store
     try:
-        container_id = engine.containers.resolve(name)
+        container_id = engine.containers.resolve(reference)
         state = current_state(store, container_id)
     except NotFound:
         raise StateError(f"dependency failed to start: No such container: {name}") from None
@@ -72,11 +78,10 @@ def look_completed(name: str, status: str, code: int) -> str | None:
     return "Exited"
 
 
-def watch(engine: Engine, name: str, seconds: float, stop: threading.Event) -> None:
+def watch(engine: Engine, container_id: str, name: str, seconds: float, stop: threading.Event) -> None:
     """After an update: it must stay up for so long, and get healthy where it has a check."""
     deadline = time.monotonic() + seconds
     store = engine.containers.store
-    container_id = engine.containers.resolve(name)
     while True:
         state = current_state(store, container_id)
         if state.get("status") not in ACTIVE or state.get("restart_count"):

@@ -14,8 +14,9 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     """Find the command among the words, and run it with the project's options."""
     from pyctr.cli.commands.compose.context import ComposeContext
     from pyctr.cli.compose_table import COMPOSE_COMMANDS
-    from pyctr.cli.main import check_count, complain
+    from pyctr.cli.main import INTERRUPTED, check_count, complain
     from pyctr.cli.parse import HelpAsked, UsageError, parse
+    from pyctr.errors import PyctrError
 
     if settings.get("version"):
         words = ["version", *words]
@@ -36,7 +37,12 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
         return complain(str(error), hint=f"See 'pyctr compose {name} --help'.", code=1)
     function = getattr(__import__(f"pyctr.cli.commands.compose.{module}", fromlist=("x",)), name.replace("-", "_"))
     with ComposeContext(engine, settings) as context:
-        code: int = function(context, values, arguments)
+        try:
+            code: int = function(context, values, arguments)
+        except PyctrError as error:
+            if error.exit_code != INTERRUPTED:
+                raise
+            return complain(str(error), code=INTERRUPTED)
     return code
 
 

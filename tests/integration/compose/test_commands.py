@@ -1,0 +1,144 @@
+"""The other commands, on one small project."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from tests.conftest import Cli, needs_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.compose.conftest import Compose
+
+pytestmark = needs_root
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    for _ in range(100):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(what)
+
+
+TEXT = """
+services:
+  web:
+    image: busybox
+    SLEEP
+    ports: ["127.0.0.1::80"]
+    depends_on: [db]
+    volumes: ["data:/data"]
+  db: {image: busybox, command: ["sh", "-c", "echo ready; trap exit TERM; while :; do sleep 0.1; done"]}
+volumes: {data: }
+"""
+
+
+def test_commands_about_what_runs(cli: Cli, compose: Callable[[str], Compose]) -> None:
+    project = compose(TEXT)
+    project("up", "-d")
+    header = project("ps").stdout.splitlines()[0].split()
+    assert header == ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]
+    assert project("logs", "db").stdout == "db-1  | ready\n"
+    assert project("logs", "--no-log-prefix", "-n", "1", "db").stdout == "ready\n"
+    assert project("port", "web", "80").stdout.startswith("127.0.0.1:")
+    assert "no port 81/tcp for container" in project("port", "web", "81", code=1).stderr
+    assert project("images").stdout.splitlines()[1].split()[:3] == [
+        project.container(service="db"),
+        "busybox",
+        "latest",
+    ]
+    listed = json.loads(project("ls", "--format", "json").stdout)
+    assert {
+        "Name": project.name,
+        "Status": "running(2)",
+        "ConfigFiles": str(project.directory / "compose.yaml"),
+    } in listed
+    assert f"local     {project.name}_data" in project("volumes").stdout
+    assert project("top", "db").stdout.splitlines()[0].split()[:3] == ["SERVICE", "#", "UID"]
+    assert len(project("stats", "--no-stream").stdout.splitlines()) == 3
+    assert project("exec", "-T", "-e", "A=b", "-w", "/data", "web", "sh", "-c", "echo $A $PWD").stdout == "b /data\n"
+    assert project("exec", "gone", "true", code=1).stderr == 'pyctr: service "gone" is not running\n'
+    (project.directory / "file").write_text("content")
+    project("cp", "file", "web:/data/file")
+    assert project.inside("web", "cat /data/file") == "content"
+    project("cp", "web:/data/file", "back")
+    assert (project.directory / "back").read_text() == "content"
+    project("commit", "web", f"{project.name}-made")
+    project("export", "-o", "tree.tar", "web")
+    assert (project.directory / "tree.tar").stat().st_size > 1_000_000
+    said = [
+        json.loads(line)["action"]
+        for line in project("events", "--json", "--since", "1m", "--until", "0s").stdout.splitlines()
+    ]
+    assert said[:1] == ["create"]
+    assert "start" in said
+    cli("rmi", f"{project.name}-made")
+    project("down", "-v")
+    assert f"{project.name}_data" not in cli("volume", "ls").stdout
+
+
+def test_commands_that_change_what_runs(compose: Callable[[str], Compose]) -> None:
+    project = compose(TEXT)
+    project("create")
+    assert project("ps", "--status", "created", "--services").stdout.split() == ["db", "web"]
+    started = project.events("start", "web")
+    assert started == [
+        "Container db-1  Starting", "Container db-1  Started", "Container web-1  Starting", "Container web-1  Started",
+    ]  # fmt: skip
+    assert project.events("pause", "db") == ["Container db-1  Paused"]
+    assert project("ps", "--status", "paused", "--services").stdout == "db\n"
+    assert project.events("unpause", "db") == ["Container db-1  Unpaused"]
+    assert project.events("restart", "db") == ["Container db-1  Restarting", "Container db-1  Started"]
+    waiting = project.start("wait", "db")
+    time.sleep(0.5)
+    assert project.events("kill", "-s", "TERM", "db") == ["Container db-1  Killing", "Container db-1  Killed"]
+    out, _ = waiting.communicate(timeout=10)
+    assert waiting.returncode in (0, 143)
+    assert "exited with status code" in out
+    assert "Going to remove" in project("rm", "-f", "db").stdout
+    assert project("ps", "-a", "--services").stdout == "web\n"
+
+
+def test_run_is_a_container_of_its_own(compose: Callable[[str], Compose]) -> None:
+    project = compose(TEXT)
+    done = project("run", "--rm", "-T", "-e", "A=b", "web", "sh", "-c", "echo $A; exit 5", code=5)
+    assert done.stdout == "b\n"
+    assert project("ps", "--services").stdout == "db\n", "the dependency runs"
+    assert project("ps", "-aq").stdout.count("\n") == 1, "the one-off is gone"
+    identity = project("run", "-d", "web", "sleep", "100").stdout.strip()
+    assert f"{project.name}-web-run-" in project("ps", "-a").stdout
+    assert project("ps", "-q").stdout.count(identity) == 0
+    assert f"{project.name}-web-run-" in project("down", "--remove-orphans").stderr
+
+
+def test_watch_brings_changed_files_in(compose: Callable[[str], Compose]) -> None:
+    project = compose("""
+services:
+  web:
+    image: busybox
+    SLEEP
+    develop: {watch: [{path: ./src, action: sync, target: /app, ignore: ["*.tmp"]}]}
+""")
+    source = project.directory / "src"
+    source.mkdir()
+    (source / "old").write_text("old")
+    project("up", "-d")
+    process = project.start("watch", "--no-up")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "Watch enabled\n"
+    (source / "a").write_text("one")
+    (source / "b.tmp").write_text("never")
+    assert "Syncing" in process.stdout.readline()
+    until(
+        lambda: project("exec", "-T", "web", "ls", "/app", code=None).stdout == "a\n", "the file is there, and it alone"
+    )
+    (source / "a").unlink()
+    until(lambda: project.inside("web", "ls /app") == "", "the file is gone")
+    process.send_signal(2)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert project.inside("web", "ls /app") == ""

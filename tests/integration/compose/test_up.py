@@ -1,0 +1,209 @@
+"""`up`, what it leaves alone, what it makes anew, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from tests.conftest import Cli, needs_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.compose.conftest import Compose
+
+    Make = Callable[[str], Compose]
+
+pytestmark = needs_root
+ONE = "services: {web: {image: busybox, SLEEP}}"
+
+
+def ids(project: Compose) -> list[str]:
+    return project("ps", "-aq").stdout.split()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(what)
+
+
+def test_up_twice_changes_nothing_and_down_leaves_nothing(compose: Make) -> None:
+    project = compose(ONE)
+    assert project.events("up", "-d")[-1] == "Container web-1  Started"
+    first = ids(project)
+    assert project.events("up", "-d") == ["Container web-1  Running"]
+    assert ids(project) == first
+    assert project.events("down")[-1].endswith("_default  Removed")
+    assert project.events("down") == []
+
+
+def test_changed_file_makes_only_what_changed_anew_and_keeps_its_anonymous_volume(compose: Make) -> None:
+    text = """
+services:
+  web: {image: busybox, SLEEP, environment: {A: "1"}, volumes: [/kept]}
+  db: {image: busybox, SLEEP}
+"""
+    project = compose(text)
+    project("up", "-d")
+    project.inside("web", "echo mine > /kept/file")
+    project.write(text.replace('"1"', '"2"'))
+    said = project.events("up", "-d")
+    assert "Container db-1  Running" in said
+    assert "Container web-1  Recreated" in said
+    assert project.inside("web", "cat /kept/file; echo $A") == "mine\n2\n"
+    project("up", "-d", "-V", "--force-recreate")
+    assert project.inside("web", "ls /kept") == ""
+
+
+def test_container_removed_by_hand_is_made_again(cli: Cli, compose: Make) -> None:
+    project = compose(ONE)
+    project("up", "-d")
+    cli("rm", "-f", project.container())
+    assert "Container web-1  Created" in project.events("up", "-d")
+
+
+def test_scale_and_names_and_labels(cli: Cli, compose: Make) -> None:
+    project = compose(ONE)
+    project("up", "-d", "--scale", "web=3")
+    names = [row["Name"] for row in map(json.loads, project("ps", "--format", "json").stdout.splitlines())]
+    assert names == [project.container(number) for number in (1, 2, 3)]
+    labels = json.loads(cli("inspect", project.container(2)).stdout)[0]["Config"]["Labels"]
+    assert labels["com.docker.compose.service"] == "web"
+    assert labels["com.docker.compose.container-number"] == "2"
+    assert labels["com.docker.compose.config-hash"] == project("config", "--hash", "web").stdout.split()[1]
+    project("scale", "web=1")
+    assert len(ids(project)) == 1
+
+
+def test_dependencies_start_in_order_under_their_conditions(compose: Make) -> None:
+    project = compose("""
+services:
+  web:
+    image: busybox
+    SLEEP
+    depends_on:
+      db: {condition: service_healthy}
+      once: {condition: service_completed_successfully}
+  db:
+    image: busybox
+    SLEEP
+    healthcheck: {test: ["CMD", "test", "-e", "/ready"], interval: 100ms, retries: 50}
+    post_start: [{command: [touch, /ready]}]
+  once: {image: busybox, command: "true"}
+""")
+    said = project.events("up", "-d")
+    assert said.index("Container db-1  Healthy") < said.index("Container web-1  Starting")
+    assert said.index("Container once-1  Exited") < said.index("Container web-1  Starting")
+    stopped = project.events("stop")
+    assert stopped.index("Container web-1  Stopped") < stopped.index("Container db-1  Stopping")
+
+
+def test_service_never_healthy_fails_up_and_what_runs_stays(compose: Make) -> None:
+    project = compose("""
+services:
+  web: {image: busybox, SLEEP, depends_on: {db: {condition: service_healthy}}}
+  db: {image: busybox, SLEEP, healthcheck: {test: "false", interval: 100ms, retries: 2}}
+""")
+    done = project("up", "-d", code=1)
+    assert f"dependency failed to start: container {project.container(service='db')} is unhealthy" in done.stderr
+    assert project("ps", "--services").stdout == "db\n"
+
+
+def test_failures_are_one_line_and_leave_the_next_up_free(cli: Cli, compose: Make) -> None:
+    project = compose(
+        "services: {web: {image: busybox, SLEEP, ports: ['127.0.0.1:18431:80']}, db: {image: busybox, SLEEP, ports: ['127.0.0.1:18431:81']}}"
+    )
+    done = project("up", "-d", code=1)
+    assert done.stderr == 'pyctr: services "db" and "web" both publish port 127.0.0.1:18431/tcp\n'
+    project.write("services: {web: {image: busybox, SLEEP, ports: ['127.0.0.1:18431:80']}}")
+    cli("run", "-d", "--name", "holder", "-p", "127.0.0.1:18431:80", "busybox", "sleep", "100")
+    done = project("up", "-d", code=1)
+    assert "18431" in done.stderr.splitlines()[-1]
+    cli("rm", "-f", "holder")
+    project("up", "-d")
+    project.write("services: {web: {image: not.here.invalid/nothing, pull_policy: never}}")
+    assert project("up", "-d", code=1).stderr == "pyctr: No such image: not.here.invalid/nothing\n"
+
+
+def test_second_up_waits_for_the_first(compose: Make) -> None:
+    project = compose("""
+services:
+  web: {image: busybox, SLEEP, depends_on: {db: {condition: service_healthy}}}
+  db: {image: busybox, SLEEP, healthcheck: {test: "test -e /ready", interval: 100ms, retries: 100}}
+""")
+    first = project.start("up", "-d")
+    until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
+    second = project.start("up", "-d")
+    assert second.stderr is not None
+    assert "waiting" in second.stderr.readline()
+    project.inside("db", "touch /ready")
+    assert first.wait(20) == 0
+    assert second.wait(20) == 0
+    assert "web-1  Running" in second.communicate()[1]
+    first.communicate()
+
+
+def test_interrupted_while_waiting_ends_at_once_and_goes_on_next_time(compose: Make) -> None:
+    project = compose("""
+services:
+  web: {image: busybox, SLEEP, depends_on: {db: {condition: service_healthy}}}
+  db: {image: busybox, SLEEP, healthcheck: {test: "test -e /ready", interval: 100ms, retries: 100}}
+""")
+    process = project.start("up", "-d")
+    until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+    project.inside("db", "touch /ready")
+    assert "Container web-1  Started" in project.events("up", "-d")
+
+
+def test_attached_up_shows_output_stops_on_interrupt_and_second_one_kills(compose: Make) -> None:
+    project = compose("""
+services:
+  web: {image: busybox, command: ["sh", "-c", "trap '' TERM; echo hello from web; while :; do sleep 0.1; done"]}
+  db: {image: busybox, command: [echo, short]}
+""")
+    process = project.start("up")
+    assert process.stdout is not None
+    seen = ""
+    while "hello from web" not in seen or "db-1 exited" not in seen:
+        seen += process.stdout.readline()
+    assert "web-1  | hello from web\n" in seen
+    assert "db-1   | short\n" in seen
+    process.send_signal(signal.SIGINT)
+    assert "Gracefully Stopping... press Ctrl+C again to force" in process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "web-1  Killed" in errors
+    assert project("ps", "-q").stdout == ""
+
+
+def test_exit_code_from_is_that_of_the_service(compose: Make) -> None:
+    project = compose(
+        "services: {web: {image: busybox, SLEEP}, t: {image: busybox, command: sh -c 'sleep 0.2; exit 7'}}"
+    )
+    project("up", "--exit-code-from", "t", code=7)
+    assert project("ps", "-q").stdout == ""
+
+
+def test_orphans_are_told_of_and_removed_on_request(compose: Make) -> None:
+    project = compose("services: {web: {image: busybox, SLEEP}, old: {image: busybox, SLEEP}}")
+    project("up", "-d")
+    project.write(ONE)
+    assert f"Found orphan containers ([{project.container(service='old')}])" in project("up", "-d").stderr
+    assert "Container old-1  Removed" in project.events("up", "-d", "--remove-orphans")
+
+
+def test_dry_run_prints_and_does_nothing(compose: Make) -> None:
+    project = compose(ONE)
+    said = project("up", "--dry-run").stderr
+    assert f" DRY-RUN MODE -  Container {project.container()}  Creating\n" in said
+    assert ids(project) == []
