@@ -82,6 +82,10 @@ echo "{mark} $code"
 poweroff -f
 """
 
+PYTHON = "/usr/bin/python3.11"
+# Parts of Python's library that no command of the engine imports.
+NOT_NEEDED = {"__pycache__", "test", "tests", "idlelib", "lib2to3", "tkinter", "pydoc_data", "ensurepip", "distutils"}
+
 SYSTEMD = "/lib/systemd/systemd"
 DBUS = "/usr/bin/dbus-daemon"
 # Just enough for systemd to be there and to be spoken to: the bus, and a service that runs the commands.
@@ -191,7 +195,7 @@ class Archive:
                     self.add_file(path, f"{destination}/{path.relative_to(source)}")
             return
         self.add(destination, stat.S_IFREG | stat.S_IMODE(source.stat().st_mode), source.read_bytes())
-        if os.access(source, os.X_OK):
+        if os.access(source, os.X_OK) or source.suffix == ".so":
             for library in libraries(source):
                 self.add(str(library), stat.S_IFREG | 0o755, library.read_bytes())
 
@@ -211,8 +215,28 @@ def add_systemd(archive: Archive) -> None:
     archive.add("/etc/machine-id", stat.S_IFREG | 0o644, b"0123456789abcdef0123456789abcdef\n")
 
 
+def add_engine(archive: Archive) -> None:
+    """Adds Debian's Python, what the engine needs of its library, and this checkout's package as built by `make dev`."""
+    archive.add_file(Path(PYTHON), "/usr/bin/python3")
+    library = Path(f"/usr/lib/{Path(PYTHON).name}")
+    for path in sorted(library.rglob("*")):
+        if not path.is_dir() and not set(path.relative_to(library).parts) & NOT_NEEDED:
+            archive.add_file(path, str(path))
+    package = Path(__file__).parents[2] / "python/pyctr"
+    for path in sorted(package.rglob("*")):
+        if not path.is_dir() and path.parent.name != "__pycache__":
+            archive.add_file(path, f"/opt/pyctr/{path.relative_to(package)}")
+    archive.add_file(Path(__file__).with_name("engine.sh"), "/bin/engine-test")
+
+
 def pack(
-    tree: Path, files: Sequence[tuple[Path, str]], modules: Sequence[str], commands: Sequence[str], *, systemd: bool
+    tree: Path,
+    files: Sequence[tuple[Path, str]],
+    modules: Sequence[str],
+    commands: Sequence[str],
+    *,
+    systemd: bool,
+    engine: bool,
 ) -> bytes:
     """Makes the initramfs."""
     archive = Archive()
@@ -223,6 +247,8 @@ def pack(
     archive.add("/init", stat.S_IFREG | 0o755, init.encode())
     if systemd:
         add_systemd(archive)
+    if engine:
+        add_engine(archive)
     for directory in ("proc", "sys", "dev", "root", "usr/bin", "sbin", "var/lib", "etc"):
         archive.add(directory, stat.S_IFDIR | 0o755)
     archive.add(
@@ -291,6 +317,7 @@ def main() -> int:
         "--cache", type=Path, default=Path("target/v2"), help="where the kernel is kept (default: %(default)s)"
     )
     parser.add_argument("--systemd", action="store_true", help="run the commands below a real systemd")
+    parser.add_argument("--engine", action="store_true", help="bring Python and the package, and engine-test")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS")
@@ -298,8 +325,8 @@ def main() -> int:
     try:
         if platform.machine() != "x86_64":
             raise Skip("the virtual machine is set up for x86_64 only")
-        below_systemd = (SYSTEMD, DBUS) if options.systemd else ()
-        for program in (QEMU, BUSYBOX, "/sbin/modinfo", "dpkg-deb", "apt-get", *below_systemd):
+        wanted = [*((SYSTEMD, DBUS) if options.systemd else ()), *((PYTHON,) if options.engine else ())]
+        for program in (QEMU, BUSYBOX, "/sbin/modinfo", "dpkg-deb", "apt-get", *wanted):
             if shutil.which(program) is None:
                 raise Skip(f"{program} is not installed")
         tree = fetch_kernel(options.cache)
@@ -308,7 +335,9 @@ def main() -> int:
         return SKIPPED
     with tempfile.TemporaryDirectory() as name:
         initramfs = Path(name) / "initramfs"
-        initramfs.write_bytes(pack(tree, options.file, options.module, options.run, systemd=options.systemd))
+        initramfs.write_bytes(
+            pack(tree, options.file, options.module, options.run, systemd=options.systemd, engine=options.engine)
+        )
         kernel = next((tree / "boot").glob("vmlinuz-*"))
         return boot(
             kernel,

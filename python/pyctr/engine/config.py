@@ -39,7 +39,7 @@ class Config:
     """What a file says; what it does not say is empty, 0 or None."""
 
     __slots__ = (
-        "address_pools", "bip", "build_keep_bytes", "debug", "default_gateway", "dns", "dns_opts", "dns_search", "fixed_cidr", "init",
+        "address_pools", "bip", "build_keep_bytes", "cgroup_driver", "debug", "default_gateway", "dns", "dns_opts", "dns_search", "fixed_cidr", "init",
         "insecure_registries", "ip", "log_driver", "log_opts", "max_concurrent_downloads", "max_concurrent_uploads",
         "max_download_attempts", "mtu", "path", "registry_mirrors", "shm_size_bytes", "ulimits",
     )  # fmt: skip
@@ -58,6 +58,8 @@ class Config:
         self.shm_size_bytes: int | None = None
         self.init: bool | None = None
         self.debug = False
+        #: ``systemd`` or ``cgroupfs``; empty is ``cgroupfs``.
+        self.cgroup_driver = ""
         #: Address and prefix of the default bridge: ``172.17.0.1/16``.
         self.bip = ""
         self.fixed_cidr = ""
@@ -133,6 +135,16 @@ def _runtime(_: Config, item: Any) -> None:
         raise InvalidArgument(f"runtime {item} is not supported: the runtime is pyctr-runtime")
 
 
+def _exec_opts(config: Config, item: Any) -> None:
+    for option in _strings(item):
+        name, _, value = option.partition("=")
+        if name != "native.cgroupdriver":
+            raise InvalidArgument(f"unknown option {name}")
+        if value not in ("systemd", "cgroupfs"):
+            raise InvalidArgument(f"invalid {name}: {value} is neither systemd nor cgroupfs")
+        config.cgroup_driver = value
+
+
 def _log_opts(config: Config, item: Any) -> None:
     config.log_opts = {name: _typed(text, str, "an object of strings") for name, text in _object(item).items()}
 
@@ -168,6 +180,7 @@ def _builder(config: Config, item: Any) -> None:
 _SPECIAL = {
     "builder": _builder,
     "default-runtime": _runtime,
+    "exec-opts": _exec_opts,
     "log-opts": _log_opts,
     "default-shm-size": _shm_size,
     "default-ulimits": _ulimits,

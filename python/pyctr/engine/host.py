@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CGROUP_ROOT = "/sys/fs/cgroup"
+#: There while systemd is the init (sd_booted(3)).
+SYSTEMD_BOOTED = "/run/systemd/system"
 #: /proc/PID/limits → the names of --ulimit.
 _LIMIT_NAMES = {
     "Max cpu time": "cpu",
@@ -104,6 +106,20 @@ class HostFacts:
         self.subuids: tuple[int, int] = (0, 0)
         self.subgids: tuple[int, int] = (0, 0)
         self.kernel: tuple[int, int] = (0, 0)
+
+
+def choose_cgroup_driver(asked: str, parent: str) -> str:
+    """``systemd`` where it was asked for, else ``cgroupfs`` (docs/adr/0010-cgroupfs-unless-asked.md).
+
+    Raises InvalidArgument where systemd cannot do it, or not below `parent`.
+    """
+    if asked != "systemd":
+        return "cgroupfs"
+    if not os.access(SYSTEMD_BOOTED, os.F_OK):
+        raise InvalidArgument("the systemd cgroup driver cannot be used: systemd does not run on this host")
+    if parent and (not parent.endswith(".slice") or len(parent) <= len(".slice") or "/" in parent):
+        raise InvalidArgument('cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"')
+    return asked
 
 
 def gather(host_config: dict[str, Any]) -> HostFacts:

@@ -34,7 +34,7 @@ def version(_engine: Engine | None = None) -> dict[str, Any]:
 
 def info(engine: Engine) -> dict[str, Any]:
     """What ``docker info`` shows, where it means anything without a daemon."""
-    from pyctr.engine.host import read_features
+    from pyctr.engine.host import choose_cgroup_driver, read_features
 
     found = engine.containers.list(all=True)
     states = [item.state for item in found]
@@ -68,7 +68,7 @@ def info(engine: Engine) -> dict[str, Any]:
         "IPv4Forwarding": _reads_one("/proc/sys/net/ipv4/ip_forward"),
         "Debug": engine.config.debug,
         "LoggingDriver": engine.config.log_driver or "json-file",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": choose_cgroup_driver(engine.config.cgroup_driver, ""),
         "CgroupVersion": "2" if unified else "1",
         "KernelVersion": host.release,
         "OperatingSystem": release.get("PRETTY_NAME", "Linux"),

@@ -7,8 +7,14 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from pyctr.errors import InvalidArgument
+
 if TYPE_CHECKING:
+    from bz2 import BZ2Decompressor
     from collections.abc import Iterator
+    from lzma import LZMADecompressor
+
+    Decompressor = BZ2Decompressor | LZMADecompressor
 
 _XZ = b"\xfd7zXZ"
 _BZIP2 = b"BZh"
@@ -24,8 +30,9 @@ def opened(fd: int) -> Iterator[int]:
             os.lseek(fd, -len(start), os.SEEK_CUR)
             yield fd
             return
+    decompressor = _decompressor(start)
     reader, writer = os.pipe()
-    pump = threading.Thread(target=_pump, args=(fd, start, writer), daemon=True)
+    pump = threading.Thread(target=_pump, args=(fd, start, writer, decompressor), daemon=True)
     pump.start()
     try:
         yield reader
@@ -44,17 +51,26 @@ def _read_start(fd: int) -> bytes:
     return start
 
 
-def _pump(fd: int, start: bytes, writer: int) -> None:
-    """Decompress into a pipe; a stream that breaks ends early, and the archive's reader says so."""
-    import bz2
-    import lzma
+def _decompressor(start: bytes) -> Decompressor | None:
+    """What reads a stream that begins so; None for what is passed on. Raises InvalidArgument where this Python lacks it."""
+    try:
+        if start.startswith(_XZ):
+            import lzma
 
-    decompressor: lzma.LZMADecompressor | bz2.BZ2Decompressor | None = None
-    if start.startswith(_XZ):
-        decompressor = lzma.LZMADecompressor()
-    elif start.startswith(_BZIP2):
-        decompressor = bz2.BZ2Decompressor()
-    with contextlib.suppress(OSError, EOFError, lzma.LZMAError), open(writer, "wb") as out:
+            return lzma.LZMADecompressor()
+        if start.startswith(_BZIP2):
+            import bz2
+
+            return bz2.BZ2Decompressor()
+    except ImportError as error:
+        raise InvalidArgument(f"this archive cannot be read: this Python was built without {error.name}") from None
+    return None
+
+
+def _pump(fd: int, start: bytes, writer: int, decompressor: Decompressor | None) -> None:
+    """Decompress into a pipe; a stream that breaks ends early, and the archive's reader says so."""
+    # lzma.LZMAError derives from Exception only; whatever it is, the reader's end must come.
+    with contextlib.suppress(Exception), open(writer, "wb") as out:
         data = start
         while data:
             out.write(decompressor.decompress(data) if decompressor is not None else data)

@@ -71,6 +71,8 @@ def test_load_config_every_key_is_typed(tmp_path: Path) -> None:
         ({"default-ulimits": {"nofile": {"Soft": 3, "Hard": 2}}}, "soft limit must be less"),
         ({"default-ulimits": {"nope": {"Soft": 3, "Hard": 4}}}, "invalid ulimit type"),
         ({"default-address-pools": [{"base": "10.0.0.0/16", "size": 8}]}, "no subnets of size 8"),
+        ({"exec-opts": ["native.cgroupdriver=x"]}, "neither systemd nor cgroupfs"),
+        ({"exec-opts": ["isolation=x"]}, "exec-opts: unknown option isolation"),
         ({"log-opts": {"max-size": 1}}, "must be an object of strings"),
     ],
 )

@@ -13,7 +13,7 @@ from pyctr.engine.containers.listing import status_text
 from pyctr.engine.containers.request import plan_request
 from pyctr.engine.containers.session import check_detach_keys
 from pyctr.engine.containers.store import Store, check_name
-from pyctr.engine.host import gather, read_rlimits
+from pyctr.engine.host import choose_cgroup_driver, gather, read_rlimits
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.environment import read_file
 from pyctr.engine.options.record import new_host_config
@@ -180,11 +180,39 @@ def test_seccomp_profile_file_is_recorded_by_content(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parent", "path"),
-    [("", "/pyctr/ID"), ("/a", "/a/ID"), ("a//b/", "/a/b/ID"), ("x.slice", "x.slice:pyctr:ID"), ("/", "/ID")],
+    ("driver", "parent", "path"),
+    [
+        ("cgroupfs", "", "/pyctr/ID"),
+        ("cgroupfs", "/a", "/a/ID"),
+        ("cgroupfs", "a//b/", "/a/b/ID"),
+        ("cgroupfs", "/", "/ID"),
+        ("cgroupfs", "x.slice", "/x.slice/ID"),
+        ("systemd", "x.slice", "x.slice:pyctr:ID"),
+        ("systemd", "", "system.slice:pyctr:ID"),
+    ],
 )
-def test_cgroups_path(parent, path):
-    assert plan_cgroups_path("ID", parent) == path
+def test_cgroups_path(driver, parent, path):
+    assert plan_cgroups_path("ID", parent, driver) == path
+
+
+def test_choose_cgroup_driver(monkeypatch, tmp_path):
+    monkeypatch.setattr("pyctr.engine.host.SYSTEMD_BOOTED", str(tmp_path))
+    assert [choose_cgroup_driver(asked, "") for asked in ("", "cgroupfs", "systemd")] == [
+        "cgroupfs",
+        "cgroupfs",
+        "systemd",
+    ]
+    assert choose_cgroup_driver("systemd", "x.slice") == "systemd"
+
+
+def test_choose_cgroup_driver_what_cannot_work_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("pyctr.engine.host.SYSTEMD_BOOTED", str(tmp_path / "no"))
+    with pytest.raises(InvalidArgument, match="systemd does not run on this host"):
+        choose_cgroup_driver("systemd", "")
+    monkeypatch.setattr("pyctr.engine.host.SYSTEMD_BOOTED", str(tmp_path))
+    for parent in ("/x", ".slice", "a/b.slice", "x"):
+        with pytest.raises(InvalidArgument, match="should be a valid slice"):
+            choose_cgroup_driver("systemd", parent)
 
 
 @pytest.mark.parametrize("keys", ["ctrl-p,ctrl-q", "a", "ctrl-@", "ctrl-[,x"])

@@ -9,7 +9,7 @@ from pyctr.engine import times
 from pyctr.engine.config import with_defaults
 from pyctr.engine.containers.files import write_files
 from pyctr.engine.containers.store import check_name
-from pyctr.engine.host import gather
+from pyctr.engine.host import choose_cgroup_driver, gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
@@ -63,6 +63,7 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
     refuse_unsupported(request)
     facts = gather(request.host_config)
     warnings = request.warnings + verify(request.host_config, facts)
+    driver = choose_cgroup_driver(engine.config.cgroup_driver, request.host_config["CgroupParent"])
     resolve_joined(store, request.host_config)
     check_links(store, request.host_config)
     path, args = split_command(request.config)
@@ -85,6 +86,7 @@ def create_from(engine: Engine, found: Any, request: Request) -> Created:
                 "layers": [layer.removeprefix("sha256:") for layer in found.layers],
                 "image_config_digest": found.id,
                 "networks": request.networks,
+                "cgroup_driver": driver,
             },
         }
         container_id, lock = write_container(store, record, found.layer_paths(), name=request.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyctr.engine.signals import SIGTERM, parse_signal
-from pyctr.engine.spec import seccomp_mode
+from pyctr.engine.spec import cgroup_driver, seccomp_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def plan_request(
         "stop_timeout_s": _DEFAULT_STOP_TIMEOUT_S if timeout_s is None else timeout_s,
         "init": bool(host.get("Init")),
         "seccomp": seccomp_mode(host),
-        "cgroup_driver": "systemd" if host["CgroupParent"].endswith(".slice") else "cgroupfs",
+        "cgroup_driver": cgroup_driver(record),
         "health": plan_health(config),
         "events": store.root + "/events.jsonl",
         "event_attributes": {"image": config["Image"], "name": name, **config["Labels"]},

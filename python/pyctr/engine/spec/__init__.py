@@ -40,7 +40,7 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
     linux: dict[str, Any] = {
         "sysctl": plan_sysctls(host_config),
         "resources": plan_resources(host_config, host),
-        "cgroupsPath": plan_cgroups_path(record["Id"], host_config["CgroupParent"]),
+        "cgroupsPath": plan_cgroups_path(record["Id"], host_config["CgroupParent"], cgroup_driver(record)),
         "namespaces": plan_namespaces(host_config, joined),
         "devices": plan_devices(host_config, host),
     }
@@ -70,10 +70,16 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
     return spec
 
 
-def plan_cgroups_path(container_id: str, parent: str) -> str:
-    """``/pyctr/<id>``, or below --cgroup-parent; ``slice:pyctr:<id>`` for a systemd slice."""
-    if parent.endswith(".slice"):
-        return f"{parent}:pyctr:{container_id}"
+def cgroup_driver(record: dict[str, Any]) -> str:
+    """``cgroupfs`` or ``systemd``: chosen when the container was created; by the parent in records older than that choice."""
+    chosen: str | None = record.get("Pyctr", {}).get("cgroup_driver")
+    return chosen or ("systemd" if record["HostConfig"]["CgroupParent"].endswith(".slice") else "cgroupfs")
+
+
+def plan_cgroups_path(container_id: str, parent: str, driver: str) -> str:
+    """``/pyctr/<id>``, or below --cgroup-parent; ``slice:pyctr:<id>`` of the systemd driver."""
+    if driver == "systemd":
+        return f"{parent or 'system.slice'}:pyctr:{container_id}"
     parts = [part for part in (parent or "pyctr").split("/") if part not in ("", ".")]
     return "/" + "/".join([*parts, container_id])
 
