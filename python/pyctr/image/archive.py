@@ -28,6 +28,7 @@ from pyctr.image.manifest import (
     platform_text,
 )
 from pyctr.image.reference import is_digest, parse_reference
+from pyctr.image.settle import announce
 
 if TYPE_CHECKING:
     from typing import Any
@@ -63,11 +64,14 @@ class Contents:
         raise CorruptData(f"load archive: {name} is missing")
 
 
-def load(store: Store, fd: int, platform: Platform | None = None) -> list[Image]:
-    """Load every image of an archive. On any error the store is as before."""
+def load(store: Store, fd: int, platform: Platform | None = None, *, sync: bool = True) -> list[Image]:
+    """Load every image of an archive. On any error the store is as before. Without `sync` the caller settles afterwards."""
     try:
         with write.adding(store):
-            return add_images(store, read_members(store, fd), platform)
+            contents = read_members(store, fd)
+            if not sync:
+                announce(store)
+            return add_images(store, contents, platform, sync=sync)
     except BaseException:
         write.sweep(store)
         raise
@@ -110,12 +114,12 @@ def read_members(store: Store, fd: int) -> Contents:
     return contents
 
 
-def add_images(store: Store, contents: Contents, platform: Platform | None = None) -> list[Image]:
+def add_images(store: Store, contents: Contents, platform: Platform | None = None, *, sync: bool = True) -> list[Image]:
     """Add the images an archive's lists name; of an image for several platforms that for `platform`, or for this machine."""
     if "index.json" in contents.lists:
-        return _add_oci(store, contents, platform)
+        return _add_oci(store, contents, platform, sync=sync)
     if "manifest.json" in contents.lists:
-        return _add_docker(store, contents, platform)
+        return _add_docker(store, contents, platform, sync=sync)
     raise CorruptData("load archive: neither manifest.json nor index.json is in it")
 
 
@@ -133,7 +137,7 @@ def check_platform(config: dict[str, Any], what: str, platform: Platform | None)
         ) from None
 
 
-def _add_docker(store: Store, contents: Contents, platform: Platform | None) -> list[Image]:
+def _add_docker(store: Store, contents: Contents, platform: Platform | None, *, sync: bool) -> list[Image]:
     entries = _json_list(contents.lists["manifest.json"])
     images = []
     for entry in entries:
@@ -146,7 +150,7 @@ def _add_docker(store: Store, contents: Contents, platform: Platform | None) -> 
         names = [str(parse_reference(str(tag))) for tag in entry.get("RepoTags") or []]
         check_platform(config, ", ".join(map(str, entry.get("RepoTags") or [config_digest])), platform)
         manifest_digest = _manifest_for(store, config_digest, layers)
-        images.append(write.add_image(store, manifest_digest, names))
+        images.append(write.add_image(store, manifest_digest, names, sync=sync))
     return images
 
 
@@ -188,7 +192,7 @@ def _json_list(data: bytes) -> list[dict[str, Any]]:
     return value
 
 
-def _add_oci(store: Store, contents: Contents, platform: Platform | None) -> list[Image]:
+def _add_oci(store: Store, contents: Contents, platform: Platform | None, *, sync: bool) -> list[Image]:
     index = parse_json(contents.lists["index.json"], "index.json")
     descriptors = index.get("manifests")
     if not isinstance(descriptors, list):
@@ -202,7 +206,7 @@ def _add_oci(store: Store, contents: Contents, platform: Platform | None) -> lis
             config = parse_config(store.read_blob(parse_manifest(store.read_blob(manifest)).config.digest))
             check_platform(config, ", ".join(_names(descriptor)) or manifest, platform)
         found.setdefault(manifest, []).extend(_names(descriptor))
-    return [write.add_image(store, manifest, names) for manifest, names in found.items()]
+    return [write.add_image(store, manifest, names, sync=sync) for manifest, names in found.items()]
 
 
 def _resolve(store: Store, contents: Contents, descriptor: Descriptor, platform: Platform, depth: int = 0) -> str:

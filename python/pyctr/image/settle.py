@@ -8,6 +8,7 @@ one of an earlier boot brings the store back to what can be verified (engine/ima
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,19 @@ def is_present(store: Store, diff_id: str) -> bool:
 def set_aside(store: Store, diff_id: str) -> None:
     """Take a layer away that `is_present` does not trust, if it is there; nothing that runs stands on it."""
     target = store.layer_path(diff_id)
+    if not os.path.isdir(target):
+        return
     gone = f"{store.layers}/.{diff_id[7:]}.{os.urandom(4).hex()}.gone"
-    with contextlib.suppress(FileNotFoundError):
+    lock = os.open(f"{store.root}/settle.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Somebody else may have put a good one in its place meanwhile.
+        if is_present(store, diff_id) or not os.path.isdir(target):
+            return
         os.rename(target, gone)
-        remove_tree(gone)
+    finally:
+        os.close(lock)
+    remove_tree(gone)
 
 
 def announce(store: Store) -> None:
@@ -65,21 +75,33 @@ def settle(store: Store, diff_ids: list[str] | None = None) -> None:
 
     The caller holds `adding`.
     """
+    marks, found = _unsettled(store, diff_ids)
+    sync_file_system(store.layers)
+    _trust(store, found)
+    if marks:
+        # The marks only after what they stand for is known to be settled, on disk too.
+        sync_file_system(store.layers)
+    remove_marks(store, marks)
+
+
+def _unsettled(store: Store, diff_ids: list[str] | None = None) -> tuple[list[str], list[str]]:
+    """Marks and layers of this boot; of given layers those that are not synced, and no marks."""
     now = boot_id()
     marks = []
     if diff_ids is None:
         marks = [name for name in _marks(store) if _read(f"{store.root}/unsettled/{name}") == now]
         files = (name for name in os.listdir(store.layers) if name.endswith(".json") and not name.startswith("."))
         diff_ids = ["sha256:" + name.removesuffix(".json") for name in files]
-    found = {item: facts for item in diff_ids if (facts := facts_of(store, item)) and facts.get("unsynced") == now}
-    sync_file_system(store.layers)
-    for diff_id, facts in found.items():
-        del facts["unsynced"]
-        write_atomic(store.layer_path(diff_id) + ".json", json_dumps(facts), sync=False)
-    if marks:
-        # The marks only after what they stand for is known to be settled, on disk too.
-        sync_file_system(store.layers)
-    remove_marks(store, marks)
+    return marks, [item for item in diff_ids if (facts_of(store, item) or {}).get("unsynced") == now]
+
+
+def _trust(store: Store, diff_ids: list[str]) -> None:
+    """Say of layers that they are synced; of those that are still there. The caller holds `adding`."""
+    for diff_id in diff_ids:
+        facts = facts_of(store, diff_id)
+        if facts and os.path.isdir(store.layer_path(diff_id)):
+            facts.pop("unsynced", None)
+            write_atomic(store.layer_path(diff_id) + ".json", json_dumps(facts), sync=False)
 
 
 def settle_afterwards(store: Store) -> None:
@@ -100,8 +122,12 @@ def settle_afterwards(store: Store) -> None:
             os.dup2(null, fd)
         os.closerange(3, 1 << 16)
         if os.fork() == 0:
-            with write.adding(store):
-                settle(store)
+            marks, found = _unsettled(store)
+            sync_file_system(store.layers)
+            with write.adding(store):  # only now: the disk may take long, and who removes images does not wait for it
+                _trust(store, found)
+            sync_file_system(store.layers)
+            remove_marks(store, marks)
     finally:
         os._exit(0)
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr._core import WrittenLayer
+    from pyctr.image.manifest import Descriptor
 
 #: A nameless image keeps an entry of this form, so that it can be listed, used and removed by id.
 _NAMELESS = "-"
 #: There is something to sweep, which nobody could do at the time.
 _GARBAGE = "images.garbage"
 _LAYER_MAX_BYTES = 64 << 30
+_EXTRACTED_AT_ONCE = 3
 
 
 @contextlib.contextmanager
@@ -133,6 +135,25 @@ def _publish_layer(store: Store, temporary: str, digest: str, diff_id: str, size
             raise
 
 
+def _add_layers(store: Store, missing: dict[str, Descriptor]) -> None:
+    """Extract layers, several side by side, the largest first. Raises what the first failure raised."""
+    order = sorted(missing.items(), key=lambda item: item[1].size, reverse=True)
+    if len(order) < 2:
+        for diff_id, layer in order:
+            add_layer(store, layer.digest, diff_id)
+        return
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+    with ThreadPoolExecutor(_EXTRACTED_AT_ONCE, thread_name_prefix="layer") as threads:
+        futures = [threads.submit(add_layer, store, layer.digest, diff_id) for diff_id, layer in order]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
 def add_image(store: Store, manifest_digest: str, names: list[str], *, sync: bool = True) -> Image:
     """Make an image of a stored manifest: extract its layers, then let the names lead to it.
 
@@ -144,10 +165,14 @@ def add_image(store: Store, manifest_digest: str, names: list[str], *, sync: boo
     diff_ids = config["rootfs"]["diff_ids"]
     if len(diff_ids) != len(manifest.layers):
         raise CorruptData(f"read image: {len(manifest.layers)} layers, but the config has {len(diff_ids)} diff ids")
+    missing: dict[str, Descriptor] = {}
     for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
-        if not is_present(store, diff_id) and not store.has_blob(layer.digest):
+        if is_present(store, diff_id):
+            continue
+        if not store.has_blob(layer.digest):
             raise CorruptData(f"read image: layer {layer.digest} is missing")
-        add_layer(store, layer.digest, diff_id)
+        missing.setdefault(diff_id, layer)
+    _add_layers(store, missing)
     if sync:
         settle(store, diff_ids)
     for name in names or [""]:

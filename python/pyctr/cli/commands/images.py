@@ -102,6 +102,9 @@ def load(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
         source = 0 if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise PyctrError(f"open {path}: {str(error.strerror).lower()}") from None
+    from pyctr.image.settle import settle_afterwards
+
+    engine.settles_afterwards = True
     try:
         lines = engine.images.load(source, platform=options.get("platform"))
     finally:
@@ -109,6 +112,7 @@ def load(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
             os.close(source)
     # Docker's --quiet leaves out progress, of which there is none; the names are what one loads for.
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    settle_afterwards(engine.image_store)
     return 0
 
 

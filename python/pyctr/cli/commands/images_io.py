@@ -7,6 +7,7 @@ import os
 import sys
 
 from pyctr.errors import InvalidArgument, PyctrError
+from pyctr.image.settle import settle_afterwards
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def commit(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int
     """Make an image of a container."""
     from pyctr.engine.containers.changes import commit_container
 
+    engine.settles_afterwards = True
     image_id = commit_container(
         engine,
         arguments[0],
@@ -66,6 +68,7 @@ def commit(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int
         pause=options.get("pause", True),
     )
     sys.stdout.write(f"{image_id}\n")
+    settle_afterwards(engine.image_store)
     return 0
 
 
@@ -108,6 +111,7 @@ def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) 
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise PyctrError(f"open {source}: {str(error.strerror).lower()}") from None
+    engine.settles_afterwards = True
     try:
         image_id = engine.images.import_archive(
             fd,
@@ -120,6 +124,7 @@ def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) 
     finally:
         os.close(fd)
     sys.stdout.write(f"{image_id}\n")
+    settle_afterwards(engine.image_store)
     return 0
 
 

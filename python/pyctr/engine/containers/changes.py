@@ -15,6 +15,7 @@ from pyctr.image import write
 from pyctr.image.change import apply_changes
 from pyctr.image.manifest import EMPTY_LAYER, OCI_LAYER, OCI_TYPES, parse_manifest
 from pyctr.image.reference import parse_reference
+from pyctr.image.settle import announce
 
 if TYPE_CHECKING:
     from typing import Any
@@ -104,7 +105,10 @@ def commit_container(
         if layer.diff_id != EMPTY_LAYER:
             layers.append((layer.digest, f"{OCI_LAYER}+{_COMPRESSION}"))
         manifest = write.build_manifest(store, image_config, layers)
-        image = write.add_image(store, manifest, [str(reference)] if reference else [])
+        if engine.settles_afterwards:
+            announce(store)
+        names = [str(reference)] if reference else []
+        image = write.add_image(store, manifest, names, sync=not engine.settles_afterwards)
     extra = {"imageID": image.id, "imageRef": str(reference) if reference else ""}
     write_event(engine.root, "commit", record, comment=message, **extra)
     return image.id

@@ -64,7 +64,7 @@ class Images:
         from pyctr.engine.images.transfer import load_archive
 
         lines = []
-        for image in load_archive(self.store, source, platform=platform):
+        for image in load_archive(self.store, source, platform=platform, sync=not self.engine.settles_afterwards):
             lines += [f"Loaded image: {parse_reference(name).familiar}" for name in image.names]
             if not image.names:
                 lines.append(f"Loaded image ID: {image.id}")
@@ -90,8 +90,9 @@ class Images:
         from pyctr.engine.images.transfer import import_archive
 
         return import_archive(
-            self.store, source, name, origin=origin, changes=changes, message=message, platform=platform
-        )
+            self.store, source, name, origin=origin, changes=changes, message=message, platform=platform,
+            sync=not self.engine.settles_afterwards,
+        )  # fmt: skip
 
     def load_builtin(self, name: str) -> None:
         """Put the image that the package carries into the store."""

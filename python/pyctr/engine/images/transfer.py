@@ -12,6 +12,7 @@ from pyctr.image import write
 from pyctr.image.change import apply_changes
 from pyctr.image.manifest import OCI_LAYER, host_platform, parse_platform, platform_text
 from pyctr.image.reference import is_hex, parse_reference
+from pyctr.image.settle import announce
 
 if TYPE_CHECKING:
     from typing import Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _COMPRESSION = "gzip"
 
 
-def load_archive(store: Store, source: int, *, platform: str | None = None) -> list[Image]:
+def load_archive(store: Store, source: int, *, platform: str | None = None, sync: bool = True) -> list[Image]:
     """Load every image of an archive read from a descriptor, plain or compressed in any usual way."""
     from pyctr.image.archive import load
     from pyctr.image.compression import opened
@@ -31,7 +32,7 @@ def load_archive(store: Store, source: int, *, platform: str | None = None) -> l
     wanted = parse_platform(platform) if platform else None
     store.prepare()
     with opened(source) as fd:
-        return load(store, fd, wanted)
+        return load(store, fd, wanted, sync=sync)
 
 
 def import_archive(
@@ -43,6 +44,7 @@ def import_archive(
     changes: list[str] | None = None,
     message: str = "",
     platform: str | None = None,
+    sync: bool = True,
 ) -> str:
     """Make an image of one layer, a tar read from a descriptor; its id. `origin` is where it comes from, for the history."""
     from pyctr.image.compression import opened
@@ -71,7 +73,9 @@ def import_archive(
                 "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
             }
             manifest = write.build_manifest(store, image_config, [(layer.digest, f"{OCI_LAYER}+{_COMPRESSION}")])
-            return write.add_image(store, manifest, [str(reference)] if reference else []).id
+            if not sync:
+                announce(store)
+            return write.add_image(store, manifest, [str(reference)] if reference else [], sync=sync).id
     except BaseException:
         write.sweep(store)
         raise
