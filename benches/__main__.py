@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MODULES = ("start", "images")
+MODULES = ("start", "images", "build")
 _ROUNDS = 21
 
 
