@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyctr.engine.build.sandbox import Command
-from pyctr.engine.spec.process import DEFAULT_PATH
 from pyctr.errors import BuildError
 
 if TYPE_CHECKING:
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from pyctr.build.request import Request
     from pyctr.engine.build.execute import Executor
     from pyctr.engine.build.mounts import Mounted
+    from pyctr.engine.build.sandbox import Command
     from pyctr.engine.build.values import Value
 
 #: A build argument of BuildKit's that is none of the Dockerfile's.
@@ -31,6 +30,9 @@ def check_consent(request: Request, step: Run) -> None:
 
 def plan_command(executor: Executor, step: Run, base: Value, mounted: Mounted) -> Command:
     """What the container of a RUN is asked for."""
+    from pyctr.engine.build.sandbox import Command
+    from pyctr.engine.spec.process import DEFAULT_PATH
+
     variables: dict[str, str] = {"PATH": DEFAULT_PATH}
     if not executor.keeps_times:
         # Compilers, Python, archivers and documentation tools write this instead of the clock.

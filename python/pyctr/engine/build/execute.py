@@ -84,11 +84,13 @@ class Executor:
 
     def __enter__(self) -> Self:
         from pyctr.engine.build.lease import Lease
-        from pyctr.engine.build.sandbox import sweep_steps
 
         self.store.prepare()
         sweep_scratch(self.store.root)
-        sweep_steps(self.engine.root, self.engine.run_root)
+        if os.path.isdir(f"{self.store.root}/build/run") and os.listdir(f"{self.store.root}/build/run"):
+            from pyctr.engine.build.sandbox import sweep_steps
+
+            sweep_steps(self.engine.root, self.engine.run_root)
         self.lease = self._closing.enter_context(Lease(self.store))
         self.scratch = Scratch(self.store)
         self._closing.callback(self.scratch.close)
@@ -154,7 +156,6 @@ class Executor:
 
     def _value_of(self, step: Step) -> AnyValue:
         from pyctr.engine.build import carry
-        from pyctr.engine.build.fetch import fetch_git, fetch_http
 
         if isinstance(step, ScratchStep):
             return Value(Snapshot(), epoch_s=self.epoch_s if self.epoch_s is not None else MINIMUM_S)
@@ -163,8 +164,12 @@ class Executor:
         if isinstance(step, LocalContext):
             return LocalValue(self.context(step.name))
         if isinstance(step, HttpSource):
+            from pyctr.engine.build.fetch import fetch_http
+
             return fetch_http(self, step)
         if isinstance(step, GitSource):
+            from pyctr.engine.build.fetch import fetch_git
+
             return fetch_git(self, step)
         if isinstance(step, InlineFiles):
             return carry.write_inline(self, step)

@@ -47,13 +47,10 @@ class Built:
 
 def export(executor: Executor, plan: Plan) -> Built:
     """Make the outputs that were asked for; without any an image in the store."""
-    from pyctr.engine.build.exchange import export_cache, inline_config
-    from pyctr.engine.build.outputs import write_output
-
     outputs = list(executor.request.outputs)
     report = executor.report
     if all(output.kind == "cacheonly" for output in outputs) and outputs:
-        export_cache(executor, plan)
+        _export_cache(executor, plan)
         return Built(())
     images: list[BuiltImage] = []
     index = ""
@@ -61,7 +58,7 @@ def export(executor: Executor, plan: Plan) -> Built:
         report.start(_EXPORTING, _EXPORTING)
         try:
             with write.adding(executor.store):
-                inline = inline_config(executor, plan)
+                inline = _inline(executor, plan)
                 images = [make_image(executor, result, inline) for result in plan.results]
                 index = make_index(executor, images) if len(images) > 1 else ""
                 name_images(executor, images, index, outputs)
@@ -75,9 +72,26 @@ def export(executor: Executor, plan: Plan) -> Built:
         report.done(_EXPORTING)
     built = Built(tuple(images), index)
     for output in outputs:
+        from pyctr.engine.build.outputs import write_output
+
         write_output(executor, plan, built, output)
-    export_cache(executor, plan)
+    _export_cache(executor, plan)
     return built
+
+
+def _export_cache(executor: Executor, plan: Plan) -> None:
+    if executor.request.cache_to:
+        from pyctr.engine.build.exchange import export_cache
+
+        export_cache(executor, plan)
+
+
+def _inline(executor: Executor, plan: Plan) -> dict[str, Any]:
+    if not executor.request.cache_to:
+        return {}
+    from pyctr.engine.build.exchange import inline_config
+
+    return inline_config(executor, plan)
 
 
 def keeps_image(outputs: list[Typed]) -> bool:

@@ -157,6 +157,7 @@ def download(
                 raise BuildError(f"download {url}: {total} bytes came, expected {expected}")
             return Fetched("sha256:" + digest.hexdigest(), response.headers)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 304:
             return None
         raise BuildError(f"invalid response status {error.code} for {url}") from None

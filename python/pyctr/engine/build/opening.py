@@ -5,14 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from typing import TYPE_CHECKING
 
-from pyctr._core import SourceTree
-from pyctr.engine.build import git
-from pyctr.engine.build.fetch import download
-from pyctr.engine.build.files import is_archive, unpack_into
-from pyctr.engine.build.scratch import Scratch
 from pyctr.errors import BuildError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -49,6 +43,8 @@ def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> It
             raise InvalidArgument(f"unable to prepare context: path {text!a} not found")
         yield Opened(os.path.abspath(text), temporary=False)
         return
+    from pyctr.engine.build.scratch import Scratch
+
     engine.image_store.prepare()
     scratch = Scratch(engine.image_store)
     try:
@@ -71,6 +67,8 @@ def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> It
 
 def _read_stream(fd: int, directory: str, what: str) -> None:
     """An archive, unpacked; or a Dockerfile, alone in the directory."""
+    import tempfile
+
     with tempfile.TemporaryFile(dir=directory) as file:
         while data := os.read(fd, 1 << 18):
             file.write(data)
@@ -79,6 +77,8 @@ def _read_stream(fd: int, directory: str, what: str) -> None:
 
 
 def _take(fd: int, directory: str, what: str) -> None:
+    from pyctr.engine.build.files import is_archive, unpack_into
+
     if not os.fstat(fd).st_size:
         raise InvalidArgument(f"build context from {what} is empty")
     root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -93,6 +93,10 @@ def _take(fd: int, directory: str, what: str) -> None:
 
 
 def _fetch(url: str, directory: str, report: Report) -> str:
+    import tempfile
+
+    from pyctr.engine.build.fetch import download
+
     with tempfile.TemporaryFile(dir=directory) as file:
         download(url, file, tell=lambda done, total: report.status(_VERTEX, "downloading", current=done, total=total))
         file.seek(0)
@@ -102,6 +106,9 @@ def _fetch(url: str, directory: str, report: Report) -> str:
 
 def _clone(text: str, directory: str, report: Report) -> str:
     """``REMOTE#REF:SUBDIRECTORY``."""
+    from pyctr._core import SourceTree
+    from pyctr.engine.build import git
+
     remote, _, fragment = text.partition("#")
     reference, _, subdirectory = fragment.partition(":")
     if remote.startswith("github.com/"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from pyctr.errors import PyctrError
@@ -26,35 +26,44 @@ def run_steps(plan: Plan, work: Callable[[Step], None], cancel: Callable[[], Non
     """Call `work` for every step, inputs first. The first failure, or a signal, ends the others by `cancel`, and is raised."""
     waiting = {step.key: {below.key for below in step.inputs} for step in plan.steps}
     steps = {step.key: step for step in plan.steps}
-    running: dict[Future[None], str] = {}
+    ended: SimpleQueue[tuple[str, BaseException | None]] = SimpleQueue()
+    running: dict[str, threading.Thread] = {}
     errors: list[BaseException] = []
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="build") as threads:
+
+    def run(key: str) -> None:
+        error: BaseException | None = None
         try:
-            while waiting or running:
-                for key in [key for key, below in waiting.items() if not below]:
-                    del waiting[key]
-                    running[threads.submit(work, steps[key])] = key
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    key = running.pop(future)
-                    error = future.exception()
-                    if error is not None:
-                        errors.append(error)
-                    for below in waiting.values():
-                        below.discard(key)
-                if errors:
-                    raise errors[0]
-        except BaseException:
-            cancel()
-            for future in running:
-                future.cancel()
-            wait(running)
-            errors += [error for future in running if not future.cancelled() and (error := future.exception())]
-            # Who was told to stop is not who failed.
-            real = [error for error in errors if not isinstance(error, Cancelled)]
-            if real:
-                raise real[0] from None
-            raise
+            work(steps[key])
+        except BaseException as caught:  # noqa: BLE001 - carried to the thread that waits
+            error = caught
+        ended.put((key, error))
+
+    def take() -> None:
+        key, error = ended.get()
+        running.pop(key).join()
+        if error is not None:
+            errors.append(error)
+        for below in waiting.values():
+            below.discard(key)
+
+    try:
+        while waiting or running:
+            for key in [key for key, below in waiting.items() if not below][: _THREADS - len(running)]:
+                del waiting[key]
+                running[key] = threading.Thread(target=run, args=(key,), name="build")
+                running[key].start()
+            take()
+            if errors:
+                raise errors[0]
+    except BaseException:
+        cancel()
+        while running:
+            take()
+        # Who was told to stop is not who failed.
+        real = [error for error in errors if not isinstance(error, Cancelled)]
+        if real:
+            raise real[0] from None
+        raise
 
 
 class Flag:
