@@ -37,7 +37,7 @@ impl Network {
     /// Carries what the packet rules cannot.
     pub fn turn(&mut self) {
         if let Some(endpoints) = &mut self.endpoints {
-            endpoints.forwarder.turn();
+            endpoints.turn();
         }
     }
 

@@ -1,5 +1,6 @@
 //! A container's endpoints, from its start to its end.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::files::{self, Published};
 use super::forward::Forwarder;
 use super::link::{self, Link, Pair, Stacked};
+use super::names::NameServer;
 use super::netlink::{Batch, Kernel, Socket};
 use super::request::{Driver, Endpoint, Request};
 use super::{network, port};
@@ -37,6 +39,8 @@ pub struct Endpoints {
     /// Ends on the host of a life that is over, to be removed.
     links: Vec<Published>,
     kernel: Kernel,
+    /// The name server of this life; made while the container waits, so it is there before the command.
+    names: RefCell<Option<NameServer>>,
 }
 
 impl Endpoints {
@@ -56,6 +60,7 @@ impl Endpoints {
             used,
             links: Vec::new(),
             kernel: Kernel::default(),
+            names: RefCell::new(None),
         })
     }
 
@@ -98,12 +103,25 @@ impl Endpoints {
             };
             publish(&self.kernel, &self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
         }
+        if let Some(names) = NameServer::new(namespace, &self.request)? {
+            self.forwarder.watch(names.descriptor())?;
+            *self.names.borrow_mut() = Some(names);
+        }
         Ok(())
+    }
+
+    /// Does what there is to do now: carries connections, answers questions.
+    pub fn turn(&mut self) {
+        self.forwarder.turn();
+        if let Some(names) = self.names.get_mut() {
+            names.turn();
+        }
     }
 
     /// The end of a life: names and map elements go; ports and leases stay ours.
     pub fn withdraw(&mut self) {
         self.forwarder.drop_connections();
+        *self.names.get_mut() = None;
         for home in files::directories(&self.request.directory) {
             self.links.extend(files::withdraw(&self.kernel, &home, &self.request.table, &self.container));
         }

@@ -64,6 +64,12 @@ impl Forwarder {
         self.ports.iter().map(|(held, _)| held)
     }
 
+    /// Becomes readable also when this descriptor does, which somebody else looks after.
+    pub fn watch(&self, other: &OwnedFd) -> Result<()> {
+        epoll::add(&self.epoll, other, EventData::new_u64(u64::MAX), EventFlags::IN)
+            .map_err(|errno| Error::kernel("watch", "the name server", errno))
+    }
+
     /// Readable when there is something to do.
     pub fn descriptor(&self) -> &OwnedFd {
         &self.epoll

@@ -8,6 +8,7 @@ mod files;
 mod forward;
 mod host;
 mod link;
+mod names;
 mod netlink;
 mod network;
 mod nft;
