@@ -130,6 +130,10 @@ class Host(Cli):
         networks = json.loads(self("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]
         return str(networks[network][field])
 
+    def pid(self, name: str) -> int:
+        """A container's first process."""
+        return int(self("inspect", "-f", "{{.State.Pid}}", name).stdout)
+
     def clear(self) -> None:
         ids = self("ps", "-aq").stdout.split()
         if ids:

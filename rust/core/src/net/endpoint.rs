@@ -23,6 +23,8 @@ const NAMES: usize = 8;
 const NAME_DIGITS: usize = 7;
 /// Links of lives that are over, left to the end of their namespaces unless they become more.
 const LINKS_WAITING: usize = 4;
+/// The index of `lo` in every namespace (net/core/dev.c, LOOPBACK_IFINDEX).
+const LOOPBACK: u32 = 1;
 
 /// A network's directory, whether it goes with its last user, and the lock that says it is used.
 type Used = (PathBuf, bool, OwnedFd);
@@ -103,6 +105,9 @@ impl Endpoints {
             };
             publish(&self.kernel, &self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
         }
+        if self.request.dns.is_some() {
+            loopback_up(&inside)?;
+        }
         if let Some(names) = NameServer::new(namespace, &self.request)? {
             self.forwarder.watch(names.descriptor())?;
             *self.names.borrow_mut() = Some(names);
@@ -162,6 +167,13 @@ impl Endpoints {
         }
         result
     }
+}
+
+/// The child does this too, at a moment of its own; before it there is no 127.0.0.11 to bind.
+fn loopback_up(inside: &Socket) -> Result<()> {
+    let mut batch = Batch::default();
+    link::set_up(&mut batch, LOOPBACK, "lo");
+    inside.talk(batch).map(drop)
 }
 
 fn use_networks(request: &Request) -> Result<Vec<Used>> {

@@ -8,7 +8,7 @@ mod files;
 mod forward;
 mod host;
 mod link;
-mod names;
+pub mod names;
 mod netlink;
 mod network;
 mod nft;

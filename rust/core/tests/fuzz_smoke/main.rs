@@ -5,8 +5,16 @@
 
 mod mutate;
 
+#[path = "../../../../fuzz/entries/dns_message.rs"]
+mod dns_message;
 #[path = "../../../../fuzz/entries/seccomp_json.rs"]
 mod seccomp_json;
+
+#[test]
+fn test_dns_message_mutated_seeds_are_answered_readably_or_not_at_all() {
+    let words = ["\0", "\u{1}", "\0\0)", "?", ".", "in-addr", "arpa", "\0\u{1}\0\u{1}"];
+    mutate::run("dns_message", 100_000, &words, dns_message::run);
+}
 
 #[test]
 fn test_seccomp_json_mutated_seeds_are_refused_or_compiled() {

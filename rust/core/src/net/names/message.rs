@@ -1,17 +1,26 @@
-//! DNS messages (RFC 1035, section 4): questions read, answers written. Everything a container sends may be malformed.
+//! DNS messages (RFC 1035, section 4; RFC 6891): questions read, answers written. Everything a container sends may be malformed.
 
 use std::net::IpAddr;
 
-const HEADER_BYTES: usize = 12;
+/// Of every message.
+pub const HEADER_BYTES: usize = 12;
+/// A longer question is nobody's: names have 255 bytes.
+pub const QUERY_MAX: usize = 4096;
 const LABEL_MAX: usize = 63;
 const NAME_MAX: usize = 255;
 /// Without EDNS a datagram holds this much (RFC 1035, section 2.3.4).
-const DATAGRAM_MAX: usize = 512;
-/// As long as Docker says.
-const TTL_S: u32 = 600;
+const DATAGRAM_MIN: u16 = 512;
+/// More is not sent in one, whatever a client says it takes.
+const DATAGRAM_MAX: u16 = 4096;
+/// Names of containers that come and go are right at once: nobody is to keep an answer.
+const TTL_S: u32 = 0;
 const CLASS_IN: u16 = 1;
+const KIND_OPT: u16 = 41;
+const OPT_FIXED_BYTES: usize = 10;
 /// A pointer to the question's name, which is always at the same place (RFC 1035, section 4.1.4).
 const QUESTION_NAME: [u8; 2] = [0xc0, 0x0c];
+/// What stands for a dot within a label, which is no separator.
+const DOT_IN_LABEL: char = '\u{fffd}';
 
 /// A record type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +31,13 @@ pub enum Kind {
     Aaaa,
     /// A name.
     Ptr,
+    /// Everything there is.
+    Any,
     /// Any other.
     Other,
 }
 
-/// Response codes (RFC 1035, section 4.1.1).
+/// Response codes (RFC 1035, section 4.1.1; RFC 6891, section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// Answered, perhaps with nothing.
@@ -39,6 +50,15 @@ pub enum Code {
     NoName = 3,
     /// Not a question.
     NotImplemented = 4,
+    /// An EDNS version other than 0.
+    BadVersion = 16,
+}
+
+/// What a client says of itself by EDNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Edns {
+    payload_bytes: u16,
+    version: u8,
 }
 
 /// A question.
@@ -50,6 +70,20 @@ pub struct Question {
     pub kind: Kind,
     /// Where the question ends in its message.
     end: usize,
+    edns: Option<Edns>,
+}
+
+impl Question {
+    /// Bytes a datagram to the client may have.
+    pub fn datagram_bytes(&self) -> usize {
+        let asked = self.edns.map_or(DATAGRAM_MIN, |edns| edns.payload_bytes);
+        usize::from(asked.clamp(DATAGRAM_MIN, DATAGRAM_MAX))
+    }
+
+    /// An extension that is not known (RFC 6891, section 6.1.3).
+    pub fn has_unknown_edns(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.version != 0)
+    }
 }
 
 /// A record of an answer.
@@ -57,7 +91,7 @@ pub struct Question {
 pub enum Record {
     /// An address.
     Address(IpAddr),
-    /// A name.
+    /// A name; one that fits into a message ([`fits`]).
     Name(String),
 }
 
@@ -70,18 +104,25 @@ pub fn parse(message: &[u8]) -> Result<Question, Option<Code>> {
     if header[2] & 0x78 != 0 {
         return Err(Some(Code::NotImplemented));
     }
-    if u16::from_be_bytes([header[4], header[5]]) != 1 {
+    if message.len() > QUERY_MAX || number(header, 4) != Some(1) {
         return Err(Some(Code::Malformed));
     }
-    let (name, place) = read_name(message).ok_or(Some(Code::Malformed))?;
-    let rest = message.get(place..place + 4).ok_or(Some(Code::Malformed))?;
-    let kind = match (u16::from_be_bytes([rest[0], rest[1]]), u16::from_be_bytes([rest[2], rest[3]])) {
+    let malformed = Some(Code::Malformed);
+    let (name, place) = read_name(message).ok_or(malformed)?;
+    let (kind, class) = number(message, place).zip(number(message, place + 2)).ok_or(malformed)?;
+    let kind = match (kind, class) {
         (1, CLASS_IN) => Kind::A,
         (28, CLASS_IN) => Kind::Aaaa,
         (12, CLASS_IN) => Kind::Ptr,
+        (255, CLASS_IN) => Kind::Any,
         _ => Kind::Other,
     };
-    Ok(Question { name, kind, end: place + 4 })
+    let end = place + 4;
+    Ok(Question { name, kind, end, edns: find_edns(message, end).ok_or(malformed)? })
+}
+
+fn number(message: &[u8], place: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*message.get(place..)?.first_chunk()?))
 }
 
 /// The name behind the header, and where it ends. Pointers have nothing to point at there.
@@ -102,26 +143,72 @@ fn read_name(message: &[u8]) -> Option<(String, usize)> {
             name.push('.');
         }
         // Bytes that are no letters stay apart from each other and match nothing of ours.
-        name.extend(label.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+        name.extend(label.iter().map(|byte| match byte {
+            b'.' => DOT_IN_LABEL,
+            byte => char::from(byte.to_ascii_lowercase()),
+        }));
         place += length;
     }
 }
 
-/// Writes an answer. Over datagrams what does not fit is left out, and said to be.
-pub fn answer(query: &[u8], question: Option<&Question>, code: Code, records: &[Record], datagram: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(DATAGRAM_MAX);
+/// The OPT record among those behind the question; None: the message is malformed.
+fn find_edns(message: &[u8], mut place: usize) -> Option<Option<Edns>> {
+    let records = u32::from(number(message, 6)?) + u32::from(number(message, 8)?) + u32::from(number(message, 10)?);
+    let mut found = None;
+    for _ in 0..records {
+        let start = place;
+        place = skip_name(message, place)?;
+        let fixed = message.get(place..place + OPT_FIXED_BYTES)?;
+        if number(fixed, 0)? == KIND_OPT {
+            // One at most, and the root's (RFC 6891, section 6.1.1).
+            if found.is_some() || place != start + 1 {
+                return None;
+            }
+            found = Some(Edns { payload_bytes: number(fixed, 2)?, version: fixed[5] });
+        }
+        place += OPT_FIXED_BYTES + usize::from(number(fixed, 8)?);
+        if place > message.len() {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+fn skip_name(message: &[u8], mut place: usize) -> Option<usize> {
+    loop {
+        let length = *message.get(place)?;
+        match length {
+            0 => return Some(place + 1),
+            1..=63 => place += 1 + usize::from(length),
+            0xc0.. => return Some(place + 2),
+            _ => return None,
+        }
+    }
+}
+
+/// Writes an answer. `limit_bytes`: what does not fit is left out, and said to be; over a connection there is no such limit.
+pub fn answer(
+    query: &[u8],
+    question: Option<&Question>,
+    code: Code,
+    records: &[Record],
+    limit_bytes: Option<usize>,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(usize::from(DATAGRAM_MIN));
     let flags = query.get(2).copied().unwrap_or(0) & 0x79; // opcode and "recursion desired" as asked
     out.extend_from_slice(query.get(..2).unwrap_or(&[0, 0]));
-    out.extend_from_slice(&[flags | 0x80, 0x80 | code as u8]);
+    out.extend_from_slice(&[flags | 0x80, 0x80 | (code as u8 & 15)]);
     let asked = question.and_then(|question| query.get(HEADER_BYTES..question.end));
     out.extend_from_slice(&u16::from(asked.is_some()).to_be_bytes());
     out.extend_from_slice(&[0; 6]);
     out.extend_from_slice(asked.unwrap_or_default());
+    let has_edns = question.is_some_and(|question| question.edns.is_some());
+    let limit = limit_bytes.unwrap_or(usize::from(u16::MAX)) - if has_edns { OPT_FIXED_BYTES + 1 } else { 0 };
     let mut count: u16 = 0;
     for record in records {
         let before = out.len();
         append(&mut out, record);
-        if datagram && out.len() > DATAGRAM_MAX {
+        if out.len() > limit {
             out.truncate(before);
             out[2] |= 2; // truncated: the client asks again over TCP
             break;
@@ -129,7 +216,19 @@ pub fn answer(query: &[u8], question: Option<&Question>, code: Code, records: &[
         count += 1;
     }
     out[6..8].copy_from_slice(&count.to_be_bytes());
+    if has_edns {
+        append_edns(&mut out, code);
+    }
     out
+}
+
+/// The server's own OPT record, which an answer to a query with one has (RFC 6891, section 6.1.1).
+fn append_edns(out: &mut Vec<u8>, code: Code) {
+    out[11] = 1;
+    out.push(0);
+    out.extend_from_slice(&KIND_OPT.to_be_bytes());
+    out.extend_from_slice(&DATAGRAM_MAX.to_be_bytes());
+    out.extend_from_slice(&[code as u8 >> 4, 0, 0, 0, 0, 0]);
 }
 
 fn append(out: &mut Vec<u8>, record: &Record) {
@@ -144,6 +243,12 @@ fn append(out: &mut Vec<u8>, record: &Record) {
     out.extend_from_slice(&TTL_S.to_be_bytes());
     out.extend_from_slice(&u16::try_from(data.len()).unwrap_or(0).to_be_bytes());
     out.extend_from_slice(&data);
+}
+
+/// Whether a name can be written: Docker's may be longer than DNS's.
+pub fn fits(name: &str) -> bool {
+    let labels = || name.split('.');
+    labels().all(|label| (1..=LABEL_MAX).contains(&label.len())) && name.len() + 2 <= NAME_MAX
 }
 
 fn encode_name(name: &str) -> Vec<u8> {
@@ -163,7 +268,8 @@ pub fn reverse(name: &str) -> Option<IpAddr> {
         let mut octets = [0u8; 4];
         let mut parts = digits.split('.');
         for octet in octets.iter_mut().rev() {
-            *octet = parts.next()?.parse().ok()?;
+            let digits = parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
+            *octet = digits.parse().ok()?;
         }
         return parts.next().is_none().then(|| octets.into());
     }
@@ -171,8 +277,10 @@ pub fn reverse(name: &str) -> Option<IpAddr> {
     let mut octets = [0u8; 16];
     let mut parts = digits.split('.');
     for octet in octets.iter_mut().rev() {
-        let mut nibble =
-            || parts.next().filter(|part| part.len() == 1).and_then(|part| u8::from_str_radix(part, 16).ok());
+        let mut nibble = || {
+            let part = parts.next().filter(|part| part.len() == 1 && *part != "+")?;
+            u8::from_str_radix(part, 16).ok()
+        };
         *octet = nibble()? | nibble()? << 4;
     }
     parts.next().is_none().then(|| octets.into())
@@ -184,11 +292,20 @@ mod tests {
     use super::*;
 
     /// A query for one name.
-    pub fn query(name: &str, kind: u16) -> Vec<u8> {
+    fn query(name: &str, kind: u16) -> Vec<u8> {
         let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         message.extend(encode_name(name));
         message.extend(kind.to_be_bytes());
         message.extend([0, 1]);
+        message
+    }
+
+    fn query_edns(name: &str, payload_bytes: u16, version: u8) -> Vec<u8> {
+        let mut message = query(name, 1);
+        message[11] = 1;
+        message.extend([0, 0, 41]);
+        message.extend(payload_bytes.to_be_bytes());
+        message.extend([0, version, 0, 0, 0, 0]);
         message
     }
 
@@ -198,10 +315,13 @@ mod tests {
         assert_eq!((question.name.as_str(), question.kind), ("web.net", Kind::A));
         assert_eq!(parse(&query("a", 28)).unwrap().kind, Kind::Aaaa);
         assert_eq!(parse(&query("", 15)).unwrap().name, "");
+        let mut dotted = query("web_net", 1);
+        dotted[HEADER_BYTES + 4] = b'.';
+        assert_ne!(parse(&dotted).unwrap().name, "web.net", "a dot within a label separates nothing");
     }
 
     #[test]
-    fn test_parse_no_bytes_panic_and_answers_are_not_answered() {
+    fn test_parse_cut_off_anywhere_is_malformed_and_answers_are_not_answered() {
         let whole = query("web.example.test", 1);
         for end in 0..whole.len() {
             let expected = if end < HEADER_BYTES { None } else { Some(Code::Malformed) };
@@ -210,21 +330,29 @@ mod tests {
         let mut changed = whole.clone();
         changed[2] = 0x80;
         assert_eq!(parse(&changed), Err(None));
-        let mut seed = 9u32;
-        for _ in 0..50_000 {
-            let mut message = whole.clone();
-            for _ in 0..3 {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let index = usize::try_from(seed >> 8).unwrap() % message.len();
-                message[index] = seed.to_le_bytes()[3];
-            }
-            if let Ok(question) = parse(&message) {
-                answer(&message, Some(&question), Code::Ok, &[Record::Name(question.name.clone())], true);
-            }
-        }
+        changed[2] = 0x10;
+        assert_eq!(parse(&changed), Err(Some(Code::NotImplemented)));
         let mut pointer = whole[..HEADER_BYTES].to_vec();
         pointer.extend([0xc0, 0x0c, 0, 1, 0, 1]);
         assert_eq!(parse(&pointer), Err(Some(Code::Malformed)));
+        let huge = [whole.as_slice(), &[0; QUERY_MAX]].concat();
+        assert_eq!(parse(&huge), Err(Some(Code::Malformed)));
+    }
+
+    #[test]
+    fn test_parse_edns_says_how_much_the_client_takes() {
+        assert_eq!(parse(&query("a", 1)).unwrap().datagram_bytes(), 512);
+        for (told, taken) in [(0, 512), (1232, 1232), (65_535, 4096)] {
+            assert_eq!(parse(&query_edns("a", told, 0)).unwrap().datagram_bytes(), taken);
+        }
+        assert!(parse(&query_edns("a", 1232, 1)).unwrap().has_unknown_edns());
+        let whole = query_edns("a", 1232, 0);
+        for end in query("a", 1).len()..whole.len() {
+            assert_eq!(parse(&whole[..end]), Err(Some(Code::Malformed)), "{end}");
+        }
+        let mut twice = [whole.as_slice(), &whole[query("a", 1).len()..]].concat();
+        twice[11] = 2;
+        assert_eq!(parse(&twice), Err(Some(Code::Malformed)));
     }
 
     #[test]
@@ -232,13 +360,32 @@ mod tests {
         let query = query("web", 1);
         let question = parse(&query).unwrap();
         let one = [Record::Address([172, 18, 0, 2].into())];
-        let bytes = answer(&query, Some(&question), Code::Ok, &one, true);
+        let bytes = answer(&query, Some(&question), Code::Ok, &one, Some(512));
         assert_eq!(bytes[..12], [0x12, 0x34, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(bytes[query.len()..], [0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 2, 88, 0, 4, 172, 18, 0, 2]);
+        assert_eq!(bytes[query.len()..], [0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 172, 18, 0, 2]);
         let many: Vec<Record> = (0..100).map(|number| Record::Address([10, 0, 0, number].into())).collect();
-        let cut = answer(&query, Some(&question), Code::Ok, &many, true);
+        let cut = answer(&query, Some(&question), Code::Ok, &many, Some(512));
         assert!(cut.len() <= 512 && cut[2] & 2 != 0);
-        assert_eq!(answer(&query, Some(&question), Code::Ok, &many, false)[7], 100);
+        assert_eq!(answer(&query, Some(&question), Code::Ok, &many, None)[7], 100);
+    }
+
+    #[test]
+    fn test_answer_to_edns_has_edns_and_keeps_to_the_limit() {
+        let query = query_edns("web", 1232, 0);
+        let question = parse(&query).unwrap();
+        let many: Vec<Record> = (0..200).map(|number| Record::Address([10, 0, 0, number].into())).collect();
+        let cut = answer(&query, Some(&question), Code::Ok, &many, Some(question.datagram_bytes()));
+        assert!((1200..=1232).contains(&cut.len()) && cut[2] & 2 != 0 && cut[11] == 1);
+        let bad = answer(&query, Some(&question), Code::BadVersion, &[], Some(512));
+        assert_eq!((bad[3] & 15, &bad[bad.len() - 11..]), (0, &[0, 0, 41, 16, 0, 1, 0, 0, 0, 0, 0][..]));
+    }
+
+    #[test]
+    fn test_fits_names_of_dns_only() {
+        assert!(fits("web.net") && fits(&format!("{}.net", "a".repeat(63))));
+        for bad in ["", "a..b", ".a", &"a".repeat(64), &vec!["abcdefg"; 33].join(".")] {
+            assert!(!fits(bad), "{bad}");
+        }
     }
 
     #[test]
@@ -246,8 +393,9 @@ mod tests {
         assert_eq!(reverse("2.0.18.172.in-addr.arpa"), Some("172.18.0.2".parse().unwrap()));
         let name = "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa";
         assert_eq!(reverse(name), Some("fd00::2".parse().unwrap()));
-        for bad in ["1.2.3.in-addr.arpa", "1.2.3.4.5.in-addr.arpa", "300.0.0.1.in-addr.arpa", "x.ip6.arpa", "web"] {
+        for bad in ["1.2.3.in-addr.arpa", "1.2.3.4.5.in-addr.arpa", "300.0.0.1.in-addr.arpa", "+1.0.0.1.in-addr.arpa"] {
             assert_eq!(reverse(bad), None, "{bad}");
         }
+        assert_eq!(reverse("x.ip6.arpa").or(reverse("web")).or(reverse(&name.replacen('2', "+", 1))), None);
     }
 }

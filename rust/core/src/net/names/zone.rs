@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::message;
 use crate::net::files::{self, Published};
-use crate::net::request::Request;
+use crate::net::request::{Endpoint, Request};
 
 /// Before Linux 6.13 a directory's time moves once a tick: while it is this young, two changes may share it.
 const TICK: Duration = Duration::from_millis(20);
@@ -26,22 +27,36 @@ struct Network {
     endpoints_dir: PathBuf,
     changed: Option<(i64, i64)>,
     read_at: SystemTime,
-    endpoints: Vec<(u64, Published)>,
+    endpoints: Vec<Known>,
 }
 
-/// What is known of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// It is nobody's.
-    Nothing,
-    /// Addresses of both families.
-    Addresses(Vec<IpAddr>),
+/// A file's inode number, which is another's after two changes on some file systems, and the moment of its last change.
+type Version = (u64, i64, i64);
+
+/// What is kept of an endpoint: with 1,000 on a network it adds up.
+#[derive(Debug)]
+struct Known {
+    version: Version,
+    container: Box<str>,
+    names: Box<[Box<str>]>,
+    addresses: [Option<IpAddr>; 2],
+}
+
+impl Known {
+    fn new(version: Version, published: Published) -> Self {
+        Self {
+            version,
+            container: published.container.into(),
+            names: published.names.into_iter().map(|name| name.to_ascii_lowercase().into()).collect(),
+            addresses: [published.ipv4, published.ipv6],
+        }
+    }
 }
 
 impl Zone {
     /// For one container.
     pub fn new(request: &Request) -> Self {
-        let network = |endpoint: &crate::net::request::Endpoint| Network {
+        let network = |endpoint: &Endpoint| Network {
             name: endpoint.network.name.to_ascii_lowercase(),
             endpoints_dir: request.directory.join(&endpoint.network.id).join("endpoints"),
             changed: None,
@@ -55,43 +70,34 @@ impl Zone {
         }
     }
 
-    /// The addresses of a name: of the first network that knows it, by itself or with the network's name behind it.
-    pub fn find(&mut self, name: &str) -> Found {
-        let link = self.links.get(name).cloned();
+    /// The addresses of a name, of both families: of the first network that knows it, by itself or with the network's name behind
+    /// it. None: it is nobody's.
+    pub fn find(&mut self, name: &str) -> Option<Vec<IpAddr>> {
+        let link = self.links.get(name);
         for network in &mut self.networks {
             network.refresh();
             let short = name.strip_suffix(network.name.as_str()).and_then(|rest| rest.strip_suffix('.'));
-            let is_meant = |published: &Published| match &link {
-                Some(id) => published.container == *id,
-                None => published.names.iter().any(|own| own == name || Some(own.as_str()) == short),
+            let is_meant = |known: &&Known| match link {
+                Some(id) => *known.container == **id,
+                None => known.names.iter().any(|own| **own == *name || Some(&**own) == short),
             };
-            let addresses: Vec<IpAddr> = network
-                .endpoints
-                .iter()
-                .filter(|(_, published)| is_meant(published))
-                .flat_map(|(_, published)| [published.ipv4, published.ipv6])
-                .flatten()
-                .collect();
+            let meant = network.endpoints.iter().filter(is_meant);
+            let addresses: Vec<IpAddr> = meant.flat_map(|known| known.addresses).flatten().collect();
             if !addresses.is_empty() {
-                return Found::Addresses(addresses);
-            }
-        }
-        Found::Nothing
-    }
-
-    /// The name of an address.
-    pub fn name_of(&mut self, address: IpAddr) -> Option<String> {
-        for network in &mut self.networks {
-            network.refresh();
-            let has = |published: &&(u64, Published)| {
-                [published.1.ipv4, published.1.ipv6].into_iter().flatten().any(|own| own == address)
-            };
-            if let Some((_, published)) = network.endpoints.iter().find(has) {
-                let first = published.names.first()?;
-                return Some(format!("{first}.{}", network.name));
+                return Some(addresses);
             }
         }
         None
+    }
+
+    /// The name of an address: the first that DNS can carry.
+    pub fn name_of(&mut self, address: IpAddr) -> Option<String> {
+        self.networks.iter_mut().find_map(|network| {
+            network.refresh();
+            let known = network.endpoints.iter().find(|known| known.addresses.contains(&Some(address)))?;
+            let whole = known.names.iter().map(|name| format!("{name}.{}", network.name));
+            whole.into_iter().find(|name| message::fits(name))
+        })
     }
 }
 
@@ -109,24 +115,26 @@ impl Network {
         }
         self.read_at = SystemTime::now();
         self.changed = changed;
-        let mut known: HashMap<u64, Published> = std::mem::take(&mut self.endpoints).into_iter().collect();
+        let known = std::mem::take(&mut self.endpoints).into_iter().map(|known| (known.version, known));
+        let mut known: HashMap<Version, Known> = known.collect();
         self.endpoints = list(&self.endpoints_dir, &mut known);
     }
 }
 
 /// What is there now; a file that was there before is not read again.
-fn list(directory: &Path, known: &mut HashMap<u64, Published>) -> Vec<(u64, Published)> {
+fn list(directory: &Path, known: &mut HashMap<Version, Known>) -> Vec<Known> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut found: Vec<(u64, Published)> = entries
+    let mut found: Vec<Known> = entries
         .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
         .filter_map(|entry| {
-            let inode = entry.ino();
-            let published = known.remove(&inode).or_else(|| files::read_json(&entry.path()))?;
-            // The inode may be another file's by now.
-            (entry.file_name() == published.container.as_str()).then_some((inode, published))
+            let name = entry.file_name();
+            let metadata = entry.metadata().ok()?;
+            let version = (metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
+            let read = || files::read_json::<Published>(&entry.path()).map(|published| Known::new(version, published));
+            known.remove(&version).or_else(read).filter(|known| name == *known.container)
         })
         .collect();
-    found.sort_by(|one, other| one.1.container.cmp(&other.1.container));
+    found.sort_by(|one, other| one.container.cmp(&other.container));
     found
 }
 
@@ -156,27 +164,27 @@ mod tests {
         }
     }
 
-    fn addresses(texts: &[&str]) -> Found {
-        Found::Addresses(texts.iter().map(|text| text.parse().unwrap()).collect())
+    fn addresses(texts: &[&str]) -> Option<Vec<IpAddr>> {
+        Some(texts.iter().map(|text| text.parse().unwrap()).collect())
     }
 
     #[test]
     fn test_find_follows_containers_that_come_and_go_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let mut zone = zone(dir.path(), &[("db", "two")]);
-        assert_eq!(zone.find("web"), Found::Nothing);
+        assert_eq!(zone.find("web"), None);
         published(dir.path(), "one", &["web", "w"], "10.0.0.2");
         assert_eq!(zone.find("web"), addresses(&["10.0.0.2"]));
         published(dir.path(), "two", &["web"], "10.0.0.3");
         assert_eq!(zone.find("web"), addresses(&["10.0.0.2", "10.0.0.3"]));
         assert_eq!(zone.find("w.net"), addresses(&["10.0.0.2"]));
-        assert_eq!(zone.find("w.other"), Found::Nothing);
+        assert_eq!(zone.find("w.other"), None);
         assert_eq!(zone.find("db"), addresses(&["10.0.0.3"]), "a link, whatever the container is called");
         assert_eq!(zone.name_of("10.0.0.3".parse().unwrap()).unwrap(), "web.net");
         published(dir.path(), "one", &["renamed"], "10.0.0.2");
-        assert_eq!(zone.find("w"), Found::Nothing);
+        assert_eq!(zone.find("w"), None);
         std::fs::remove_file(dir.path().join("two")).unwrap();
-        assert_eq!(zone.find("web"), Found::Nothing);
+        assert_eq!(zone.find("web"), None);
         assert_eq!(zone.name_of("10.0.0.3".parse().unwrap()), None);
     }
 }
