@@ -284,8 +284,8 @@ def test_nonsense_is_answered_as_such_and_survived(net: Host) -> None:
     start(net, "client")
     start(net, "web")
     python_inside(net, "client", NONSENSE)
-    flood = "import socket\nopen_ = [socket.create_connection(('127.0.0.11', 53)) for _ in range(60)]\n"
-    python_inside(net, "client", flood + NONSENSE.replace("range(8)", "range(0)").partition("last =")[0])
+    flood = "import socket; idle = [socket.create_connection(('127.0.0.11', 53)) for _ in range(60)]\n"
+    python_inside(net, "client", flood + NONSENSE.partition("streams =")[0])
     assert addresses(net, "client", "web", "+tcp") == [net.address("web", "net")]
 
 
