@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let name = Some(question.name.clone()).filter(|name| message::fits(name)).map(Record::Name);
     let records: Vec<Record> = name.into_iter().chain(many).collect();
     let address = message::reverse(&question.name);
-    assert!(address.is_none() || question.name.ends_with(".arpa"));
+    assert!(address.is_none() || question.name.contains(".arpa"));
     for limit in [Some(question.datagram_bytes()), None] {
         let bytes = message::answer(data, Some(&question), Code::Ok, &records, limit);
         assert!(bytes.len() <= limit.unwrap_or(65_535), "{} bytes", bytes.len());

@@ -118,7 +118,7 @@ pub fn parse(message: &[u8]) -> Result<Question, Option<Code>> {
         _ => Kind::Other,
     };
     let end = place + 4;
-    Ok(Question { name, kind, end, edns: find_edns(message, end).ok_or(malformed)? })
+    Ok(Question { name, kind, end, edns: find_edns(message, end).map_err(Some)? })
 }
 
 fn number(message: &[u8], place: usize) -> Option<u16> {
@@ -151,27 +151,35 @@ fn read_name(message: &[u8]) -> Option<(String, usize)> {
     }
 }
 
-/// The OPT record among those behind the question; None: the message is malformed.
-fn find_edns(message: &[u8], mut place: usize) -> Option<Option<Edns>> {
-    let records = u32::from(number(message, 6)?) + u32::from(number(message, 8)?) + u32::from(number(message, 10)?);
+/// The OPT record among those behind the question.
+fn find_edns(message: &[u8], mut place: usize) -> Result<Option<Edns>, Code> {
     let mut found = None;
-    for _ in 0..records {
-        let start = place;
-        place = skip_name(message, place)?;
-        let fixed = message.get(place..place + OPT_FIXED_BYTES)?;
-        if number(fixed, 0)? == KIND_OPT {
+    for _ in 0..record_count(message).ok_or(Code::Malformed)? {
+        let (record, end) = read_record(message, place).ok_or(Code::Malformed)?;
+        if let Some(edns) = record {
             // One at most, and the root's (RFC 6891, section 6.1.1).
-            if found.is_some() || place != start + 1 {
-                return None;
+            if found.is_some() || message[place] != 0 {
+                return Err(Code::Malformed);
             }
-            found = Some(Edns { payload_bytes: number(fixed, 2)?, version: fixed[5] });
+            found = Some(edns);
         }
-        place += OPT_FIXED_BYTES + usize::from(number(fixed, 8)?);
-        if place > message.len() {
-            return None;
-        }
+        place = end;
     }
-    Some(found)
+    Ok(found)
+}
+
+/// Records behind the question.
+fn record_count(message: &[u8]) -> Option<u32> {
+    Some(u32::from(number(message, 6)?) + u32::from(number(message, 8)?) + u32::from(number(message, 10)?))
+}
+
+/// What a record says if it is OPT, and where it ends.
+fn read_record(message: &[u8], place: usize) -> Option<(Option<Edns>, usize)> {
+    let place = skip_name(message, place)?;
+    let fixed = message.get(place..place + OPT_FIXED_BYTES)?;
+    let end = place + OPT_FIXED_BYTES + usize::from(number(fixed, 8)?);
+    let edns = Edns { payload_bytes: number(fixed, 2)?, version: fixed[5] };
+    (end <= message.len()).then_some(((number(fixed, 0)? == KIND_OPT).then_some(edns), end))
 }
 
 fn skip_name(message: &[u8], mut place: usize) -> Option<usize> {
