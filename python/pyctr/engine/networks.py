@@ -255,6 +255,8 @@ class NetworkService:
             raise
         plan["endpoints"] = [*ends, end]
         plan["dns"] = plan["dns"] or plan_dns(plan["endpoints"], record, [])
+        if plan["dns"] is not None and not network["Internal"]:
+            plan["dns"]["forward"] = True
         self.store.write(container_id, "monitor.json", {**request, "network": plan})
         change_hosts(self.store, record, add=own_hosts(record["Config"], end))
 
@@ -307,6 +309,8 @@ class NetworkService:
         network_disconnect(self.networks.run_directory, self.networks.table, network["Id"], container_id, state["pid"])
         kept = [end for end in plan["endpoints"] if end["network"]["id"] != network["Id"]]
         gone = [end for end in plan["endpoints"] if end["network"]["id"] == network["Id"]]
+        if plan["dns"] is not None:
+            plan["dns"]["forward"] = any(not end["network"]["internal"] for end in kept)
         self.store.write(container_id, "monitor.json", {**request, "network": {**plan, "endpoints": kept}})
         for end in gone:
             change_hosts(self.store, record, remove=own_hosts(record["Config"], end))

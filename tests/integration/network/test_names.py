@@ -138,6 +138,25 @@ def test_names_shared_by_several_take_turns_and_follow_who_comes_and_goes(net: H
     assert len(addresses(net, "client", "service")) == 2
 
 
+def test_names_follow_connect_and_disconnect_at_once(net: Host) -> None:
+    net("network", "create", "--internal", "other")
+    start(net, "client")
+    start(net, "far", network="other")
+    far = net.address("far", "other")
+    assert addresses(net, "client", "far") != [far]
+    net("network", "connect", "other", "client")
+    assert addresses(net, "client", "far") == [far]
+    net("network", "connect", "--alias", "near", "net", "far")
+    assert addresses(net, "client", "near") == [net.address("far", "net")]
+    net("network", "disconnect", "net", "far")
+    assert addresses(net, "client", "far") == [far]
+    net("network", "disconnect", "other", "client")
+    assert addresses(net, "client", "far") != [far]
+    net("network", "connect", "other", "client")
+    net("network", "disconnect", "net", "client")
+    assert status(dig(net, "client", "elsewhere.test")) == "NXDOMAIN", "nothing but an internal network is left"
+
+
 def test_ipv6_and_reverse_names(net: Host) -> None:
     net("network", "create", "--ipv6", "six")
     start(net, "client", network="six")

@@ -108,7 +108,7 @@ impl Endpoints {
         if self.request.dns.is_some() {
             loopback_up(&inside)?;
         }
-        if let Some(names) = NameServer::new(namespace, &self.request)? {
+        if let Some(names) = NameServer::new(namespace, &self.request, &self.container)? {
             self.forwarder.watch(names.descriptor())?;
             *self.names.borrow_mut() = Some(names);
         }

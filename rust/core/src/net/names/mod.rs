@@ -27,7 +27,7 @@ use message::{Code, Kind, QUERY_MAX, Question, Record};
 use stream::Streams;
 use turns::Turns;
 use upstream::{Queries, Servers};
-use zone::Zone;
+use zone::{RequestFile, Zone};
 
 const UDP: u64 = 0;
 const TCP: u64 = 2;
@@ -66,6 +66,7 @@ pub struct NameServer {
     streams: Streams,
     next: u64,
     names: Names,
+    request: RequestFile,
 }
 
 /// What is known of containers.
@@ -79,7 +80,7 @@ struct Names {
 
 impl NameServer {
     /// Listens in a container's network namespace. None where the request has no name server.
-    pub fn new(namespace: BorrowedFd<'_>, request: &Request) -> Result<Option<Self>> {
+    pub fn new(namespace: BorrowedFd<'_>, request: &Request, container: &str) -> Result<Option<Self>> {
         let Some(dns) = &request.dns else { return Ok(None) };
         let fail = |errno| Error::kernel("start", "the name server", errno);
         let (datagrams, connections) = within(namespace, || {
@@ -107,17 +108,20 @@ impl NameServer {
             streams: Streams::default(),
             next: UNDER_WAY,
             names: Names { zone: Zone::new(request), turns: Turns::default(), forward: dns.forward },
+            request: RequestFile::new(request, container),
         }))
     }
 
-    /// The container's networks, or who is asked, have changed.
-    pub fn replace(&mut self, request: &Request, dns: &Dns) {
-        self.names.zone = Zone::new(request);
-        self.names.forward = dns.forward;
-        if self.servers.addresses != dns.servers {
+    /// The container's networks, or who is asked, may have changed.
+    fn follow(&mut self) {
+        let Some(request) = self.request.changed() else { return };
+        self.names.zone = Zone::new(&request);
+        let Some(Dns { servers, forward, .. }) = request.dns else { return };
+        self.names.forward = forward;
+        if self.servers.addresses != servers {
             self.queries.clear(); // they count servers; clients ask again
             self.streams = Streams::default();
-            self.servers.addresses.clone_from(&dns.servers);
+            self.servers.addresses = servers;
         }
     }
 
@@ -129,6 +133,7 @@ impl NameServer {
     /// Does what there is to do now.
     pub fn turn(&mut self) {
         let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
+        self.follow();
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let Ok(count) = epoll::wait(&self.servers.epoll, &mut events[..], Some(&now)) else { return };
         for event in &events[..count] {

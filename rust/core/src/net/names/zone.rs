@@ -30,6 +30,42 @@ struct Network {
     endpoints: Vec<Known>,
 }
 
+/// The request as its file has it now: `network connect` and `disconnect` write a running container's anew.
+#[derive(Debug)]
+pub struct RequestFile {
+    path: PathBuf,
+    version: Option<Version>,
+}
+
+#[derive(serde::Deserialize)]
+struct Document {
+    network: Option<Request>,
+}
+
+impl RequestFile {
+    /// A container's.
+    pub fn new(request: &Request, container: &str) -> Self {
+        let path = request.containers.join(container).join("monitor.json");
+        let version = version_of(&path);
+        Self { path, version }
+    }
+
+    /// What it says, if that is not what it said before.
+    pub fn changed(&mut self) -> Option<Request> {
+        let version = version_of(&self.path)?;
+        if self.version == Some(version) {
+            return None;
+        }
+        self.version = Some(version);
+        files::read_json::<Document>(&self.path)?.network
+    }
+}
+
+fn version_of(path: &Path) -> Option<Version> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+}
+
 /// A file's inode number, which is another's after two changes on some file systems, and the moment of its last change.
 type Version = (u64, i64, i64);
 
@@ -128,8 +164,7 @@ fn list(directory: &Path, known: &mut HashMap<Version, Known>) -> Vec<Known> {
         .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
         .filter_map(|entry| {
             let name = entry.file_name();
-            let metadata = entry.metadata().ok()?;
-            let version = (metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
+            let version = version_of(&entry.path())?;
             let read = || files::read_json::<Published>(&entry.path()).map(|published| Known::new(version, published));
             known.remove(&version).or_else(read).filter(|known| name == *known.container)
         })
