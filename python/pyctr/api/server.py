@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 #: Of a request that is held in memory; archives are streamed.
 BODY_MAX_BYTES = 16 << 20
 _CHUNK = 1 << 16
-#: Calls that block at once: each a connection's. `wait` and `logs -f` hold one as long as they go on.
-_THREADS = 512
+#: Calls that block at once. What goes on for long (`wait`, `logs -f`, attach) has a thread of its own, so that no number of
+#: them keeps a `start` or a `stop` from being carried out.
+_THREADS = 64
 _HEADERS = [
     ("Api-Version", ".".join(map(str, NEWEST))),
     ("Docker-Experimental", "false"),
@@ -39,6 +41,32 @@ _HEADERS = [
 
 class Disconnected(Exception):
     """The client has gone."""
+
+
+class TooLarge(Exception):
+    """A body that is held in memory is longer than that."""
+
+
+def in_thread(function: Callable[[], object]) -> asyncio.Future[None]:
+    """Run a function in a thread of its own; done when it is."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(None) if error is None else ended.set_exception(error)
+
+    def run() -> None:
+        failure: BaseException | None = None
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 (raised again by who awaits)
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the server stops
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=run, name="api-stream", daemon=True).start()
+    return ended
 
 
 class Connection:
@@ -84,7 +112,11 @@ class Connection:
         elif route.uploads:
             await self._respond(request, await self._upload(request, route, names))
         else:
-            request.body = await self._body()
+            try:
+                request.body = await self._body()
+            except TooLarge:
+                await self._respond(request, refusal(f"request body is longer than {BODY_MAX_BYTES} bytes", 413))
+                return False
             result = await self._call(lambda: handle(route, request, names))
             if isinstance(result, Hijack):
                 await self._hand_over(request, result)
@@ -115,7 +147,7 @@ class Connection:
         async for chunk in self._chunks():
             total += len(chunk)
             if total > BODY_MAX_BYTES:
-                raise Disconnected
+                raise TooLarge
             parts.append(chunk)
         return b"".join(parts)
 
@@ -163,7 +195,7 @@ class Connection:
         await self._send(self.http.send(h11.Response(status_code=result.status, headers=headers)))
         watcher = asyncio.ensure_future(self._watch(request))
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(16)
-        producer = self.loop.run_in_executor(self.server.threads, self._produce, request, result.chunks, queue)
+        producer = in_thread(lambda: self._produce(request, result.chunks, queue))
         try:
             while (chunk := await queue.get()) is not None:
                 await self._send(self.http.send(h11.Data(data=chunk)))
@@ -219,7 +251,7 @@ class Connection:
         )
         await self.loop.sock_sendall(self.sock, head.encode())
         early = self.http.trailing_data[0]
-        await self.loop.run_in_executor(self.server.threads, result.serve, self.sock, early)
+        await in_thread(lambda: result.serve(self.sock, early))
 
 
 def write_all(fd: int, data: bytes) -> bool:

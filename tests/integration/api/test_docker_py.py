@@ -137,6 +137,36 @@ def test_create_refuses_and_leaves_nothing(api: Api, body: str, words: str) -> N
     assert api.cli("ps", "-aq").stdout == ""
 
 
+def test_body_without_end_is_refused(api: Api) -> None:
+    body = '{"Image": "' + "x" * (17 << 20) + '"}'
+    request = f"POST /containers/create HTTP/1.1\nHost: x\nContent-Length: {len(body)}\n\n{body}"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(api.path)
+        try:
+            connection.sendall(request.replace("\n", "\r\n").encode())
+            answer = connection.recv(200)
+        except ConnectionError:  # it has said so and closed before all was sent
+            answer = connection.recv(200)
+    assert b"413" in answer
+
+
+def test_many_followers_keep_nobody_from_starting(api: Api, client: Any) -> None:
+    box = client.containers.run("busybox", ["sleep", "1000"], detach=True, network_mode="none")
+    followers = []
+    try:
+        for _ in range(150):  # more than there are threads for calls
+            follower = socket.socket(socket.AF_UNIX)
+            follower.connect(api.path)
+            follower.sendall(f"GET /containers/{box.id}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            followers.append(follower)
+        assert client.containers.run("busybox", ["echo", "hi"], remove=True, network_mode="none") == b"hi\n"
+    finally:
+        for follower in followers:
+            follower.close()
+        box.remove(force=True)
+
+
 def test_garbage_does_not_hurt_others(api: Api) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(api.path)

@@ -97,8 +97,11 @@ def rotated_paths(path: str) -> list[str]:
 
 
 def read_log(path: str, count: int | None, decoder: LogDecoder) -> Output:
-    """The last `count` entries over all files, oldest first."""
-    files = [fd for name in rotated_paths(path) if (fd := open_log(name)) is not None]
+    """The last `count` entries over all files, oldest first. The files are opened now: they may be removed before they are read."""
+    return _read([fd for name in rotated_paths(path) if (fd := open_log(name)) is not None], count, decoder)
+
+
+def _read(files: list[int], count: int | None, decoder: LogDecoder) -> Output:
     try:
         yield from read_files(files, count, decoder)
     finally:
@@ -153,9 +156,20 @@ def inflate(fd: int) -> int:
 
 
 def follow_log(path: str, count: int | None, decoder: LogDecoder, is_running: Callable[[], bool]) -> Output:
-    """What is there, then what comes. After a rotation the open file is read to its end first."""
+    """What is there, then what comes. The files are opened now: they may be removed before they are read."""
     older = [fd for name in rotated_paths(path)[:-1] if (fd := open_log(name)) is not None]
-    fd = open_log(path)
+    return _follow(path, (older, open_log(path)), count, decoder, is_running)
+
+
+def _follow(
+    path: str,
+    files: tuple[list[int], int | None],
+    count: int | None,
+    decoder: LogDecoder,
+    is_running: Callable[[], bool],
+) -> Output:
+    """After a rotation the open file is read to its end first."""
+    older, fd = files
     try:
         position = decoder.whole_end(fd, os.fstat(fd).st_size) if fd is not None else 0
         yield from read_files([*older, *([fd] if fd is not None else [])], count, decoder)
