@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pyctr.cli.table import FILTER, FLAG, TEXT
+from pyctr.cli.table import FILTER, FLAG, LIST, TEXT
 
 COMMANDS = {
     "builder prune": (
         "builder", 0, 0, False, "", "Remove build cache",
         (
             ("all", "a", FLAG, "", "Also what images share"),
-            FILTER,
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches"),
             ("force", "f", FLAG, "", "Do not ask"),
             ("keep-storage", "", TEXT, "BYTES", "Bytes of cache to keep"),
             ("reserved-space", "", TEXT, "BYTES", "The same"),

@@ -30,7 +30,7 @@ OURS = {
     "image bootstrap",
     "completion",
     "serve",
-    "builder prune",
+    "builder du",
     "build",
     "compose",
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyctr.cli.parse import HelpAsked, UsageError, parse
@@ -68,6 +68,7 @@ def by_typer(name: str, words: list[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 @pytest.mark.parametrize("name", ["run", "rm", "logs", "images"])
+@settings(deadline=None)  # typer is an oracle, not a promise of speed
 @given(data=st.data())
 def test_parsers_agree_on_valid_lines(name: str, data: st.DataObject) -> None:
     words = data.draw(argv(name))
