@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MODULES = ("start", "images", "build")
+MODULES = ("start", "images", "build", "compose")
 _ROUNDS = 21
 
 

@@ -105,7 +105,11 @@ class _Planner:
         service = resources.described(self.project, name)
         wanted = self.choices.scale.get(name, names.replicas(service))
         check_scale(service, wanted)
-        existing = self.observed.of_service(name)
+        if (service.get("deploy") or {}).get("endpoint_mode") == "vip" and wanted > 1:
+            self.result.warnings.append(
+                f"services.{name}.deploy.endpoint_mode: there are no virtual addresses, the name has every container's"
+            )
+        existing = self._settled(name, service)
         for item in existing[wanted:]:
             self._remove(item)
         kept = existing[:wanted]
@@ -128,6 +132,19 @@ class _Planner:
             self.result.rollouts[name] = config
             rollout.mark(steps, config, self.creates[name], self.result)
         self._create_missing(name, service, kept, wanted, needs)
+
+    def _settled(self, name: str, service: Service) -> list[Container]:
+        """A service's containers, one a number: of two that a killed command left, the one with its name."""
+        kept: dict[int, Container] = {}
+        for item in self.observed.of_service(name):
+            other = kept.get(item.number)
+            if other is None:
+                kept[item.number] = item
+                continue
+            keeps = other.name == names.container_name(self.project, service, item.number)
+            kept[item.number] = other if keeps else item
+            self._remove(item if keeps else other)
+        return list(kept.values())
 
     def _create_missing(
         self, name: str, service: Service, kept: list[Container], wanted: int, needs: tuple[str, ...]
@@ -157,6 +174,9 @@ class _Planner:
         return tuple(found)
 
     def _must_recreate(self, name: str, service: Service, item: Container) -> bool:
+        final = names.container_name(self.project, service, item.number)
+        if item.name.endswith(f"_{final}"):
+            return True  # a command was killed before the container got its name
         policy = self.choices.recreate if self._is_target(name) else self.choices.recreate_dependencies
         if policy != DIVERGED:
             return policy == FORCE

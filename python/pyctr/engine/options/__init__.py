@@ -21,6 +21,7 @@ for _module, _names in (
         "process",
         "user workdir entrypoint hostname domainname tty interactive attach stop_signal stop_timeout group_add",
     ),
+    ("process", "restart_delay restart_window"),
     ("process", "restart rm init read_only cidfile shm_size runtime isolation storage_opt annotation oom_score_adj"),
     ("environment", "env env_file label label_file"),
     ("volumes", "volume mount tmpfs volumes_from volume_driver"),

@@ -184,3 +184,18 @@ def test_wait_waits_for_everything() -> None:
         "wait:db:1:running_or_healthy",
         "wait:web:1:running_or_healthy",
     ]
+
+
+def test_what_a_killed_command_left_is_put_right() -> None:
+    found = project({"web": {}})
+    named = container(found, "web")
+    temporary = replace(named, id="f" * 64, name=f"{'0' * 12}_demo-web-1")
+    both = lines(found, observed(named, temporary))
+    assert f"Container {temporary.name}  Removed" in both
+    assert "Container demo-web-1  Running" in both
+    assert f"Container {temporary.name}  Recreate" in lines(found, observed(temporary))
+
+
+def test_virtual_addresses_are_said_not_to_be_there() -> None:
+    found = project({"web": {"deploy": {"endpoint_mode": "vip", "replicas": 2}}})
+    assert "no virtual addresses" in plan_up(found, observed(), Choices()).warnings[0]

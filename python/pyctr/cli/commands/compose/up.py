@@ -33,6 +33,8 @@ def check_flags(values: dict[str, Any]) -> None:
     for first, second, words in _EXCLUSIVE:
         if values.get(first) and values.get(second):
             raise InvalidArgument(words)
+    if values.get("menu"):
+        raise InvalidArgument("--menu is not supported: there are no interactive shortcuts")
     if values.get("exit_code_from") and not values.get("abort_on_container_failure"):
         values["abort_on_container_exit"] = True
     clash = any(values.get(name) for name in _ATTACHED)
