@@ -571,3 +571,25 @@ def test_names_of_the_greatest_length_are_kept(fake: FakeRegistry, engine: Engin
     assert engine.images.check() == []
     assert f"Untagged: {name}" in engine.images.remove(name)
     assert [row.tag for row in engine.images.list()] == [name[:-2].rpartition(":")[2]]
+
+
+def test_push_of_a_plain_layer_compresses_it_once_and_keeps_the_id(fake: FakeRegistry, engine: Engine) -> None:
+    plain = Layer(tar_of({"large": b"text " * 20_000}), compress=False)
+    fake.put_image("x", "plain", [plain])
+    engine.images.pull(f"{fake.address}/x:plain")
+    engine.images.push(f"{fake.address}/x:plain")  # came from a registry: as it is
+    assert engine.images.inspect(f"{fake.address}/x:plain")["Descriptor"]["digest"] == digest_of(
+        fake.manifests["x", "plain"][1]
+    )
+    engine.images.tag(f"{fake.address}/x:plain", f"{fake.address}/y:1")
+    engine.images.tag(f"{fake.address}/x:plain", f"{fake.address}/y:2")
+    (pushed,) = engine.images.push(f"{fake.address}/y:1")
+    (layer,) = json.loads(fake.manifests["y", "1"][1])["layers"]
+    assert layer["mediaType"].endswith("+gzip")
+    assert layer["size"] < len(plain.data) // 10
+    facts = engine.images.inspect(f"{fake.address}/y:1")
+    assert facts["Id"] == engine.images.inspect(f"{fake.address}/x:plain")["Id"]
+    assert f"{fake.address}/y@{pushed.digest}" in facts["RepoDigests"]
+    (again,) = engine.images.push(f"{fake.address}/y:2")
+    assert again.digest == pushed.digest
+    assert engine.images.check() == []

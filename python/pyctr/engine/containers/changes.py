@@ -36,8 +36,6 @@ _KEPT = (
     "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Healthcheck",
     "OnBuild", "Shell", "ArgsEscaped",
 )  # fmt: skip
-#: What every tool reads: zstd would be cheaper, but Docker before version 23 does not know it.
-_COMPRESSION = "gzip"
 
 
 def directories(engine: Engine, record: dict[str, Any]) -> tuple[str, list[str]]:
@@ -96,14 +94,14 @@ def commit_container(
             layer = write.new_layer(
                 store,
                 lambda target: diff_layer(
-                    upper, lowers, store.blobs, compression=_COMPRESSION, extract_to=target, hidden=STUBS
+                    upper, lowers, store.blobs, compression="none", extract_to=target, hidden=STUBS
                 ),
             )
         _still_there(engine, record)
         image_config = _child_config(parent, record, config, layer, author=author, message=message)
         layers = parent_layers(store, parent)
         if layer.diff_id != EMPTY_LAYER:
-            layers.append((layer.digest, f"{OCI_LAYER}+{_COMPRESSION}"))
+            layers.append((layer.digest, OCI_LAYER))
         manifest = write.build_manifest(store, image_config, layers)
         if engine.settles_afterwards:
             announce(store)

@@ -8,12 +8,13 @@ import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from pyctr._core import compress_blob, json_dumps
 from pyctr.engine.transfer import connect, silent
 from pyctr.engine.transfer.layers import fetch_blob, short
 from pyctr.engine.transfer.partial import Cancelled
 from pyctr.errors import InvalidArgument, NotFound, RegistryError
 from pyctr.image import write
-from pyctr.image.manifest import OCI_MANIFEST, parse_config, parse_json, parse_manifest
+from pyctr.image.manifest import OCI_LAYER, OCI_MANIFEST, parse_config, parse_json, parse_manifest
 from pyctr.image.reference import parse_reference
 from pyctr.registry.upload import Uploader
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 #: Repositories that may have a layer already, each asked at the price of a request.
 _SOURCES_MAX = 3
 _REPORT_S = 0.1
+_DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+#: Plain tars, and what they are when compressed.
+_PACKED = {OCI_LAYER: OCI_LAYER + "+gzip", _DOCKER_LAYER: _DOCKER_LAYER + ".gzip"}
 
 
 class Pushed:
@@ -80,6 +84,8 @@ class Push:
             entry = self.store._read_ref(self.store.ref_path(str(self.reference)))
             if entry is None:
                 raise NotFound(f"tag does not exist: {self.reference.familiar}")
+            if not entry.get("digest"):
+                entry = self._compressed(entry)
             data = self.store.read_blob(entry["manifest"])
             manifest = parse_manifest(data)
             diff_ids = parse_config(self.store.read_blob(manifest.config.digest))["rootfs"]["diff_ids"]
@@ -95,6 +101,32 @@ class Push:
         write.name_pushed(self.store, str(self.reference), entry, digest)
         self.report(f"{tag}: digest: {digest} size: {len(data)}")
         return Pushed(tag, digest, len(data))
+
+    def _compressed(self, entry: dict[str, str]) -> dict[str, str]:
+        """What is made here is kept as plain tars, as Docker keeps it: compressed when it is first sent, and kept that way.
+
+        What came from a registry, or was there, stays as it is: so do its digests.
+        """
+        value = parse_json(self.store.read_blob(entry["manifest"]), "manifest")
+        changed = False
+        for layer in value["layers"]:
+            kind = _PACKED.get(layer.get("mediaType"))
+            if kind is None or not self.store.has_blob(layer["digest"]):
+                continue
+            source = os.open(self.store.blob_path(layer["digest"]), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                written = compress_blob(source, self.store.blobs, compression="gzip")
+            finally:
+                os.close(source)
+            layer.update(mediaType=kind, digest=written.digest, size=written.size)
+            changed = True
+        if not changed:
+            return entry
+        digest = write.put_blob(self.store, json_dumps(value))
+        for other in list(self.store.entries()):
+            if other["manifest"] == entry["manifest"] and other["name"] and not other.get("digest"):
+                write.name_image(self.store, other["config"], digest, other["name"])
+        return {**entry, "manifest": digest}
 
     def _push_layers(self, layers: list[tuple[Descriptor, str]]) -> None:
         with ThreadPoolExecutor(self.engine.config.max_concurrent_uploads, thread_name_prefix="push") as threads:
