@@ -52,7 +52,7 @@ class Instruction:
     __slots__ = ("flags", "here_documents", "keyword", "last_line", "pieces", "rest", "rest_offset", "text")
 
     def __init__(self, text: str, pieces: list[tuple[int, int, int]]) -> None:
-        self.text = text
+        self.text = text = text.rstrip()
         #: (offset in `text`, line, column) of each line that was joined.
         self.pieces = pieces
         self.last_line = pieces[-1][1]
@@ -83,6 +83,7 @@ class Instruction:
     def find(self, word: str) -> int:
         """Where a word stands, as far as can be told."""
         found = self.text.find(word, self.rest_offset)
+        found = self.text.find(word, len(self.keyword)) if found < 0 else found
         return found if found >= 0 else self.rest_offset
 
 
