@@ -37,6 +37,11 @@ _NOT_COMPARED = (
     "OpenStdin",
     "StdinOnce",
 )
+#: What a container of docker's brings along (volumes, /etc), and empty directories that BuildKit of 20.10 leaves where it mounted.
+_THEIRS = {
+    "run_cache_mount": {"c"}, "run_bind_stage": {"m"}, "run_bind_context": {"m"}, "run_tmpfs": {"m"}, "scratch": {"etc"},
+    "volume": {"a", "b", "c d", "e"}, "run_secret_missing": {"run", "run/secrets"},
+}  # fmt: skip
 _ARGUMENTS = {"GIVEN": "given value", "ALSO": "also"}
 
 
@@ -114,18 +119,24 @@ def test_image_is_buildkits(docker: Peer, build: Builder, tmp_path: Path, name: 
     history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", "oracle").splitlines()
     image = build(COMMON[name], build_args=_ARGUMENTS).images[0]
     stored = build.engine.image_store.resolve(image.id).config
-    assert _differences(_exported(build, image, tmp_path), theirs) == {}
+    assert _differences(_exported(build, image, tmp_path), theirs).keys() <= _THEIRS.get(name, set())
     wanted = {key: value for key, value in config["Config"].items() if value and key not in _NOT_COMPARED}
     assert (
         _differences({key: value for key, value in stored["config"].items() if key not in _NOT_COMPARED}, wanted) == {}
     )
     assert stored.get("author", "") == config["Author"]
     mine = [entry["created_by"] for entry in reversed(stored["history"])]
-    # Docker has newer ways of writing these two down since 20.10.
-    changed = ("EXPOSE", "HEALTHCHECK")
+    # Docker writes these down in another way since 20.10.
+    changed = ("EXPOSE", "HEALTHCHECK", "ARG", "COPY --ch")
     assert [line for line in mine if not line.startswith(changed)] == [
-        line for line in history if not line.startswith(changed)
+        line for line in history if not _is_older(line, mine)
     ]
+
+
+def _is_older(line: str, mine: list[str]) -> bool:
+    """Whether a line of docker's history has a newer form in ours: flags of COPY are in it now."""
+    newer = any(other.startswith("COPY --ch") and other.endswith(line.removeprefix("COPY")) for other in mine)
+    return newer or line.startswith(("EXPOSE", "HEALTHCHECK", "ARG"))
 
 
 @pytest.mark.parametrize("name", sorted(NEWER))
