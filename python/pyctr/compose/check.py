@@ -87,7 +87,7 @@ def _devices(path: Path, devices: Any, places: Places, *, needs: bool) -> None:
 
 
 def consistent(model: dict[str, Any], places: Places) -> None:
-    """Checks of the shaped model, enabled and disabled services alike. Raises ComposeError."""
+    """Checks of the shaped model's enabled services. Raises ComposeError."""
     services = model["services"]
     for name, service in services.items():
         for problem, key in _problems(name, service, model):

@@ -209,12 +209,11 @@ def load(
         plain = plain_project(tree)
         return Project(name, found.directory, found.files, variables, (), plain, {}, tuple(loader.warnings))
     model = shape_project(tree, loader.places)
-    if options.consistency:
-        check.consistent(model, loader.places)
     active = tuple(profiles) or profile.from_environment(found.environment)
     model, disabled = profile.split(model, active)
     if options.consistency:
         check.dependencies(model, disabled, loader.places)
+        check.consistent(model, loader.places)
     model = normalise.resolve_labels(model, loader.places)
     if options.resolve_environment:
         model = normalise.without_files(normalise.resolve_environment(model, variables, loader.places))

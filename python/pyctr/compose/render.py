@@ -160,7 +160,7 @@ def _scalar(value: Any, indent: int) -> str:
     return _plain(text)
 
 
-_SPECIAL = re.compile(r"[^\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_SPECIAL = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 
 
 def _plain(text: str) -> str:
@@ -212,7 +212,9 @@ def _double(text: str) -> str:
 
 def _block_allowed(text: str) -> bool:
     """Whether a literal block can hold the text: no blanks at a line's end, nothing unprintable."""
-    return not _SPECIAL.search(text.replace("\n", "")) and " \n" not in text and not text.endswith(" ")
+    return (
+        not _SPECIAL.search(text.replace("\n", "").replace("\t", "")) and " \n" not in text and not text.endswith(" ")
+    )
 
 
 def _literal(text: str, indent: int) -> str:

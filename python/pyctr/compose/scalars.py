@@ -43,12 +43,15 @@ def resolve(text: str) -> Scalar:
         return text
     if first.isdigit() and (moment := _timestamp(text)) is not None:
         return moment
-    plain = text.replace("_", "")
+    # A leading dot is a float as it stands; elsewhere digits may be parted by underscores.
+    plain = text if first == "." else text.replace("_", "")
     if first != "." and _INTEGER.fullmatch(plain):
         number = _integer(plain)
         if -(2**63) <= number <= _MAX_UINT64:
             return number
-    return float(plain) if _FLOAT.fullmatch(plain) else text
+    if not _FLOAT.fullmatch(plain) or math.isinf(float(plain)):
+        return text
+    return float(plain)
 
 
 def quoted(text: str) -> bool:
@@ -82,8 +85,8 @@ def _timestamp(text: str) -> datetime | None:
         return None
 
 
-def go_float(number: float, *, low: int = -4, high: int = 21) -> str:
-    """A float as Go's ``%v`` and encoding/json print it (shortest digits; exponents from 1e21)."""
+def go_float(number: float) -> str:
+    """A float as Go's ``%v`` prints it: the shortest digits, exponents below 1e-4 and from a million."""
     if math.isnan(number):
         return "NaN"
     if math.isinf(number):
@@ -100,7 +103,7 @@ def go_float(number: float, *, low: int = -4, high: int = 21) -> str:
     if number == 0:
         return f"{sign}0"
     power = point - 1
-    if power < low or power >= high:
+    if power < -4 or power >= 6:
         rest = f".{digits[1:]}" if len(digits) > 1 else ""
         return f"{sign}{digits[0]}{rest}e{'-' if power < 0 else '+'}{abs(power):02d}"
     if point <= 0:

@@ -35,7 +35,7 @@ def documents(text: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", GOOD)
 def test_manifests_of_every_project_validate(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(HERE / "good")
-    project = load([name], environment=VARIABLES, profiles=["*"])
+    project = load([name], environment=VARIABLES, profiles=["p", "debug"] if "unchecked" not in name else ())
     for kind in ("secrets", "configs"):
         for entry in (project.model.get(kind) or {}).values():
             if "file" in entry:

@@ -38,6 +38,10 @@ def config(context: ComposeContext, values: dict[str, Any], services: list[str])
         return _variables(context, form)
     profiles = ["*"] if values.get("profiles") else None
     project = select(context.load(profiles=profiles, options=options), services)
+    if values.get("resolve_image_digests") or values.get("lock_image_digests"):
+        from pyctr.cli.commands.compose.pin import pinned
+
+        project = pinned(context.engine, project, only_images=bool(values.get("lock_image_digests")))
     text = _text(project, values, form or "yaml")
     if values.get("output"):
         with open(values["output"], "w", encoding="utf-8") as file:
