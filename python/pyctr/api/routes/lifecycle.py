@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyctr._core import json_dumps
 from pyctr.api.http import Request, Response, Stream, empty
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyctr.api.starts import Waiting
+    from pyctr.engine.containers.store import Store
 
 
 def start(request: Request, id: str) -> Response:
@@ -35,6 +36,7 @@ def start(request: Request, id: str) -> Response:
             repair_locked(store, container_id)
             record = store.record(container_id)
             facts = gather(record["HostConfig"])
+            make_log(store, record)
         except BaseException:
             os.close(lock)
             raise
@@ -62,6 +64,18 @@ def start(request: Request, id: str) -> Response:
             one.pipes.lent()
             one.started.set()
     return empty()
+
+
+def make_log(store: Store, record: dict[str, Any]) -> None:
+    """Make the log's file before the client hears of the start; the monitor would make it at the first output.
+
+    Who asks for logs at once and removes the container before reading them, as docker-py does, has them opened by then.
+    """
+    from pyctr.engine.containers.request import FILE_DRIVERS, log_path
+
+    driver = record["HostConfig"]["LogConfig"]["Type"]
+    if driver in FILE_DRIVERS:
+        os.close(os.open(log_path(store, record["Id"], driver), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
 
 
 def _join(run_path: str, container_id: str, waiting: Waiting) -> None:
