@@ -38,7 +38,8 @@ class Cli:
 
     def __call__(self, *args: str, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self.command(*args), env=self.env, capture_output=True, text=True, timeout=120, check=False, **options
+            self.command(*args),
+            **({"env": self.env, "capture_output": True, "text": True, "timeout": 120, "check": False} | options),
         )
         if code is not None:
             assert done.returncode == code, f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -1,0 +1,62 @@
+"""The tutorial's Flask image (Debian in the place of Alpine) and its image made by hand: built, run, asked over the network."""
+
+from __future__ import annotations
+
+import os
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import need_tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Cli
+
+_DOCKERFILE = """FROM debian:bookworm
+WORKDIR /code
+ENV FLASK_APP app.py
+ENV FLASK_RUN_HOST 0.0.0.0
+COPY requirements.txt requirements.txt
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt python3 -m venv /venv \\
+    && PIP_CERT=/etc/ssl/certs/ca-certificates.crt /venv/bin/pip install -q -r requirements.txt
+COPY . .
+CMD ["/venv/bin/flask", "run"]
+"""
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@pytest.mark.slow
+def test_flask_image_is_built_serves_and_is_changed_by_hand(cli: Cli, tmp_path: Path) -> None:
+    need_tool("mmdebstrap")
+    if not os.path.exists(_CERTIFICATES):
+        pytest.skip("needs ca-certificates")
+    cli("image", "bootstrap", "debian:bookworm", "--include", "python3-venv", timeout=600)
+    (tmp_path / "requirements.txt").write_text("flask\n")
+    (tmp_path / "app.py").write_text(
+        "from flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef hello():\n    return 'Hello World!\\n'\n"
+    )
+    (tmp_path / "Dockerfile").write_text(_DOCKERFILE)
+    words = ["build", "-q", "--secret", f"id=ca,src={_CERTIFICATES}", "-t", "flask", str(tmp_path)]
+    first = cli(*words, timeout=300).stdout
+    assert cli(*words).stdout == first
+    cli("run", "-d", "--name", "web", "-p", "127.0.0.1::5000", "flask")
+    address = cli("port", "web", "5000").stdout.strip()
+    assert _asked(f"http://{address}/") == "Hello World!\n"
+    cli("exec", "web", "sh", "-c", "echo by hand > /manual")
+    cli("commit", "-m", "by hand", "web", "manual")
+    cli("rm", "-f", "web")
+    assert cli("run", "--rm", "--network", "none", "manual", "cat", "/manual").stdout == "by hand\n"
+
+
+def _asked(url: str) -> str:
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return str(response.read().decode())
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"nobody answers at {url}")
