@@ -54,7 +54,7 @@ COMMANDS = {
         ),
     ),
     "system check": (
-        "images_io", 0, 0, False, "", "Verify every digest and reference",
+        "images_io", 0, 0, False, "", "Verify every digest and reference, links and packet rules",
         (("mend", "", FLAG, "", "Put right what can be"),),
     ),
 }  # fmt: skip

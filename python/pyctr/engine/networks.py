@@ -133,7 +133,7 @@ class NetworkService:
         name, network_id = network["Name"], network["Id"]
         if name in PREDEFINED:
             raise Conflict(f"{name} is a pre-defined network and cannot be removed")
-        self._sweep(network)
+        self.sweep(network)
         users = self.networks.endpoints(network_id)
         gone = not users and network_remove(self.networks.run_directory, self.networks.table, network_id, forget=True)
         if not gone:
@@ -143,15 +143,20 @@ class NetworkService:
         write_network_event(self.store.root, "destroy", network)
         return str(name)
 
-    def _sweep(self, network: dict[str, Any]) -> None:
-        """Bury containers whose monitor was killed, so that their endpoints are in nobody's way."""
-        for endpoint in self.networks.endpoints(network["Id"]):
-            container_id = endpoint["container"]
-            if not self.store.is_locked(container_id):
-                from pyctr.engine.containers.network import release_network
+    def dead_endpoints(self, network: dict[str, Any]) -> Strings:
+        """Containers whose monitor was killed and whose endpoints are still there."""
+        every = (endpoint["container"] for endpoint in self.networks.endpoints(network["Id"]))
+        return [container_id for container_id in every if not self.store.is_locked(container_id)]
 
-                current_state(self.store, container_id)
-                release_network(self.store, container_id)
+    def sweep(self, network: dict[str, Any]) -> Strings:
+        """Bury containers whose monitor was killed, so that their endpoints are in nobody's way; their ids."""
+        from pyctr.engine.containers.network import release_network
+
+        dead = self.dead_endpoints(network)
+        for container_id in dead:
+            current_state(self.store, container_id)
+            release_network(self.store, container_id)
+        return dead
 
     def _name(self, container_id: str) -> str:
         try:
@@ -287,7 +292,7 @@ class NetworkService:
         except NotFound:
             if not force:
                 raise
-            self._sweep(network)
+            self.sweep(network)
             return
         record = self.store.record(container_id)
         asked = dict(settings_of(record))

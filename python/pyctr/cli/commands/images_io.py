@@ -129,8 +129,11 @@ def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) 
 
 
 def system_check(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
-    """Verify every digest and reference of the store; 1 if something is wrong and was not mended."""
-    found = engine.images.check(mend=options.get("mend", False))
+    """Verify every digest and reference of the store, and the networks; 1 if something is wrong and was not mended."""
+    from pyctr.engine.network_check import check_networks
+
+    mend = options.get("mend", False)
+    found = [*check_networks(engine, mend=mend), *engine.images.check(mend=mend)]
     sys.stdout.write("".join(f"{finding}\n" for finding in found))
     return 1 if any(not finding.mended for finding in found) else 0
 

@@ -1,0 +1,102 @@
+"""`system check` of the networks: links that somebody removed, packet rules that somebody flushed, endpoints of killed monitors.
+
+Rules are derived from files, so they can be made again, in one transaction. `nft` is asked what is there; where it is not installed
+mending makes the rules again without a finding.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from pyctr._core import json_loads
+from pyctr.engine.images.check import Finding
+
+if TYPE_CHECKING:
+    from pyctr.engine import Engine
+
+_NFT_TIMEOUT_S = 30
+
+
+def check_networks(engine: Engine, *, mend: bool = False) -> list[Finding]:
+    """What is not as the files say. With `mend` rules are made again and what killed monitors left is taken away."""
+    networks = engine.networks.networks
+    up = _networks_up(networks.run_directory)
+    found = [Finding(f"network {name}", reason, mended=False) for name, reason in _missing_links(up)]
+    for network in networks.all():
+        dead = engine.networks.sweep(network) if mend else engine.networks.dead_endpoints(network)
+        found += [
+            Finding(f"network {network['Name']}", f"endpoint of container {each[:12]}, which was killed", mended=mend)
+            for each in dead
+        ]
+    bridges = [network for network in up if network["driver"] == "bridge"]
+    if bridges:
+        listed = list_rules(networks.table)
+        ports = [port for network in up for end in networks.endpoints(network["id"]) for port in end["ports"]]
+        if listed is not None and (reason := missing_rules(listed, bridges, ports)):
+            found.append(Finding(f"packet rules (table inet {networks.table})", reason, mended=mend))
+        if mend:
+            engine.networks.repair()
+    return found
+
+
+def _networks_up(directory: str) -> list[dict[str, Any]]:
+    """The networks whose links are there, or should be."""
+    found = []
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        try:
+            with open(f"{directory}/{name}/network.json", "rb") as file:
+                found.append(json_loads(file.read()))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return found
+
+
+def _missing_links(networks: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    from pyctr.engine.networks import link_exists
+
+    wanted = ((network["name"], network["link"] or network["parent"]) for network in networks)
+    return [
+        (name, f"link {link} was removed: its next container makes it again, those that run have to be restarted")
+        for name, link in wanted
+        if not link_exists(link)
+    ]
+
+
+def list_rules(table: str) -> list[dict[str, Any]] | None:
+    """What nft says is in a table, nothing where there is none; None where nobody can be asked."""
+    nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin")
+    if nft is None:
+        return None
+    command = [nft, "-j", "list", "table", "inet", table]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=_NFT_TIMEOUT_S)
+    if done.returncode:
+        return []
+    objects: list[dict[str, Any]] = json_loads(done.stdout)["nftables"]
+    return objects
+
+
+def missing_rules(listed: list[dict[str, Any]], bridges: list[dict[str, Any]], ports: list[dict[str, Any]]) -> str:
+    """What a table lacks, in words; empty: nothing."""
+    if not listed:
+        return "the table is gone"
+    with_rules = {each["rule"]["chain"] for each in listed if "rule" in each}
+    chains = {each["chain"]["name"] for each in listed if "chain" in each}
+    lacking = {"ports", "raw", "prerouting", "output", "forward", "postrouting"} - (chains & with_rules)
+    if lacking:
+        return f"chain {min(lacking)} has no rules"
+    known = [each[kind] for each in listed for kind in ("set", "map") if kind in each]
+    elements = {each["name"]: str(each.get("elem", "")) for each in known}
+    if len(_elements(known, "bridges")) < len(bridges):
+        return "a bridge is missing in set bridges"
+    published = "".join(text for name, text in elements.items() if name.startswith("ports"))
+    for port in ports:
+        if str(port["host_port"]) not in published:
+            return f"port {port['host_port']}/{port['protocol']} is missing"
+    return ""
+
+
+def _elements(known: list[dict[str, Any]], name: str) -> list[Any]:
+    return next((list(each.get("elem", ())) for each in known if each["name"] == name), [])

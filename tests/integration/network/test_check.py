@@ -1,0 +1,35 @@
+"""`system check`: what somebody took away from outside is found and made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.conftest import needs_root
+from tests.integration.network.conftest import HOST
+
+if TYPE_CHECKING:
+    from tests.integration.network.conftest import Host
+
+pytestmark = needs_root
+
+
+def test_check_finds_and_mends_flushed_rules(clean: Host) -> None:
+    clean.serve("web", "-p", "8080:80")
+    table = clean.sh("nft list tables | grep pyctr").split()[-1]
+    assert clean("system", "check").stdout == ""
+    whole = clean.sh(f"nft list table inet {table}")
+    for damage in (f"flush table inet {table}", f"delete table inet {table}", f"flush map inet {table} ports4"):
+        clean.sh(f"nft {damage}")
+        assert f"packet rules (table inet {table})" in clean("system", "check", code=1).stdout, damage
+        assert "(mended)" in clean("system", "check", "--mend").stdout
+        assert clean.sh(f"nft list table inet {table}") == whole
+        assert clean("system", "check").stdout == ""
+    assert clean.fetch(f"http://{HOST}:8080/", outside=True) == "web\n"
+
+
+def test_check_names_a_network_whose_link_is_gone(clean: Host) -> None:
+    clean("network", "create", "-o", "com.docker.network.bridge.name=gone0", "net")
+    clean.sh("ip link del gone0")
+    assert "network net: link gone0 was removed" in clean("system", "check", code=1).stdout
+    clean("run", "--rm", "--network", "net", "busybox", "true")
+    assert clean("system", "check").stdout == ""

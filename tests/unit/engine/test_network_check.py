@@ -1,0 +1,29 @@
+"""What `system check` says of a table, by what nft lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyctr.engine.network_check import missing_rules
+
+CHAINS = ("ports", "raw", "prerouting", "output", "forward", "postrouting")
+BRIDGE = {"link": "pyctr0"}
+PORT = {"host_port": 8080, "protocol": "tcp"}
+
+
+def listed(*, without: str = "") -> list[dict[str, Any]]:
+    rules = [{"rule": {"chain": name}} for name in CHAINS if name != without]
+    ports = {"name": "ports4", "elem": [[{"concat": ["tcp", 8080]}, {"concat": ["172.17.0.2", 80]}]]}
+    sets = [{"set": {"name": "bridges", "elem": ["pyctr0"]}}, {"map": ports}]
+    return [*({"chain": {"name": name}} for name in CHAINS), *rules, *sets]
+
+
+def test_missing_rules_whole_table_lacks_nothing() -> None:
+    assert missing_rules(listed(), [BRIDGE], [PORT]) == ""
+
+
+def test_missing_rules_names_the_first_thing_that_is_gone() -> None:
+    assert missing_rules([], [BRIDGE], []) == "the table is gone"
+    assert missing_rules(listed(without="forward"), [BRIDGE], []) == "chain forward has no rules"
+    assert missing_rules(listed(), [BRIDGE, BRIDGE], []) == "a bridge is missing in set bridges"
+    assert missing_rules(listed(), [BRIDGE], [{"host_port": 9090, "protocol": "udp"}]) == "port 9090/udp is missing"
