@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MODULES = ("start", "images", "build", "compose")
+MODULES = ("start", "images", "build", "compose", "network")
 _ROUNDS = 21
 
 

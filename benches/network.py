@@ -1,0 +1,177 @@
+"""Network rows: a start on the default bridge, the first and the last of many published ports, throughput and latency.
+
+``PYCTR_BENCH_PORTS`` is how many ports "many" is (1000), ``PYCTR_BENCH_SECONDS`` how long iperf3 runs (3). Peers: docker and podman.
+Needs busybox-static and iperf3; everything is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benches.race import Contender, find, race
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PORTS = 1000
+_SECONDS = 3
+_FIRST_PORT = 20_000
+_IPERF_PORT = 5201
+_PINGS = 200
+
+
+def run(*argv: str, env: dict[str, str] | None = None, code: int | None = 0) -> str:
+    """Run what must work; its output."""
+    done = subprocess.run(argv, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)
+    if code is not None and done.returncode != code:
+        raise SystemExit(f"{' '.join(argv)}: {done.stderr[-500:]}")
+    return done.stdout
+
+
+class Engine:
+    """A container engine by its command line, with an image whose root is the machine's own programs."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str], scratch: Path) -> None:
+        self.name, self.command, self.env, self.scratch = name, command, env, scratch
+
+    def __call__(self, *words: str, code: int | None = 0) -> str:
+        return run(*self.command, *words, env=self.env, code=code)
+
+    def start(self, name: str, *words: str, options: tuple[str, ...] = ()) -> str:
+        """A container that runs one of the machine's programs; its address."""
+        machine = ("-v", "/:/host:ro", "-v", f"{self.scratch}:/host/tmp", "busybox", "/bin/busybox", "chroot", "/host")
+        self("run", "-d", "--name", name, *options, *machine, *words)
+        networks = json.loads(self("inspect", name))[0]["NetworkSettings"]["Networks"]
+        return str(next(iter(networks.values()))["IPAddress"])
+
+    def remove(self, *names: str) -> None:
+        """Take containers away."""
+        self("rm", "-f", *names, code=None)
+
+
+def engines(base: Path) -> list[Engine]:
+    """Ours first; peers that work here with an image of busybox: docker where its daemon runs, podman over the machine's."""
+    env = {"PYCTR_ROOT": f"{base}/root", "PYCTR_RUN_ROOT": f"{base}/run"}
+    scratch = base / "scratch"  # iperf3 wants a place for what it sends
+    scratch.mkdir()
+    ours = Engine("pyctr", [sys.executable, "-m", "pyctr"], env, scratch)
+    ours("image", "bootstrap", "busybox")
+    found = [ours]
+    archive = base / "busybox.tar"
+    root = base / "image"
+    (root / "bin").mkdir(parents=True)
+    for name in ("host", "proc", "sys", "dev"):
+        (root / name).mkdir()
+    run("cp", "/bin/busybox", f"{root}/bin/busybox")
+    run("tar", "-C", str(root), "-cf", str(archive), ".")
+    podman = [
+        "podman", "--root", f"{base}/podman", "--runroot", f"{base}/podman-run", "--cgroup-manager", "cgroupfs",
+    ]  # fmt: skip
+    for name, command in (("docker", ["docker"]), ("podman", podman)):
+        if find(name) is None:
+            continue
+        peer = Engine(name, command, {}, scratch)
+        peer("import", str(archive), "busybox", code=None)
+        if subprocess.run(
+            [*command, "run", "--rm", "busybox", "/bin/busybox", "true"], capture_output=True, check=False
+        ).returncode:
+            print(f"  ({name} does not run here)")
+            continue
+        found.append(peer)
+    return found
+
+
+def bridge_start(found: list[Engine], rounds: int) -> None:
+    """`run --rm IMAGE true` with the default bridge."""
+    promise = {"docker": 0.1, "podman": 0.1}
+    contenders = [
+        Contender(
+            engine.name,
+            lambda _, engine=engine: [
+                str(find(engine.command[0])), *engine.command[1:], "run", "--rm", "busybox", "/bin/busybox", "true",
+            ],
+            promise.get(engine.name),
+            engine.env,
+        )
+        for engine in found
+    ]  # fmt: skip
+    race("run --rm IMAGE true, default bridge", contenders[0], contenders[1:], rounds)
+
+
+def publish(ours: Engine, rounds: int) -> None:
+    """One more published port beside none and beside many: both are to cost the same."""
+    many = int(os.environ.get("PYCTR_BENCH_PORTS", _PORTS))
+
+    def starts() -> list[float]:
+        taken = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            ours("run", "-d", "--name", "one", "-p", str(_FIRST_PORT - 1) + ":80", "busybox", "sleep", "1000")
+            taken.append((time.perf_counter() - began) * 1000)
+            ours.remove("one")
+        return taken
+
+    first = starts()
+    last = _FIRST_PORT + many - 2
+    ours("run", "-d", "--name", "many", "-p", f"{_FIRST_PORT}-{last}:{_FIRST_PORT}-{last}", "busybox", "sleep", "1000")
+    thousandth = starts()
+    ours.remove("many")
+    print(f"\npublished port number 1 and {many}")
+    print(f"  {'first':22} median {median(first):7.2f}  min {min(first):7.2f}")
+    print(
+        f"  {'number ' + str(many):22} median {median(thousandth):7.2f}  min {min(thousandth):7.2f}"
+        f"  ratio {median(thousandth) / median(first):.3f}"
+    )
+
+
+def traffic(found: list[Engine]) -> None:
+    """iperf3 and ping: container to container, host to container, host to published port."""
+    iperf3, seconds = str(find("iperf3")), os.environ.get("PYCTR_BENCH_SECONDS", str(_SECONDS))
+    print(f"\nthroughput ({seconds} s of iperf3, Gbit/s) and round trip (ms)")
+    for engine in found:
+        name = f"bench{os.getpid()}"
+        try:
+            server = engine.start(
+                name, iperf3, "-s", "-p", str(_IPERF_PORT), options=("-p", f"{_FIRST_PORT}:{_IPERF_PORT}")
+            )
+            engine.start(name + "c", "sleep", "1000")
+            time.sleep(0.5)
+            command = ("iperf3", "-J", "-t", seconds)
+            within = ("exec", name + "c", "/bin/busybox", "chroot", "/host")
+            between = engine(*within, *command, "-c", server, "-p", str(_IPERF_PORT))
+            direct = run(*command, "-c", server, "-p", str(_IPERF_PORT))
+            published = run(*command, "-c", "127.0.0.1", "-p", str(_FIRST_PORT))
+            pings = engine(
+                "exec", name + "c", "/bin/busybox", "ping", "-q", "-A", "-c", str(_PINGS), server
+            ).splitlines()
+            rates = "  ".join(
+                f"{label} {gigabits(text):6.2f}"
+                for label, text in (("between", between), ("from host", direct), ("published", published))
+            )
+            print(f"  {engine.name:10} {rates}  rtt {pings[-1].partition('=')[2].strip()}")
+        finally:
+            engine.remove(name, name + "c")
+
+
+def gigabits(text: str) -> float:
+    """What iperf3 measured."""
+    return float(json.loads(text)["end"]["sum_received"]["bits_per_second"]) / 1e9
+
+
+def rows(base: Path, rounds: int) -> None:
+    """All rows."""
+    if find("iperf3") is None:
+        raise SystemExit("network rows need iperf3")
+    try:
+        found = engines(base)
+        bridge_start(found, rounds)
+        publish(found[0], rounds)
+        traffic(found)
+    finally:
+        run("umount", f"{base}/podman/overlay", code=None)  # podman mounts its directory on itself
