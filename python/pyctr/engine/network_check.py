@@ -55,7 +55,7 @@ def _networks_up(directory: str) -> list[dict[str, Any]]:
 
 
 def _missing_links(networks: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    from pyctr.engine.networks import link_exists
+    from pyctr.network.store import link_exists
 
     wanted = ((network["name"], network["link"] or network["parent"]) for network in networks)
     return [
