@@ -16,7 +16,7 @@ def parse_filters(options: dict[str, Any]) -> dict[str, list[str]]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InvalidArgument(
-                f'invalid argument "{text}" for "-f, --filter" flag: invalid filter (expected KEY=VALUE)'
+                f'invalid argument "{text}" for "-f, --filter" flag: bad format of filter (expected name=value)'
             )
         filters.setdefault(key.strip().lower(), []).append(value.strip())
     return filters

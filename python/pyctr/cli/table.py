@@ -252,7 +252,7 @@ CONTAINERS = {
         (
             ("format", "f", TEXT, "TEMPLATE", "json or a Go template"),
             ("size", "s", FLAG, "", "Show sizes of containers"),
-            ("type", "", TEXT, "KIND", "container or image"),
+            ("type", "", TEXT, "KIND", "container, image, network or volume"),
         ),
     ),
     "container inspect": (

@@ -53,6 +53,15 @@ COMMANDS = {
             ("verbose", "v", FLAG, "", "Each image, container and volume by itself"),
         ),
     ),
+    "system prune": (
+        "prune", 0, 0, False, "", "Remove what is not used",
+        (
+            ("all", "a", FLAG, "", "All images that no container uses, not just nameless ones"),
+            ("filter", "", LIST, "KEY=VALUE", "Remove only what matches (label, label!, until)"),
+            ("force", "f", FLAG, "", "Do not ask"),
+            ("volumes", "", FLAG, "", "Anonymous volumes too"),
+        ),
+    ),
     "system check": (
         "images_io", 0, 0, False, "", "Verify every digest and reference, links and packet rules",
         (("mend", "", FLAG, "", "Put right what can be"),),

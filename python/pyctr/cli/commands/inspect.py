@@ -22,11 +22,14 @@ def inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
         "container": lambda name: _container(engine, name, options),
         "image": engine.images.inspect,
         "network": engine.networks.inspect,
+        "volume": engine.volumes.inspect,
     }
     if kind and kind not in finders:
-        raise InvalidArgument(f'"{kind}" is not a valid value for --type')
+        known = ", ".join(f'"{name}"' for name in finders)
+        raise InvalidArgument(f'unknown type: "{kind}": must be one of {known}')
+    words = "" if kind == "volume" else f"No such {kind or 'object'}"
     wanted = [finders[kind]] if kind else list(finders.values())
-    return _show(engine, wanted, options, arguments, missing="No such object" if not kind else f"No such {kind}")
+    return _show(engine, wanted, options, arguments, missing=words)
 
 
 def container_inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
@@ -98,4 +101,4 @@ def _find(finders: list[Callable[[str], dict[str, Any]]], name: str, missing: st
             continue
     if missing == "No such image" and "@" not in name and ":" not in name.rpartition("/")[2]:
         name += ":latest"  # Docker says what it looked for
-    raise NotFound(f"{missing}: {name}")
+    raise NotFound(f"{missing}: {name}" if missing else f"get {name}: no such volume")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pyctr.errors import InvalidArgument, PyctrError
+from pyctr.errors import InvalidArgument, NotFound, PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from pyctr.engine import Engine
 
 
-def _each(engine: Engine, references: list[str], act: Callable[[str], object]) -> int:
-    """Do it to each and print its name; what fails is told and does not keep the rest from being done."""
+def _each(engine: Engine, references: list[str], act: Callable[[str], object], *, missing_is_fine: bool = False) -> int:
+    """Do it to each and print its name; what fails is told and does not keep the rest from being done.
+
+    With `missing_is_fine` one that is not there is told of, and no failure (`rm -f`).
+    """
     from pyctr.cli.main import name_hint
 
     code = 0
@@ -26,7 +29,8 @@ def _each(engine: Engine, references: list[str], act: Callable[[str], object]) -
             sys.stdout.flush()
             hint = error.hint or name_hint(engine, error)
             sys.stderr.write(f"pyctr: {error}\n" + (f"{hint}\n" if hint else ""))
-            code = 1
+            if not (missing_is_fine and isinstance(error, NotFound)):
+                code = 1
         else:
             sys.stdout.write(f"{reference if result is None else result}\n")
     return code
@@ -39,7 +43,8 @@ def _seconds(options: dict[str, Any]) -> float | None:
     try:
         return float(int(text))
     except ValueError:
-        raise InvalidArgument(f'invalid argument "{text}" for "-t, --timeout" flag: not a number') from None
+        words = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise InvalidArgument(f'invalid argument "{text}" for "-t, --timeout" flag: {words}') from None
 
 
 def start(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
@@ -78,10 +83,12 @@ def rm(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     if options.get("link"):
         raise InvalidArgument("--link is not supported: there are no links to remove")
 
-    def remove(reference: str) -> None:
-        engine.containers.remove(reference, force=options.get("force", False), volumes=options.get("volumes", False))
+    force = options.get("force", False)
 
-    return _each(engine, arguments, remove)
+    def remove(reference: str) -> None:
+        engine.containers.remove(reference, force=force, volumes=options.get("volumes", False))
+
+    return _each(engine, arguments, remove, missing_is_fine=force)
 
 
 def kill(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:

@@ -85,9 +85,9 @@ def show(
 
 
 def row(shown_id: str, name: str, before: Sample | None, now: Sample | None) -> dict[str, str]:
-    """What a template may ask; dashes for what does not run."""
-    entry = {"BlockIO": "-- / --", "CPUPerc": "--", "Container": shown_id, "ID": shown_id, "MemPerc": "--"}
-    entry |= {"MemUsage": "-- / --", "Name": name, "NetIO": "-- / --", "PIDs": "--"}
+    """What a template may ask; zeros for what does not run."""
+    entry = {"BlockIO": "0B / 0B", "CPUPerc": "0.00%", "Container": shown_id, "ID": shown_id, "MemPerc": "0.00%"}
+    entry |= {"MemUsage": "0B / 0B", "Name": name, "NetIO": "0B / 0B", "PIDs": "0"}
     if now is None:
         return entry
     percent = now.cpu_percent(before) if before is not None else 0.0

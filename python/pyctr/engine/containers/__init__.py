@@ -128,8 +128,15 @@ class Containers:
     def attach(self, ref: str, attach: Attach) -> int | None:
         """Attach to a running container; its exit code, or 0 after the detach keys. Raises StateError."""
         from pyctr.engine.containers.session import connect
+        from pyctr.engine.containers.state import current_state
+        from pyctr.errors import StateError
 
         container_id = self.resolve(ref)
+        status = current_state(self.store, container_id).get("status", "created")
+        if status != "running":
+            todo = {"paused": "unpause it first", "restarting": "wait until it is running"}
+            kind = status if status in todo else "stopped"
+            raise StateError(f"You cannot attach to a {kind} container, {todo.get(status, 'start it first')}")
         session = connect(self.store.run_path(container_id), container_id)
         return self._foreground(session, self.store.record(container_id), attach, {}, spawn=None)
 

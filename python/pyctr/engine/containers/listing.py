@@ -47,7 +47,8 @@ class Summary:
         self.id: str = record["Id"]
         self.image: str = record["Config"]["Image"]
         self.image_id: str = record["Image"]
-        self.command: str = " ".join([record["Path"], *record["Args"]])
+        words = (f"'{word}'" if " " in word else word for word in record["Args"])  # moby container/view.go
+        self.command: str = " ".join([record["Path"], *words])
         self.created_s: int = times.parse_time(record["Created"]) // _SECOND_NS
         self.state: str = state.get("status", "created")
         self.exit_code: int = state.get("exit_code") or 0

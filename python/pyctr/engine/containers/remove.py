@@ -28,10 +28,7 @@ def remove_container(store: Store, reference: str, *, force: bool, volumes: bool
     lock = store.lock(container_id)
     if lock is None:
         if not force:
-            raise StateError(
-                f'cannot remove container "{reference}": container is running: '
-                "stop the container before removing or force remove"
-            )
+            raise StateError(refusal(store, container_id))
         lock = kill_and_lock(store, container_id)
         if lock is None:
             return container_id
@@ -48,6 +45,15 @@ def remove_container(store: Store, reference: str, *, force: bool, volumes: bool
     finally:
         os.close(lock)
     return container_id
+
+
+def refusal(store: Store, container_id: str) -> str:
+    """Why a container that lives is not removed (moby daemon/delete.go)."""
+    status = read_state(store.path(container_id)).get("status", "running")
+    what = "container is paused and must be unpaused first"
+    if status != "paused":
+        what = f"container is {status}: stop the container before removing or force remove"
+    return f'cannot remove container "{store.record(container_id)["Name"]}": {what}'
 
 
 def damaged_record(store: Store, container_id: str) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def parse_volume(text: str) -> Volume:
         )
     clean = clean_path(target)
     if clean == "/":
-        raise InvalidArgument(f"invalid volume specification: '{text}': destination can't be '/'")
+        why = "invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
+        raise InvalidArgument(f"invalid volume specification: '{text}': {why}")
     check_modes(text, mode, modes, is_bind=source.startswith("/"))
     if source.startswith("/"):
         source = clean_path(source)
