@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MODULES = ("start", "images", "build", "compose", "network")
+MODULES = ("start", "images", "build", "compose", "network", "life")
 _ROUNDS = 21
 
 
