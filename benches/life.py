@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.race import Contender, find, race
 from tests.peers import running_dockerd
+
+from benches.race import Contender, find, race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
