@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 _COPY_BYTES = 1 << 24
 
 
-def save(store: Store, images: list[Image], sink: int) -> None:
-    """Write images, each under its `names`, to a descriptor. Raises CorruptData if a blob is missing."""
+def save(store: Store, images: list[Image], sink: int, *, index_digest: str = "") -> None:
+    """Write images, each under its `names`, to a descriptor. Raises CorruptData if a blob is missing.
+
+    With `index_digest` they are one image for several platforms: its names, those of the first, lead to that index, as BuildKit's OCI
+    archives have it; a docker-archive, which has no platforms, it is not.
+    """
     sizes: dict[str, int] = {}
     for image in images:
         manifest = parse_manifest(store.read_blob(image.manifest_digest))
@@ -32,33 +36,41 @@ def save(store: Store, images: list[Image], sink: int) -> None:
                 sizes[digest] = os.path.getsize(store.blob_path(digest))
             except FileNotFoundError:
                 raise CorruptData(f"save image: {digest} is missing in the store") from None
+    if index_digest:
+        sizes[index_digest] = os.path.getsize(store.blob_path(index_digest))
     for directory in ("blobs/", "blobs/sha256/"):
         _write(sink, _header(directory, 0, tarfile.DIRTYPE))
     for digest in sorted(sizes):
         _add_blob(sink, store.blob_path(digest), f"blobs/sha256/{digest[7:]}", sizes[digest])
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": _descriptors(store, images, sizes)}
-    _add(sink, "index.json", json_dumps(index))
-    _add(sink, "manifest.json", json_dumps([_docker_entry(store, image) for image in images]))
+    roots = (
+        [(index_digest, images[0].names)]
+        if index_digest
+        else [(image.manifest_digest, image.names) for image in images]
+    )
+    descriptors = [entry for digest, names in roots for entry in _descriptors(store, digest, names, sizes[digest])]
+    _add(sink, "index.json", json_dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors}))
+    if not index_digest:
+        _add(sink, "manifest.json", json_dumps([_docker_entry(store, image) for image in images]))
     _add(sink, "oci-layout", json_dumps({"imageLayoutVersion": "1.0.0"}))
     _write(sink, bytes(1024))
 
 
-def _descriptors(store: Store, images: list[Image], sizes: dict[str, int]) -> list[dict[str, Any]]:
-    descriptors = []
-    for image in images:
-        manifest = parse_json(store.read_blob(image.manifest_digest), "manifest")
-        entry: dict[str, Any] = {
-            "mediaType": manifest.get("mediaType") or OCI_MANIFEST,
-            "digest": image.manifest_digest,
-            "size": sizes[image.manifest_digest],
+def _descriptors(store: Store, digest: str, names: list[str], size: int) -> list[dict[str, Any]]:
+    """What index.json says of a manifest or an index: once for each name."""
+    document = parse_json(store.read_blob(digest), "manifest")
+    entry: dict[str, Any] = {"mediaType": document.get("mediaType") or OCI_MANIFEST, "digest": digest, "size": size}
+    if not names:
+        return [entry]
+    return [
+        {
+            **entry,
+            "annotations": {
+                "io.containerd.image.name": name,
+                "org.opencontainers.image.ref.name": parse_reference(name).tag or "",
+            },
         }
-        for name in image.names:
-            tag = parse_reference(name).tag or ""
-            annotations = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
-            descriptors.append({**entry, "annotations": annotations})
-        if not image.names:
-            descriptors.append(entry)
-    return descriptors
+        for name in names
+    ]
 
 
 def _docker_entry(store: Store, image: Image) -> dict[str, Any]:

@@ -210,6 +210,10 @@ class Store:
             raise CorruptData(f"read {path}: malformed")
         return entry
 
+    def entry(self, name: str) -> dict[str, str] | None:
+        """What a name, as `Reference` prints it, leads to: name, manifest, config, digest at its registry."""
+        return self._read_ref(self.ref_path(name))
+
     def entries(self) -> Iterator[dict[str, str]]:
         """Every name's entry: name, manifest, config."""
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from tests.integration.build.conftest import Builder
 
 if TYPE_CHECKING:
     import pytest
+
+    from tests.conftest import Cli
 
 _TWO_STAGES = """FROM busybox AS one
 WORKDIR /work
@@ -121,3 +124,17 @@ def test_cache_in_a_directory_serves_another_root(build: Builder, tmp_path: Path
     blob.write_bytes(b"x")
     elsewhere(_TWO_STAGES, cache_from=(Typed("local", {"src": place + "none"}),))
     assert elsewhere.told.warnings
+
+
+def test_command_line_names_first_and_settles_afterwards(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo settled > /made\n")
+    cli("build", "-t", "settled", str(tmp_path))
+    deadline = time.monotonic() + 60
+    while (cli.root / "unsettled").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not [path for path in (cli.root / "layers").glob("*.json") if "unsynced" in path.read_text()]
+    names = [path.stat().st_ino for path in (cli.root / "refs").iterdir()]
+    cli("build", "-t", "settled", str(tmp_path))  # from the cache: nothing is written, so nothing is left to settle
+    assert not (cli.root / "unsettled").exists()
+    assert [path.stat().st_ino for path in (cli.root / "refs").iterdir()] == names

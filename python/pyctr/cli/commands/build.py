@@ -19,10 +19,12 @@ def build(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     from pyctr.engine.build.use import build as build_image
     from pyctr.engine.build.use import plan_only
     from pyctr.errors import BuildError
+    from pyctr.image.settle import settle_afterwards
 
     quiet = options.get("quiet", False)
     checks = options.get("check", False) or options.get("call") == "check"
     progress = make_progress(options.get("progress", ""), quiet=quiet or checks or options.get("dry_run", False))
+    engine.settles_afterwards = True
     try:
         with progress:
             if checks or options.get("dry_run"):
@@ -34,6 +36,8 @@ def build(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
         if error.excerpt:
             sys.stderr.write(f"{error.excerpt}\n")
         raise
+    finally:
+        settle_afterwards(engine.image_store)
     _write_files(options, built)
     if quiet and built.images:
         sys.stdout.write(f"{built.index_digest or built.images[0].id}\n")

@@ -29,6 +29,7 @@ from pyctr.engine.build.scratch import Scratch, sweep_scratch
 from pyctr.engine.build.values import AnyValue, LocalValue, Value
 from pyctr.errors import BuildError, PyctrError
 from pyctr.image import settle, write
+from pyctr.image.manifest import host_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,8 @@ class Executor:
         self._lock = threading.Lock()
         self._closing = contextlib.ExitStack()
         self._ending: list[threading.Thread] = []
+        self._announced = False
+        self._native = "/".join(part for part in host_platform() if part)
 
     def __enter__(self) -> Self:
         from pyctr.engine.build.lease import Lease
@@ -117,12 +120,22 @@ class Executor:
         made = [record.layer.diff_id for record in self.used.values() if record.layer is not None]
         if any((settle.facts_of(self.store, diff_id) or {}).get("unsynced") for diff_id in made):
             if self.engine.settles_afterwards:
-                settle.announce(self.store)
+                self.announce()
             else:
                 settle.settle(self.store, made)
 
+    def announce(self) -> None:
+        """Say that something of this build is settled afterwards; once is enough."""
+        if not self._announced:
+            settle.announce(self.store)
+            self._announced = True
+
     def run(self, plan: Plan) -> None:
         """Every step."""
+        if any(isinstance(step, Run) and step.platform != self._native for step in plan.steps):
+            from pyctr.engine.build.foreign import refuse_foreign
+
+            refuse_foreign(plan)
         run_steps(plan, self._run_step, self.cancel)
 
     def cancel(self) -> None:

@@ -9,7 +9,7 @@ from pyctr._core import json_dumps
 from pyctr.engine import times
 from pyctr.engine.build.epoch import iso_time
 from pyctr.errors import InvalidArgument
-from pyctr.image import settle, write
+from pyctr.image import write
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_platform
 from pyctr.image.reference import parse_reference
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyctr.build.request import Typed
     from pyctr.engine.build.execute import Executor
     from pyctr.engine.build.values import Value
+    from pyctr.image.store import Store
 
 _EXPORTING = "exporting to image"
 
@@ -170,14 +171,26 @@ def name_images(executor: Executor, images: list[BuiltImage], index: str, output
             chosen = image
             break
     names = [checked_name(tag) for tag in executor.request.tags]
+    if _is_named(store, images, chosen, names, index):
+        return  # whoever named it has seen to it that the disk has it
     later = executor.engine.settles_afterwards
     if later:
-        settle.announce(store)
+        executor.announce()
     for image in images:
         write.add_image(store, image.manifest_digest, names if image is chosen else [], sync=not later)
     if index:
         for name in names:
             write.name_image(store, chosen.id, chosen.manifest_digest, name, digest=index)
+
+
+def _is_named(store: Store, images: list[BuiltImage], chosen: BuiltImage, names: list[str], index: str) -> bool:
+    """Whether every name leads to just this already, and what gets no name is known."""
+    for name in names:
+        entry = store.entry(name)
+        if entry is None or entry["manifest"] != chosen.manifest_digest or (index and entry.get("digest") != index):
+            return False
+    nameless = {image.id for image in images if not names or image is not chosen}
+    return not nameless or nameless <= {entry["config"] for entry in store.entries()}
 
 
 def json_config(executor: Executor, image: BuiltImage) -> dict[str, Any]:

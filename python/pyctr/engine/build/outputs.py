@@ -70,7 +70,7 @@ def _archive(executor: Executor, plan: Plan, built: Built, output: Typed) -> Non
     names = _names(executor, output)
     images = [Image(executor.store, image.id, image.manifest_digest, names) for image in built.images]
     with told(executor, f"exporting to {output.kind} image format"), opened_sink(_required(output, "dest")) as sink:
-        save(executor.store, images, sink)
+        save(executor.store, images, sink, index_digest=built.index_digest)
 
 
 def _image(executor: Executor, plan: Plan, built: Built, output: Typed) -> None:

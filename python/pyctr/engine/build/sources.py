@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from pyctr.errors import NotFound
@@ -64,15 +63,3 @@ def fits(config: dict[str, Any], platform: str) -> bool:
     wanted = parse_platform(platform) if platform else host_platform()
     mine = (config.get("os") or "linux", config.get("architecture") or "", config.get("variant") or "")
     return mine[:2] == wanted[:2] and (not mine[2] or not wanted[2] or mine[2] == wanted[2])
-
-
-def is_native(platform: str) -> bool:
-    """Whether this machine runs what is for a platform, itself or through a registered interpreter (binfmt_misc)."""
-    system, architecture, _ = parse_platform(platform)
-    own = host_platform()
-    if system != own[0]:
-        return False
-    if architecture == own[1] or (own[1], architecture) in (("amd64", "386"), ("arm64", "arm")):
-        return True
-    names = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386", "ppc64le": "ppc64le", "s390x": "s390x"}
-    return os.path.exists(f"/proc/sys/fs/binfmt_misc/qemu-{names.get(architecture, architecture)}")
