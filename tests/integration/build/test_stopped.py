@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,9 +16,10 @@ import pytest
 
 from pyctr.build.request import Typed
 from pyctr.errors import PyctrError
-from tests.conftest import system_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.build.conftest import Builder
 
 _CACHEONLY = (Typed("cacheonly", {}),)
@@ -31,8 +33,9 @@ Builder(Engine(sys.argv[1], sys.argv[2]), Path(sys.argv[3]))(sys.argv[4])
 _DOCKERFILE = "FROM busybox\nRUN echo kept > /kept\nRUN touch /started; sleep 60\n"
 
 
-def _start(build: Builder) -> subprocess.Popen[bytes]:
-    """A build in a process of its own, its last RUN under way."""
+@contextlib.contextmanager
+def _started(build: Builder) -> Iterator[subprocess.Popen[bytes]]:
+    """A build in a process of its own, its last RUN under way; it ends with the test."""
     arguments = [build.engine.root, build.engine.run_root, str(build.context), _DOCKERFILE]
     process = subprocess.Popen([sys.executable, "-c", _SCRIPT, *arguments], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
@@ -40,38 +43,61 @@ def _start(build: Builder) -> subprocess.Popen[bytes]:
         assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return process
+    try:
+        yield process
+    finally:
+        process.kill()
 
 
 def test_interrupted_build_leaves_nothing_running_and_its_cache(build: Builder) -> None:
-    before = system_state()
-    process = _start(build)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    with _started(build) as process:
+        assert _present(build, step := _step(build)) == {"processes", "cgroups"}
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
     assert process.returncode != 0
     assert b"KeyboardInterrupt" in said
-    _settled(before)
+    _settled(build, step)
     build("FROM busybox\nRUN echo kept > /kept\n", outputs=_CACHEONLY)
     assert build.told.hits[-1] == "RUN echo kept > /kept"
 
 
 def test_killed_build_is_swept_up_by_the_next(build: Builder) -> None:
-    before = system_state()
-    process = _start(build)
-    process.kill()
-    process.communicate()
+    with _started(build) as process:
+        step = _step(build)
+        process.kill()
+        process.communicate()
     build("FROM busybox\nRUN echo kept > /kept\n", outputs=_CACHEONLY)
     assert build.told.hits[-1] == "RUN echo kept > /kept"
-    _settled(before)
+    _settled(build, step)
     build.engine.images.prune()  # leases of the dead are none
     assert not list(Path(build.engine.root, "build/leases").iterdir())
 
 
-def _settled(before: dict[str, set[str]]) -> None:
-    """Nothing of a container is left; a network goes in the background."""
+def _step(build: Builder) -> str:
+    """The container of the step that is under way."""
+    (step,) = Path(build.engine.root, "build/run").iterdir()
+    return step.name
+
+
+def _present(build: Builder, step: str) -> set[str]:
+    """What there is of a step on this host, whatever others do on it: processes of its group or monitor, mounts, groups."""
+    found = set()
+    if build.engine.root in Path("/proc/mounts").read_text():
+        found.add("mounts")
+    if any(step in names for _, names, _ in os.walk("/sys/fs/cgroup")):
+        found.add("cgroups")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if step in (process / "cgroup").read_text() or step.encode() in (process / "cmdline").read_bytes():
+                found.add("processes")
+    return found
+
+
+def _settled(build: Builder, step: str) -> None:
+    """Nothing of a step is left."""
     for _ in range(100):
-        left = {name: found - before[name] for name, found in system_state().items()}
-        if not any(left.values()):
+        left = _present(build, step)
+        if not left:
             return
         time.sleep(0.1)
     raise AssertionError(left)
