@@ -51,7 +51,8 @@ def _started(build: Builder) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_interrupted_build_leaves_nothing_running_and_its_cache(build: Builder) -> None:
     with _started(build) as process:
-        assert _present(build, step := _step(build)) == {"processes", "cgroups"}
+        step = _step(build)
+        assert _present(build, step) == {"processes", "cgroups"}
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20)
     assert process.returncode != 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyctr.errors import BuildError
+from pyctr.errors import BuildError, InvalidArgument
 
 if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.build.plan.step import Run
     from pyctr.build.request import Request
+    from pyctr.engine import Engine
     from pyctr.engine.build.execute import Executor
     from pyctr.engine.build.mounts import Mounted
     from pyctr.engine.build.sandbox import Command
@@ -49,21 +50,49 @@ def plan_command(executor: Executor, step: Run, base: Value, mounted: Mounted) -
     )
 
 
+def check_options(engine: Engine, request: Request) -> None:
+    """Refuse what no container of RUN could be given, before anything is built, and where all is cached.
+
+    Raises InvalidArgument, NotFound.
+    """
+    network = request.network
+    if network.startswith("container:"):
+        raise InvalidArgument(f'network mode "{network}" is not supported by build')
+    if network not in ("default", "none", "host"):
+        from pyctr.engine.containers.network import networks_of
+        from pyctr.engine.containers.store import Store
+
+        networks_of(Store(engine.root, engine.run_root)).resolve(network)
+    options = _limits(request)
+    if options:
+        from pyctr.engine.host import gather
+        from pyctr.engine.options import parse_request
+        from pyctr.engine.options.limits import verify
+
+        asked = parse_request("build", [], options).host_config
+        verify(asked, gather(asked))
+
+
 def container_options(request: Request, step: Run) -> dict[str, Any]:
     """Options of `run`, by Docker's names."""
     network = step.network if step.network != "default" else request.network or "default"
-    options: dict[str, Any] = {"network": network, **request.limits}
+    options: dict[str, Any] = {"network": network, **_limits(request)}
     if request.add_hosts:
         options["add_host"] = [f"{name}:{address}" for name, address in request.add_hosts]
+    if step.security == "insecure":
+        options["privileged"] = True
+    hostname = request.build_args.get(_HOSTNAME_ARGUMENT)
+    if hostname and network != "host":
+        options["hostname"] = hostname
+    return options
+
+
+def _limits(request: Request) -> dict[str, Any]:
+    options: dict[str, Any] = dict(request.limits)
     if request.ulimits:
         options["ulimit"] = list(request.ulimits)
     if request.shm_size_bytes:
         options["shm_size"] = f"{request.shm_size_bytes}b"
     if request.cgroup_parent:
         options["cgroup_parent"] = request.cgroup_parent
-    if step.security == "insecure":
-        options["privileged"] = True
-    hostname = request.build_args.get(_HOSTNAME_ARGUMENT)
-    if hostname and network != "host":
-        options["hostname"] = hostname
     return options

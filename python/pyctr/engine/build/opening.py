@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from pyctr.build.plan.config import go_quote
 from pyctr.errors import BuildError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> It
     remote = is_git(text) or text.startswith(("http://", "https://"))
     if text != "-" and not remote:
         if not os.path.isdir(text):
-            raise InvalidArgument(f"unable to prepare context: path {text!a} not found")
+            raise InvalidArgument(f"unable to prepare context: path {go_quote(text)} not found")
         yield Opened(os.path.abspath(text), temporary=False)
         return
     from pyctr.engine.build.scratch import Scratch

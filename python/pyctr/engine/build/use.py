@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyctr.build.ignore import read_patterns
 from pyctr.build.plan.graph import located, plan_build
+from pyctr.engine.build.command import check_options
 from pyctr.engine.build.opening import open_context
 from pyctr.engine.build.options import parse_request
 from pyctr.errors import BuildError, InvalidArgument, NotFound
@@ -61,7 +62,8 @@ def planned(
     file = options.get("file", "")
     if file == "-" and context == "-":
         raise InvalidArgument("invalid argument: can't use stdin for both build context and dockerfile")
-    parse_request(options, context="", environment=os.environ)  # before anything is fetched
+    # Before anything is fetched.
+    check_options(engine, parse_request(options, context="", environment=os.environ))
     with open_context(engine, context, report=report, stdin=stdin) as opened:
         path, name = _dockerfile_path(opened.path, file, temporary=opened.temporary)
         text = _read_stdin(stdin) if file == "-" else _read_dockerfile(path, name, report)
