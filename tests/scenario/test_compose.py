@@ -79,7 +79,9 @@ def free_port() -> int:
 @pytest.mark.slow
 def test_flask_and_redis_count_visits(cli: Cli, tmp_path: Path) -> None:
     packages = "redis-server,python3-flask,python3-redis"
-    made = cli("image", "bootstrap", "debian", "--include", packages, "--name", "python-and-redis", code=None)
+    made = cli(
+        "image", "bootstrap", "debian", "--include", packages, "--name", "python-and-redis", code=None, timeout=600
+    )
     if made.returncode != 0:
         pytest.skip(f"needs Debian's packages: {made.stderr.strip()[-300:]}")
     project = Compose(cli, tmp_path)

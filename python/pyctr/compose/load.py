@@ -51,6 +51,8 @@ class Project:
     model: dict[str, Any]
     disabled: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    #: Between the parts of names of containers and images; `_` with ``--compatibility``.
+    separator: str = "-"
 
     @property
     def services(self) -> dict[str, Any]:

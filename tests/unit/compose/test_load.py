@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyctr.cli.commands.compose.context import ComposeContext
 from pyctr.compose import ComposeError, load, select
+from pyctr.compose.plan import names
 from pyctr.errors import NotFound
 
 if TYPE_CHECKING:
@@ -117,3 +119,16 @@ def test_loading_writes_nothing_and_asks_no_engine(tmp_path: Path) -> None:
         environment={},
     )
     assert sorted(os.listdir(tmp_path)) == ["c.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable", "separator"), [({}, "", "-"), ({"compatibility": True}, "", "_"), ({}, "true", "_")]
+)
+def test_compatibility_asks_for_names_with_underscores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, bool], variable: str, separator: str
+) -> None:
+    monkeypatch.setenv("COMPOSE_COMPATIBILITY", variable)
+    write(tmp_path / "compose.yaml", "name: p\nservices: {web: {build: .}}")
+    project = ComposeContext(None, settings).project()  # type: ignore[arg-type]  # loading asks no engine
+    assert names.container_name(project, {"name": "web"}, 1) == separator.join(("p", "web", "1"))
+    assert names.image_name(project, {**project.services["web"], "name": "web"}) == separator.join(("p", "web"))

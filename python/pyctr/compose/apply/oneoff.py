@@ -28,7 +28,7 @@ def plan_options(
 ) -> dict[str, Any]:
     """The service's options with the command line's over them."""
     given = options.container_options(project, model, 1)
-    given["name"] = f"{project.name}-{model['name']}-run-{slug}"
+    given["name"] = project.separator.join((project.name, model["name"], "run", slug))
     for key in ("restart", "restart_delay", "restart_window"):
         given.pop(key, None)
     if not ports:

@@ -18,7 +18,7 @@ _PULL = {"always": "Always", "never": "Never", "missing": "IfNotPresent", "if_no
 
 def container(parts: Parts) -> dict[str, Any]:
     """The container but for its ports and mounts."""
-    image = parts.take("image") or f"{parts.project.name}-{parts.service}"
+    image = parts.take("image") or parts.project.separator.join((parts.project.name, parts.service))
     if parts.take("build"):
         parts.lose("build", f"push the image {image} to a registry the cluster reads")
     return {

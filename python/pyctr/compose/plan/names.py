@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def container_name(project: Project, service: Service, number: int) -> str:
     """`container_name`, else ``project-service-1``."""
-    return service.get("container_name") or f"{project.name}-{service['name']}-{number}"
+    return service.get("container_name") or project.separator.join((project.name, service["name"], str(number)))
 
 
 def image_name(project: Project, service: Service) -> str:
@@ -24,7 +24,7 @@ def image_name(project: Project, service: Service) -> str:
     image = service.get("image") or ""
     if not image and not service.get("build"):
         raise InvalidArgument(f'service "{service["name"]}" has neither an image nor a build context specified')
-    return image or f"{project.name}-{service['name']}"
+    return image or project.separator.join((project.name, service["name"]))
 
 
 def replicas(service: Service) -> int:

@@ -105,10 +105,7 @@ class _Planner:
         service = resources.described(self.project, name)
         wanted = self.choices.scale.get(name, names.replicas(service))
         check_scale(service, wanted)
-        if (service.get("deploy") or {}).get("endpoint_mode") == "vip" and wanted > 1:
-            self.result.warnings.append(
-                f"services.{name}.deploy.endpoint_mode: there are no virtual addresses, the name has every container's"
-            )
+        self.result.warnings += not_honoured(service, wanted)
         existing = self._settled(name, service)
         for item in existing[wanted:]:
             self._remove(item)
@@ -314,6 +311,23 @@ def check_scale(service: Service, wanted: int) -> None:
             f'"{service["container_name"]}". Docker requires each container to have a unique name. '
             "Remove the custom name to scale the service"
         )
+
+
+def not_honoured(service: Service, wanted: int) -> list[str]:
+    """Warnings: what `deploy` says of a swarm, and one machine cannot do."""
+    deploy = service.get("deploy") or {}
+    where = f"services.{service['name']}.deploy"
+    found = [
+        f"{where}.placement.{key}: there is one machine, every container runs on it"
+        for key in ("constraints", "preferences")
+        if (deploy.get("placement") or {}).get(key)
+    ]
+    most = int((deploy.get("placement") or {}).get("max_replicas_per_node") or 0)
+    if 0 < most < wanted:
+        found.append(f"{where}.placement.max_replicas_per_node: {wanted} containers run on the one machine")
+    if deploy.get("endpoint_mode") == "vip" and wanted > 1:
+        found.append(f"{where}.endpoint_mode: there are no virtual addresses, the name has every container's")
+    return found
 
 
 def remove(item: Container, needs: tuple[str, ...], *, volumes: bool = False, key: str = "") -> Operation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -199,3 +200,33 @@ def test_what_a_killed_command_left_is_put_right() -> None:
 def test_virtual_addresses_are_said_not_to_be_there() -> None:
     found = project({"web": {"deploy": {"endpoint_mode": "vip", "replicas": 2}}})
     assert "no virtual addresses" in plan_up(found, observed(), Choices()).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("deploy", "warnings"),
+    [
+        ({"placement": {"constraints": ["node.role == manager"]}}, ["placement.constraints: there is one machine"]),
+        ({"placement": {"preferences": [{"spread": "zone"}]}}, ["placement.preferences: there is one machine"]),
+        ({"replicas": 2, "placement": {"max_replicas_per_node": 1}}, ["max_replicas_per_node: 2 containers run on"]),
+        ({"replicas": 2, "placement": {"max_replicas_per_node": 2}}, []),
+        ({"placement": {}}, []),
+    ],
+    ids=str,
+)
+def test_up_warns_of_placement_it_cannot_honour(deploy: dict[str, Any], warnings: list[str]) -> None:
+    said = plan_up(project({"web": {"deploy": deploy}}), observed(), Choices()).warnings
+    assert len(said) == len(warnings)
+    for text, expected in zip(said, warnings, strict=True):
+        assert text.startswith("services.web.deploy.placement.")
+        assert expected in text
+
+
+def test_compatible_names_have_underscores_and_containers_of_other_names_stay() -> None:
+    found = replace(project({"web": {"scale": 2}}), separator="_")
+    assert lines(found, observed(container(found, "web"))) == [
+        "Container demo-web-1  Running",
+        "Container demo_web_2  Creating",
+        "Container demo_web_2  Created",
+        "Container demo_web_2  Starting",
+        "Container demo_web_2  Started",
+    ]

@@ -80,7 +80,7 @@ def _lines(words: Any) -> str:
 
 def image(project: Project, service: str) -> str:
     """The image a service runs: its own, or the one that is built for it."""
-    return str(project.services[service].get("image") or f"{project.name}-{service}")
+    return str(project.services[service].get("image") or project.separator.join((project.name, service)))
 
 
 def render(project: Project, form: str, *, interpolated: bool = True) -> str:

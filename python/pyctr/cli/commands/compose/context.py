@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ class ComposeContext:
         name = self.settings.get("project_name") or os.environ.get("COMPOSE_PROJECT_NAME")
         return valid_name(name) if name else self.project().name
 
+    def _is_compatible(self) -> bool:
+        """``--compatibility``, or COMPOSE_COMPATIBILITY as Go reads truths."""
+        return bool(
+            self.settings.get("compatibility")
+            or os.environ.get("COMPOSE_COMPATIBILITY", "").lower() in ("1", "t", "true")
+        )
+
     def load(self, *, profiles: Sequence[str] | None = None, options: Options | None = None) -> Project:
         """Read the project with these profiles in place of ``--profile``."""
         from pyctr.compose import load
@@ -59,6 +67,8 @@ class ComposeContext:
             all_resources=bool(settings.get("all_resources")),
             options=options,
         )
+        if self._is_compatible():
+            project = replace(project, separator="_")
         for warning in project.warnings:
             if warning not in self._warned:
                 self._warned.add(warning)

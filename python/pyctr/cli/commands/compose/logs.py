@@ -22,7 +22,7 @@ _COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"
 
 def short_name(project: str, container: str) -> str:
     """``web-1`` of ``project-web-1``; a name of its own stays whole."""
-    return container.removeprefix(f"{project}-")
+    return container.removeprefix(f"{project}-").removeprefix(f"{project}_")
 
 
 class Printer:

@@ -34,7 +34,8 @@ def run(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -
         raise InvalidArgument("--service-ports and --publish are incompatible")
     project = common.selected(context, [service])
     if common.is_dry(context, values):
-        sys.stderr.write(f" DRY-RUN MODE -  Container {project.name}-{service}-run  Creating\n")
+        name = project.separator.join((project.name, service, "run"))
+        sys.stderr.write(f" DRY-RUN MODE -  Container {name}  Creating\n")
         return 0
     quiet = bool(values.get("quiet"))
     with make_report(context.settings, quiet=quiet) as report:
