@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +16,52 @@ if TYPE_CHECKING:
 
     from tests.conftest import Cli
 
+#: How long a test waits for what must come, at most.
+WAIT_S = 60.0
 SLEEP = 'command: ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"]'
+
+
+class Running:
+    """A command that goes on. What it says is read all the time; whoever waits for something does not wait for ever."""
+
+    def __init__(self, command: list[str], env: dict[str, str], cwd: Path) -> None:
+        self.process = subprocess.Popen(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.said = {"out": "", "err": ""}
+        self.change = threading.Condition()
+        self.readers = [
+            threading.Thread(target=self._read, args=entry, daemon=True)
+            for entry in (("out", self.process.stdout), ("err", self.process.stderr))
+        ]
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self, name: str, stream: IO[bytes]) -> None:
+        with stream:
+            while data := os.read(stream.fileno(), 65536):
+                with self.change:
+                    self.said[name] += data.decode()
+                    self.change.notify_all()
+
+    def until(self, text: str, where: str = "out", timeout_s: float = WAIT_S) -> str:
+        """Everything said so far, once ``text`` is in it."""
+        with self.change:
+            assert self.change.wait_for(lambda: text in self.said[where], timeout_s), (text, self.said)
+            return self.said[where]
+
+    def signal(self, number: int = signal.SIGINT) -> None:
+        """Ctrl-C."""
+        self.process.send_signal(number)
+
+    def end(self, timeout_s: float = WAIT_S) -> tuple[int, str, str]:
+        """Exit code and what it said, once it has ended by itself."""
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        for reader in self.readers:
+            reader.join(timeout_s)
+        return code, self.said["out"], self.said["err"]
 
 
 class Compose:
@@ -32,16 +80,9 @@ class Compose:
     def __call__(self, *args: str, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.cli("compose", *args, code=code, cwd=self.directory, **options)
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str) -> Running:
         """A command that goes on."""
-        return subprocess.Popen(
-            self.cli.command("compose", *args),
-            env=self.cli.env,
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return Running(self.cli.command("compose", *args), self.cli.env, self.directory)
 
     def inside(self, service: str, script: str) -> str:
         """What a shell in a service's container says."""

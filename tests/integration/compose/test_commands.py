@@ -96,8 +96,8 @@ def test_commands_that_change_what_runs(compose: Callable[[str], Compose]) -> No
     waiting = project.start("wait", "db")
     time.sleep(0.5)
     assert project.events("kill", "-s", "TERM", "db") == ["Container db-1  Killing", "Container db-1  Killed"]
-    out, _ = waiting.communicate(timeout=10)
-    assert waiting.returncode in (0, 143)
+    code, out, _ = waiting.end()
+    assert code in (0, 143)
     assert "exited with status code" in out
     assert "Going to remove" in project("rm", "-f", "db").stdout
     assert project("ps", "-a", "--services").stdout == "web\n"
@@ -128,17 +128,15 @@ services:
     (source / "old").write_text("old")
     project("up", "-d")
     process = project.start("watch", "--no-up")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "Watch enabled\n"
+    process.until("Watch enabled\n")
     (source / "a").write_text("one")
     (source / "b.tmp").write_text("never")
-    assert "Syncing" in process.stdout.readline()
+    process.until("Syncing")
     until(
         lambda: project("exec", "-T", "web", "ls", "/app", code=None).stdout == "a\n", "the file is there, and it alone"
     )
     (source / "a").unlink()
     until(lambda: project.inside("web", "ls /app") == "", "the file is gone")
-    process.send_signal(2)
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+    process.signal()
+    assert process.end()[0] == 0
     assert project.inside("web", "ls /app") == ""

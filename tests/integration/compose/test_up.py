@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -139,13 +138,12 @@ services:
     first = project.start("up", "-d")
     until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
     second = project.start("up", "-d")
-    assert second.stderr is not None
-    assert "waiting" in second.stderr.readline()
+    second.until("waiting", "err")
     project.inside("db", "touch /ready")
-    assert first.wait(20) == 0
-    assert second.wait(20) == 0
-    assert "web-1  Running" in second.communicate()[1]
-    first.communicate()
+    assert first.end()[0] == 0
+    code, _, errors = second.end()
+    assert code == 0
+    assert "web-1  Running" in errors
 
 
 def test_interrupted_while_waiting_ends_at_once_and_goes_on_next_time(compose: Make) -> None:
@@ -156,9 +154,8 @@ services:
 """)
     process = project.start("up", "-d")
     until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
-    assert process.returncode == 130
+    process.signal()
+    assert process.end()[0] == 130
     project.inside("db", "touch /ready")
     assert "Container web-1  Started" in project.events("up", "-d")
 
@@ -170,18 +167,15 @@ services:
   db: {image: busybox, command: [echo, short]}
 """)
     process = project.start("up")
-    assert process.stdout is not None
-    seen = ""
-    while "hello from web" not in seen or "db-1 exited" not in seen:
-        seen += process.stdout.readline()
-    assert "web-1  | hello from web\n" in seen
-    assert "db-1   | short\n" in seen
-    process.send_signal(signal.SIGINT)
-    assert "Gracefully Stopping... press Ctrl+C again to force" in process.stdout.readline()
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
-    assert process.returncode == 130
+    process.until("web-1  | hello from web\n")
+    process.until("db-1   | short\n")
+    process.until("db-1 exited with code 0\n")
+    process.signal()
+    process.until("Gracefully Stopping... press Ctrl+C again to force\n")
+    process.until("web-1  Stopping", "err")
+    process.signal()
+    code, _, errors = process.end()
+    assert code == 130
     assert "web-1  Killed" in errors
     assert project("ps", "-q").stdout == ""
 
