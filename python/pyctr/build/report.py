@@ -6,6 +6,11 @@ calls from several threads; who implements this locks.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Report:
     """Told to nobody; the base of those who listen."""
@@ -27,3 +32,6 @@ class Report:
 
     def warn(self, text: str) -> None:
         """One line of advice that is no error."""
+
+    def running(self, cancel: Callable[[], None]) -> None:
+        """Steps are about to run; `cancel`, from any thread, ends them. For who builds in a thread, which hears no Ctrl-C."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyctr.compose.apply import files, images, rollback
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from pyctr.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class ImageChoices:
-    """What the command line says of images."""
-
-    policy: str = ""
-    build: bool = False
-    no_build: bool = False
-    quiet_build: bool = False
-
-
 def plan_project(engine: Engine, project: Project, choices: Choices) -> Plan:
     """What `up` would do now."""
     digests = {
@@ -40,41 +30,18 @@ def plan_project(engine: Engine, project: Project, choices: Choices) -> Plan:
     return plan_up(project, observe_project(engine, project), replace(choices, files=digests))
 
 
-def missing_images(engine: Engine, project: Project, choices: ImageChoices) -> list[images.Need]:
-    """What `up --dry-run` would build or pull."""
-    import time
-
-    return images.plan_images(
-        project,
-        lambda image: images.arrived(engine, image),
-        policy=choices.policy,
-        build=choices.build,
-        no_build=choices.no_build,
-        now_s=time.time(),
-    )
-
-
 def converge(
     engine: Engine, project: Project, choices: Choices, report: Report, *, warn: Callable[[str], None],
-    image_choices: ImageChoices | None = None, parallel: int = 0, wait_timeout_s: float | None = None,
+    image_choices: images.ImageChoices | None = None, parallel: int = 0, wait_timeout_s: float | None = None,
 ) -> None:  # fmt: skip
     """Make a project what its file says. Raises the first error; what was done by then stays."""
     check(project, choices)
-    wanted = image_choices or ImageChoices()
 
     def waiting() -> None:
         warn(f"another command is changing project {project.name}: waiting for it to end")
 
     with project_lock(engine, project.name, waiting):
-        images.ensure_images(
-            engine,
-            project,
-            report,
-            policy=wanted.policy,
-            build=wanted.build,
-            no_build=wanted.no_build,
-            quiet_build=wanted.quiet_build,
-        )
+        images.ensure_images(engine, project, report, image_choices or images.ImageChoices(), parallel=parallel)
         plan = plan_project(engine, project, choices)
         for warning in plan.warnings:
             warn(warning)

@@ -11,6 +11,9 @@ from pyctr.errors import PyctrError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from pyctr.build.report import Report as BuildReport
 
 #: How many operations that do something run at once; what only waits is not counted.
 DEFAULT_PARALLEL = 8
@@ -23,6 +26,12 @@ class Report(Protocol):
 
     def event(self, subject: str, word: str, *, state: str) -> None:
         """`state` is working, done, error or warning. Called from any thread."""
+
+    def moved(self, subject: str, come_bytes: int, whole_bytes: int) -> None:
+        """How far what is at work has come."""
+
+    def builds(self, *, quiet: bool) -> AbstractContextManager[BuildReport]:
+        """Show builds while the context is open."""
 
 
 class Cancelled(PyctrError):
@@ -41,7 +50,10 @@ class Outcome:
 
 
 class Executor:
-    """Runs plans with a function for one operation; `tolerate` decides which failures the rest goes on after."""
+    """Runs plans with a function for one operation; `tolerate` decides which failures the rest goes on after.
+
+    `cancel` is called when nothing new is begun any more, to end what was.
+    """
 
     def __init__(
         self,
@@ -51,11 +63,13 @@ class Executor:
         parallel: int = 0,
         tolerate: Callable[[Operation, BaseException], bool] = lambda _operation, _error: False,
         patient: bool = True,
+        cancel: Callable[[], None] = lambda: None,
     ) -> None:
         self.perform = perform
         self.report = report
         self.tolerate = tolerate
         self.patient = patient
+        self.cancel = cancel
         self.slots = threading.Semaphore(parallel if parallel > 0 else DEFAULT_PARALLEL)
         self.stop = threading.Event()
         self.ended: queue.SimpleQueue[tuple[Operation, BaseException | None]] = queue.SimpleQueue()
@@ -75,7 +89,7 @@ class Executor:
                 running -= 1
                 self._settle(operation, error, outcome)
         except KeyboardInterrupt:
-            self.stop.set()
+            self._give_up()
             while running and self.patient:
                 self._next()
                 running -= 1
@@ -143,4 +157,8 @@ class Executor:
         if self.tolerate(operation, error):
             outcome.skipped.add(operation.key)
         else:
-            self.stop.set()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.stop.set()
+        self.cancel()

@@ -32,10 +32,20 @@ class Need:
     how: str
 
 
+@dataclass(frozen=True, slots=True)
+class ImageChoices:
+    """What the command line says of images."""
+
+    policy: str = ""
+    build: bool = False
+    no_build: bool = False
+    quiet_build: bool = False
+    quiet_pull: bool = False
+
+
 def plan_images(
-    project: Project, present: Callable[[str], float | None], *, policy: str = "", build: bool = False,
-    no_build: bool = False, now_s: float = 0.0,
-) -> list[Need]:  # fmt: skip
+    project: Project, present: Callable[[str], float | None], choices: ImageChoices, *, now_s: float = 0.0
+) -> list[Need]:
     """Which images to build or pull; `present` gives the moment an image came here (0 if not known), None without it.
 
     Raises NotFound for one that is missing and may be neither pulled nor built.
@@ -44,7 +54,7 @@ def plan_images(
     for name in sorted(project.services):
         service = resources.described(project, name)
         image = names.image_name(project, service)
-        how = decide(service, present(image), policy, build=build, no_build=no_build, now_s=now_s)
+        how = decide(service, present(image), choices, now_s=now_s)
         if how == "missing":
             raise NotFound(f"No such image: {image}")
         if how and (image not in needs or how == "build"):
@@ -52,13 +62,11 @@ def plan_images(
     return list(needs.values())
 
 
-def decide(
-    service: Mapping[str, Any], since_s: float | None, policy: str, *, build: bool, no_build: bool, now_s: float
-) -> str:
+def decide(service: Mapping[str, Any], since_s: float | None, choices: ImageChoices, *, now_s: float) -> str:
     """``build``, ``pull``, ``try``, ``missing``, or nothing where the image will do."""
-    policy = policy if policy not in ("", "policy") else str(service.get("pull_policy") or "")
-    buildable = bool(service.get("build")) and not no_build
-    if buildable and (build or policy == "build"):
+    policy = choices.policy if choices.policy not in ("", "policy") else str(service.get("pull_policy") or "")
+    buildable = bool(service.get("build")) and not choices.no_build
+    if buildable and (choices.build or policy == "build"):
         return "build"
     if policy == "always" and not (service.get("build") and not service.get("image")):
         return "pull"
@@ -92,25 +100,22 @@ def is_old(policy: str, since_s: float, now_s: float) -> bool:
     return age_s is not None and now_s - since_s > age_s
 
 
+def missing_images(engine: Engine, project: Project, choices: ImageChoices) -> list[Need]:
+    """What is to be built or pulled now."""
+    return plan_images(project, lambda image: arrived(engine, image), choices, now_s=time.time())
+
+
 def ensure_images(
-    engine: Engine, project: Project, report: Report, *, policy: str = "", build: bool = False, no_build: bool = False,
-    quiet_build: bool = False,
-) -> None:  # fmt: skip
+    engine: Engine, project: Project, report: Report, choices: ImageChoices, *, parallel: int = 0
+) -> None:
     """Build and pull what is needed."""
-    needs = plan_images(
-        project,
-        lambda image: arrived(engine, image),
-        policy=policy,
-        build=build,
-        no_build=no_build,
-        now_s=time.time(),
-    )
-    pull_all(engine, project, [need for need in needs if need.how == "pull"], report)
-    builds = [need for need in needs if need.how == "build"]
+    needs = missing_images(engine, project, choices)
+    pull_all(engine, project, [need for need in needs if need.how == "pull"], report, quiet=choices.quiet_pull)
+    builds = [need.service for need in needs if need.how == "build"]
     if builds:
         from pyctr.compose.apply.build import build_services
 
-        build_services(engine, project, [need.service for need in builds], report, quiet=quiet_build)
+        build_services(engine, project, builds, report, quiet=choices.quiet_build, parallel=parallel)
 
 
 def arrived(engine: Engine, image: str) -> float | None:
@@ -137,9 +142,10 @@ def arrived(engine: Engine, image: str) -> float | None:
 
 
 def pull_all(
-    engine: Engine, project: Project, needs: Iterable[Need], report: Report, *, ignore_failures: bool = False
-) -> None:
-    """Pull side by side; raises the first failure when all have ended."""
+    engine: Engine, project: Project, needs: Iterable[Need], report: Report, *, ignore_failures: bool = False,
+    quiet: bool = False,
+) -> None:  # fmt: skip
+    """Pull side by side; raises the first failure when all have ended. `quiet`: not how far each is."""
     errors: list[BaseException] = []
 
     def pull(need: Need) -> None:
@@ -147,7 +153,7 @@ def pull_all(
         report.event(subject, "Pulling", state="working")
         try:
             platform = str(project.services[need.service].get("platform") or "")
-            engine.images.pull(need.image, platform=platform)
+            engine.images.pull(need.image, platform=platform, report=None if quiet else Transfer(subject, report))
         except PyctrError as error:
             report.event(subject, f"{'Warning' if ignore_failures else 'Error'} {error}", state="error")
             errors.append(error)
@@ -164,3 +170,22 @@ def pull_all(
             thread.join(0.2)  # a join without timeout would not hear Ctrl-C
     if errors and not ignore_failures:
         raise errors[0]
+
+
+class Transfer:
+    """A pull of several layers as one number: bytes that came, of bytes in all."""
+
+    def __init__(self, subject: str, report: Report) -> None:
+        self.subject = subject
+        self.report = report
+        self.lock = threading.Lock()
+        self.layers: dict[str, tuple[int, int]] = {}
+
+    def __call__(self, status: str, id: str = "", current: int = 0, total: int = 0) -> None:
+        """Take an event of one layer, from any thread."""
+        if status != "Downloading" or not total:
+            return
+        with self.lock:
+            self.layers[id] = (current, total)
+            come, whole = (sum(each) for each in zip(*self.layers.values(), strict=True))
+        self.report.moved(self.subject, come, whole)

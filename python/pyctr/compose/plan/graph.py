@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Action(Enum):
     """What is done; the words are docker compose's: while it is done, and after."""
 
+    BUILD = ("build", "Building", "Built")
     CREATE_NETWORK = ("create network", "Creating", "Created")
     CREATE_VOLUME = ("create volume", "Creating", "Created")
     CREATE = ("create", "Creating", "Created")

@@ -52,6 +52,7 @@ def execute(engine: Engine, plan: Plan, request: Request, report: Report) -> Bui
     executor = Executor(engine, request, report)
     try:
         with executor:
+            report.running(executor.cancel)
             executor.run(plan)
             return export(executor, plan)
     finally:

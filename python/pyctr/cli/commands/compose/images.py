@@ -42,7 +42,10 @@ def build(context: ComposeContext, values: dict[str, Any], arguments: list[str])
                 report.event(name, "Building", state="working")
                 report.event(name, "Built", state="done")
             return 0
-        building.build_services(context.engine, project, services, report, extra=extra, quiet=bool(values.get("quiet")))
+        building.build_services(
+            context.engine, project, services, report, extra=extra, quiet=bool(values.get("quiet")),
+            parallel=common.parallel(context),
+        )  # fmt: skip
     if values.get("push"):
         push_images(context, project, services, values)
     return 0

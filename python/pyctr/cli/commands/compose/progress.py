@@ -7,21 +7,31 @@ import os
 import sys
 import threading
 import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from pyctr.errors import InvalidArgument
+from pyctr.errors import BuildError, InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
+
+    from pyctr.build.report import Report as BuildReport
 
 MODES = ("auto", "tty", "plain", "json", "quiet")
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_YELLOW, _BLUE = "33", "34"
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _SIGNS = {"done": ("✔", "32"), "error": ("✘", "31"), "warning": ("!", "33")}
 _FRAME_S = 0.1
 
 
 class Plain:
     """A line an event, in docker compose's form."""
+
+    #: How builds are shown meanwhile.
+    build_mode = "plain"
 
     def __init__(self, out: TextIO, *, prefix: str = "") -> None:
         self.out = out
@@ -41,9 +51,27 @@ class Plain:
             self.out.write(f"{self.prefix} {subject}  {word}\n")
             self.out.flush()
 
+    def moved(self, subject: str, come_bytes: int, whole_bytes: int) -> None:
+        """How far something is; only who draws anew shows it."""
+
+    @contextmanager
+    def builds(self, *, quiet: bool) -> Iterator[BuildReport]:
+        """Builds, shown as `docker build` shows them; the output of what failed comes last."""
+        from pyctr.cli.build import make_progress
+
+        shown = make_progress(self.build_mode, quiet=quiet)
+        try:
+            with shown:
+                yield shown
+        except BuildError as error:
+            self.out.write(shown.failed_output() + (f"{error.excerpt}\n" if error.excerpt else ""))
+            raise
+
 
 class Quiet(Plain):
     """Nothing."""
+
+    build_mode = "quiet"
 
     def event(self, subject: str, word: str, *, state: str) -> None:
         """Take an event, and say nothing."""
@@ -53,6 +81,8 @@ class Quiet(Plain):
 class Json(Plain):
     """An object a line."""
 
+    build_mode = "rawjson"
+
     def event(self, subject: str, word: str, *, state: str) -> None:
         """Take an event, from any thread."""
         with self.lock:
@@ -61,13 +91,26 @@ class Json(Plain):
             self.out.flush()
 
 
+@dataclass(slots=True)
+class Row:
+    """One thing: how it stands, how far it is, since when, until when (seconds of the monotonic clock)."""
+
+    begun_s: float
+    word: str = ""
+    state: str = "working"
+    detail: str = ""
+    ended_s: float | None = None
+
+
 class Table(Plain):
     """A line a thing, drawn again and again: a sign, what it is, how it stands, for how long."""
+
+    build_mode = "tty"
 
     def __init__(self, out: TextIO, *, colour: bool) -> None:
         super().__init__(out)
         self.colour = colour
-        self.rows: dict[str, tuple[str, str, float, float | None]] = {}
+        self.rows: dict[str, Row] = {}
         self.drawn = 0
         self.frame = 0
         self.over = threading.Event()
@@ -75,21 +118,45 @@ class Table(Plain):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.over.set()
-        if self.drawer is not None:
-            self.drawer.join()
-            self._draw()
-            self.drawer = None
-        self.out.flush()
+        self._finish()
+
+    @contextmanager
+    def builds(self, *, quiet: bool) -> Iterator[BuildReport]:
+        """Builds; what the table says so far stays above them, and it begins anew below."""
+        self.over.set()
+        self._finish()
+        with super().builds(quiet=quiet) as shown:
+            yield shown
+        self.rows, self.drawn = {}, 0
+        self.over.clear()
 
     def event(self, subject: str, word: str, *, state: str) -> None:
         """Take an event, from any thread."""
         now = time.monotonic()
         with self.lock:
-            begun = self.rows[subject][2] if subject in self.rows else now
-            self.rows[subject] = (word, state, begun, None if state == "working" else now)
+            row = self.rows.setdefault(subject, Row(now))
+            row.word, row.state, row.detail = word, state, ""
+            row.ended_s = None if state == "working" else now
             if self.drawer is None and not self.over.is_set():
+                self.out.write(_HIDE_CURSOR)
                 self.drawer = threading.Thread(target=self._animate, daemon=True)
                 self.drawer.start()
+
+    def moved(self, subject: str, come_bytes: int, whole_bytes: int) -> None:
+        """Take bytes; they stand after the word until the next event."""
+        from pyctr.cli.build.vertex import size_text
+
+        with self.lock:
+            if subject in self.rows and self.rows[subject].state == "working":
+                self.rows[subject].detail = f"{size_text(come_bytes)} / {size_text(whole_bytes)}"
+
+    def _finish(self) -> None:
+        if self.drawer is not None:
+            self.drawer.join()
+            self._draw()
+            self.drawer = None
+            self.out.write(_SHOW_CURSOR)
+        self.out.flush()
 
     def _animate(self) -> None:
         while not self.over.wait(_FRAME_S):
@@ -102,29 +169,42 @@ class Table(Plain):
             size = os.terminal_size((80, 24))
         with self.lock:
             self.frame += 1
-            lines = self._lines(size.columns)
-            room = max(2, size.lines - 1)
+            lines = self._lines(size.columns or 80)
+            room = max(2, (size.lines or 24) - 1)
             if len(lines) > room and not self.over.is_set():  # what does not fit cannot be drawn over
-                lines = [lines[0], *lines[-(room - 1) :]]
+                lines = [lines[0], *self._shown(lines[1:], room - 1)]
             up = f"\x1b[{self.drawn}A" if self.drawn else ""
-            self.out.write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
+            self.out.write(f"\r{up}" + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J")
             self.out.flush()
             self.drawn = len(lines)
 
+    def _shown(self, lines: list[str], room: int) -> list[str]:
+        """As many rows as fit: those at work, and the newest of the others; in their order."""
+        states = [row.state for row in self.rows.values()]
+        newest_first = sorted(range(len(lines)), key=lambda index: (states[index] == "working", index), reverse=True)
+        return [lines[index] for index in sorted(newest_first[:room])]
+
     def _lines(self, width: int) -> list[str]:
-        done = sum(1 for row in self.rows.values() if row[1] != "working")
-        lines = [f"[+] Running {done}/{len(self.rows)}"]
+        from pyctr.cli.build.vertex import printable
+
+        done = sum(1 for row in self.rows.values() if row.state != "working")
+        lines = [self._paint(f"[+] Running {done}/{len(self.rows)}", _BLUE if done == len(self.rows) else "")]
         names = max((len(subject) for subject in self.rows), default=0)
         now = time.monotonic()
-        for subject, (word, state, begun, ended) in self.rows.items():
-            sign, code = _SIGNS.get(state, (_SPINNER[self.frame % len(_SPINNER)], "36"))
-            took = f"{(ended or now) - begun:.1f}s"
-            text = f" {subject:<{names}}  {word}"
-            text = text[: max(10, width - len(took) - 4)]
-            gap = " " * max(1, width - len(text) - len(took) - 3)
-            shown = f"\x1b[{code}m{sign}\x1b[0m" if self.colour else sign
-            lines.append(f" {shown}{text}{gap}{took}")
+        for subject, row in self.rows.items():
+            sign, code = _SIGNS.get(row.state, (_SPINNER[self.frame % len(_SPINNER)], _YELLOW))
+            took = f"{(row.ended_s or now) - row.begun_s:.1f}s "
+            said = printable(f"{row.word} {row.detail}" if row.detail else row.word)
+            room = max(10, width - len(took) - 4)
+            name = f"{subject:<{names}}"[:room]
+            said = said[: max(0, room - len(name) - 2)]
+            gap = " " * max(1, width - 3 - len(name) - 2 - len(said) - len(took))
+            word = self._paint(said, "" if row.state == "working" else code)
+            lines.append(f" {self._paint(sign, code)} {name}  {word}{gap}{self._paint(took, _BLUE)}")
         return lines
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
 
 
 def make_report(settings: dict[str, Any], *, dry_run: bool = False, quiet: bool = False) -> Plain:

@@ -46,10 +46,7 @@ def run(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -
         with project_lock(
             context.engine, project.name, lambda: common.warn("another command is changing this project")
         ):
-            images.ensure_images(
-                context.engine, alone, report, policy=choices.policy, build=choices.build,
-                quiet_build=choices.quiet_build,
-            )  # fmt: skip
+            images.ensure_images(context.engine, alone, report, choices)
     detached = bool(values.get("detach"))
     options = changes(values, tty=wants_terminal(values) and not detached, detached=detached)
     result = oneoff.run(
@@ -82,7 +79,9 @@ def start_dependencies(
         choices,
         report,
         warn=common.warn,
-        image_choices=image_choices({key: values[key] for key in ("pull",) if key in values}),
+        image_choices=image_choices(
+            {key: values[key] for key in ("pull", "quiet_build", "quiet_pull") if key in values}
+        ),
     )
     oneoff.wait_for_dependencies(context.engine, project, service, report)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyctr.cli.commands.compose import common
 from pyctr.cli.commands.compose.progress import make_report
-from pyctr.compose.apply.converge import ImageChoices, converge, missing_images, plan_project
+from pyctr.compose.apply.converge import converge, plan_project
+from pyctr.compose.apply.images import ImageChoices, missing_images
 from pyctr.compose.plan.up import DIVERGED, FORCE, NEVER, Choices
 from pyctr.errors import InvalidArgument, NotFound
 
@@ -91,6 +92,7 @@ def image_choices(values: dict[str, Any]) -> ImageChoices:
         build=bool(values.get("build")) or policy == "build",
         no_build=bool(values.get("no_build")),
         quiet_build=bool(values.get("quiet_build")),
+        quiet_pull=bool(values.get("quiet_pull")),
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pyctr.cli.commands.compose import common
 from pyctr.cli.commands.compose.progress import make_report
 from pyctr.compose.apply import watch as looking
-from pyctr.compose.apply.converge import ImageChoices, converge
+from pyctr.compose.apply.converge import converge
 from pyctr.compose.apply.hooks import run_hook
+from pyctr.compose.apply.images import ImageChoices
 from pyctr.compose.plan.up import Choices
 from pyctr.compose.plan.watch import Work, plan_work, triggers
 from pyctr.errors import InvalidArgument, PyctrError
