@@ -160,7 +160,9 @@ def complain_usage(name: str, message: str) -> int:
     if near:
         lines.append(f"Did you mean --{near}?")
     shown = usage(name) if name else "Usage:  pyctr [OPTIONS] COMMAND [ARG...]"
-    lines += ["", shown, "", f"Run 'pyctr {f'{name} ' if name else ''}--help' for more information"]
+    # Docker's client says the one where there may be any number of arguments, else the other.
+    verb = "See" if count and "requires at least" in message and "at most" not in message else "Run"
+    lines += ["", shown, "", f"{verb} 'pyctr {f'{name} ' if name else ''}--help' for more information"]
     sys.stdout.flush()
     sys.stderr.write("\n".join(lines) + "\n")
     return 1 if count else 125
@@ -179,7 +181,7 @@ def complain_unknown(words: list[str]) -> int:
     lines = [f"pyctr: unknown command: pyctr {text}"]
     if near:
         lines.append(f"Did you mean 'pyctr {near}'?")
-    lines += ["", *([f"Usage:  pyctr {group} COMMAND", ""] if group else [])]
+    lines += ["", *([f"Usage:  pyctr {group}", ""] if group else [])]
     lines.append(f"Run 'pyctr {f'{group} ' if group else ''}--help' for more information")
     sys.stdout.flush()
     sys.stderr.write("\n".join(lines) + "\n")

@@ -77,7 +77,8 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
     except HelpAsked:
         return show_help(tuple(name.split()))
     except UsageError as error:
-        return complain_usage(name, str(error))
+        own = own_name(name)
+        return complain_usage(own, str(error).replace(f"'pyctr {name}'", f"'pyctr {own}'", 1))
     return execute(ALIASES.get(name, name), module, settings, values, arguments)
 
 
@@ -108,6 +109,15 @@ def find_command(words: list[str]) -> tuple[str | None, list[str]]:
     if lookup(words[0]):
         return words[0], words[1:]
     return None, words
+
+
+def own_name(name: str) -> str:
+    """What a command is called in its group, where it has several names there: `image rm` of `image remove`."""
+    target = ALIASES.get(name)
+    group = name.partition(" ")[0] + " "
+    if target is None or target.startswith(group):
+        return target or name
+    return next(other for other in ALIASES if ALIASES[other] == target and other.startswith(group))
 
 
 def check_count(name: str, count: int, fewest: int, most: int | None) -> None:

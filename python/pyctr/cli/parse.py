@@ -101,7 +101,9 @@ def _store(option: tuple[str, str, str, str, str], value: str, values: dict[str,
         elif value in _FALSE:
             values[key] = False
         else:
-            raise UsageError(f'invalid argument "{value}" for "--{option[0]}" flag: invalid syntax')
+            shown = f"-{option[1]}, --{option[0]}" if option[1] else f"--{option[0]}"
+            reason = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+            raise UsageError(f'invalid argument "{value}" for "{shown}" flag: {reason}')
     elif option[2] == LIST:
         values.setdefault(key, []).append(value)
     else:

@@ -248,7 +248,7 @@ CONTAINERS = {
         ),
     ),
     "inspect": (
-        "inspect", 1, None, False, "NAME [NAME...]", "Show everything about containers and images",
+        "inspect", 1, None, False, "NAME|ID [NAME|ID...]", "Show everything about containers and images",
         (
             ("format", "f", TEXT, "TEMPLATE", "json or a Go template"),
             ("size", "s", FLAG, "", "Show sizes of containers"),

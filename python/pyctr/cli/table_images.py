@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pyctr.cli.table import FILTER, FLAG, FORMAT, IDS, LIST, NO_TRUNC, PLATFORM, TEXT
 
+INSECURE = ("insecure", "", FLAG, "", "The registry need not prove who it is")
+
 COMMANDS = {
     "images": (
         "images", 0, 1, False, "[REPOSITORY[:TAG]]", "List images",
@@ -33,7 +35,7 @@ COMMANDS = {
             ("quiet", "q", FLAG, "", "Print nothing"),
         ),
     ),
-    "tag": ("images", 2, 2, False, "IMAGE NAME", "Give an image a further name", ()),
+    "tag": ("images", 2, 2, False, "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image a further name", ()),
     "history": (
         "images", 1, 1, False, "IMAGE", "Show how an image was made",
         (FORMAT, ("human", "H", FLAG, "", "Sizes and dates for people (default true)"), NO_TRUNC, IDS, PLATFORM),
@@ -53,7 +55,7 @@ COMMANDS = {
         (("output", "o", TEXT, "FILE", "Write to this file, not standard output"),),
     ),
     "import": (
-        "images_io", 1, 2, False, "FILE|URL|- [REPOSITORY[:TAG]]", "Make an image of a tar",
+        "images_io", 1, None, False, "file|URL|- [REPOSITORY[:TAG]]", "Make an image of a tar",
         (
             ("change", "c", LIST, "INSTRUCTION", "Apply a Dockerfile instruction to the image"),
             ("message", "m", TEXT, "TEXT", "What was done"),
@@ -97,13 +99,29 @@ COMMANDS = {
         "search", 1, 1, False, "TERM", "Search a registry for images",
         (FILTER, FORMAT, ("limit", "", TEXT, "N", "Show at most N (default 25)"), NO_TRUNC),
     ),
-    "manifest inspect": (
-        "manifest", 1, 2, False, "[LIST] NAME", "Show a manifest as its registry has it",
+    "manifest annotate": (
+        "manifest", 2, 2, False, "MANIFEST_LIST MANIFEST", "Say what an image of a list is for",
         (
-            ("insecure", "", FLAG, "", "The registry need not prove who it is"),
-            ("verbose", "v", FLAG, "", "Show reference and descriptor too"),
+            ("arch", "", TEXT, "ARCH", "Architecture"),
+            ("os", "", TEXT, "OS", "Operating system"),
+            ("os-features", "", LIST, "FEATURE,...", "Features of the operating system"),
+            ("os-version", "", TEXT, "VERSION", "Version of the operating system"),
+            ("variant", "", TEXT, "VARIANT", "Variant of the architecture"),
         ),
     ),
+    "manifest create": (
+        "manifest", 2, None, False, "MANIFEST_LIST MANIFEST [MANIFEST...]", "Make a list of images at a registry",
+        (("amend", "a", FLAG, "", "Add to a list that is there"), INSECURE),
+    ),
+    "manifest inspect": (
+        "manifest", 1, 2, False, "[MANIFEST_LIST] MANIFEST", "Show a list, or a manifest as its registry has it",
+        (INSECURE, ("verbose", "v", FLAG, "", "Show reference and descriptor too")),
+    ),
+    "manifest push": (
+        "manifest", 1, 1, False, "MANIFEST_LIST", "Push a list to its registry",
+        (INSECURE, ("purge", "p", FLAG, "", "Remove the list here once it is pushed")),
+    ),
+    "manifest rm": ("manifest", 1, None, False, "MANIFEST_LIST [MANIFEST_LIST...]", "Remove lists that are here", ()),
     "image inspect": (
         "inspect", 1, None, False, "IMAGE [IMAGE...]", "Show everything about images",
         (("format", "f", TEXT, "TEMPLATE", "json or a Go template"), PLATFORM),

@@ -85,7 +85,10 @@ def test_parsers_agree_on_valid_lines(name: str, data: st.DataObject) -> None:
         (["-Z"], "unknown shorthand flag: 'Z' in -Z"),
         (["--name"], "flag needs an argument: --name"),
         (["-itv"], "flag needs an argument: 'v' in -itv"),
-        (["--rm=maybe"], 'invalid argument "maybe" for "--rm" flag: invalid syntax'),
+        (
+            ["--rm=maybe"],
+            'invalid argument "maybe" for "--rm" flag: strconv.ParseBool: parsing "maybe": invalid syntax',
+        ),
         (["---x"], "bad flag syntax: ---x"),
     ],
 )

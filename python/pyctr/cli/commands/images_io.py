@@ -100,7 +100,9 @@ def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) 
     """Make an image of a tar: a file, an address, or standard input."""
     from pyctr.engine.images.transfer import open_url, public_url
 
-    source = arguments[0]
+    source, *names = arguments
+    if len(names) > 1:
+        raise InvalidArgument(f"import: unexpected argument {names[1]!r} (a message is given by --message)")
     origin = "-"
     if source == "-":
         fd = os.dup(0)
@@ -115,7 +117,7 @@ def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) 
     try:
         image_id = engine.images.import_archive(
             fd,
-            arguments[1] if len(arguments) > 1 else None,
+            names[0] if names else None,
             origin=origin,
             changes=options.get("change"),
             message=options.get("message", ""),
