@@ -109,7 +109,7 @@ class HostFacts:
 
 
 def choose_cgroup_driver(asked: str, parent: str) -> str:
-    """``systemd`` where it was asked for, else ``cgroupfs`` (docs/adr/0010-cgroupfs-unless-asked.md).
+    """``systemd`` where it was asked for, else ``cgroupfs`` (docs/adr/0009-cgroupfs-unless-asked.md).
 
     Raises InvalidArgument where systemd cannot do it, or not below `parent`.
     """

@@ -295,5 +295,5 @@ def test_detach_keys_leave_it_running(engine):
 
 def test_attach_to_what_does_not_run_is_refused(engine):
     engine.containers.create("img", [], {"name": "idle"})
-    with pytest.raises(StateError, match="is not running"):
+    with pytest.raises(StateError, match="cannot attach to a stopped container"):
         engine.containers.attach("idle", Attach())
