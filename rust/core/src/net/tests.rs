@@ -147,6 +147,7 @@ fn test_rebuild_flushed_table_has_everything_again() {
         let list = || output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);
         let before = list();
         assert!(before.contains(" . 8080 : 172.17.0.2 . 80"), "{before}");
+        assert!(before.contains("elements = { \"pyctr0\" }"), "{before}");
         output("/usr/sbin/nft", &["flush", "table", "inet", "pyctr"]);
         network::rebuild(dir.path(), "pyctr").unwrap();
         assert_eq!(list(), before);

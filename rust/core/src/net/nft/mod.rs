@@ -21,6 +21,9 @@ const NEWSETELEM: u16 = SUBSYSTEM | 0xc;
 const GETSETELEM: u16 = SUBSYSTEM | 0xd;
 const DELSETELEM: u16 = SUBSYSTEM | 0xe;
 const SET_IS_MAP: u32 = 8;
+/// What nft writes down for itself of a set: the order of its key's bytes (libnftnl, udata.h: type, length, value). Without it
+/// names of links are listed backwards.
+const KEY_IN_HOST_ORDER: [u8; 6] = [0, 4, 1, 0, 0, 0];
 
 /// Family of tables for both IPv4 and IPv6.
 pub const INET: u8 = 1;
@@ -118,6 +121,9 @@ impl<'a> Transaction<'a> {
             batch.big(7, length);
         }
         batch.big(10, id);
+        if set.key.0 == table::IFNAME {
+            batch.attribute(13, &KEY_IN_HOST_ORDER);
+        }
     }
 
     /// Adds elements: keys, and what a map has for them. One that is there already with other data is refused.

@@ -7,7 +7,7 @@ use super::{Element, Hook, INET, Set, Transaction};
 use crate::net::link::octets;
 use crate::net::netlink::Batch;
 
-const IFNAME: u32 = 41;
+pub(super) const IFNAME: u32 = 41;
 const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
 const PROTOCOL: u32 = 12;
