@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import Cli, need_tool, system_state
+from tests.conftest import Cli, need_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 HOST, OUTSIDE = "198.51.100.1", "198.51.100.2"
 HOST6, OUTSIDE6 = "2001:db8::1", "2001:db8::2"
@@ -183,14 +183,14 @@ def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def host(image_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    before = system_state()
     directory = tmp_path_factory.mktemp("host")
     host = Host(directory, f"pyctr{os.getpid()}")
     shutil.copytree(image_root, host.root)
     with namespaces(host.name):
         yield host
         host.clear()
-    assert eventually(lambda: not system_state()["mounts"] - before["mounts"])
+    mounts = Path("/proc/mounts").read_text
+    assert eventually(lambda: f" {directory}/" not in mounts()), mounts()
 
 
 @pytest.fixture
