@@ -1,22 +1,26 @@
 """Network rows: a start on the default bridge, the first and the last of many published ports, throughput and latency.
 
-``PYCTR_BENCH_PORTS`` is how many ports "many" is (1000), ``PYCTR_BENCH_SECONDS`` how long iperf3 runs (3). Peers: docker and podman.
-Needs busybox-static and iperf3; everything is removed afterwards.
+``PYCTR_BENCH_PORTS`` is how many ports "many" is (1000), ``PYCTR_BENCH_SECONDS`` how long iperf3 runs (3). Peers: runc (which makes no
+network), docker by a dockerd of its own, podman. Needs busybox-static and iperf3. All of it in a network namespace made for it, so that
+nothing of the machine's is touched.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benches.race import Contender, find, race
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _PORTS = 1000
@@ -37,8 +41,10 @@ def run(*argv: str, env: dict[str, str] | None = None, code: int | None = 0) -> 
 class Engine:
     """A container engine by its command line, with an image whose root is the machine's own programs."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], scratch: Path) -> None:
-        self.name, self.command, self.env, self.scratch = name, command, env, scratch
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], scratch: Path, limits: tuple[str, ...] = ()
+    ) -> None:
+        self.name, self.command, self.env, self.scratch, self.limits = name, command, env, scratch, limits
 
     def __call__(self, *words: str, code: int | None = 0) -> str:
         return run(*self.command, *words, env=self.env, code=code)
@@ -46,7 +52,7 @@ class Engine:
     def start(self, name: str, *words: str, options: tuple[str, ...] = ()) -> str:
         """A container that runs one of the machine's programs; its address."""
         machine = ("-v", "/:/host:ro", "-v", f"{self.scratch}:/host/tmp", "busybox", "/bin/busybox", "chroot", "/host")
-        self("run", "-d", "--name", name, *options, *machine, *words)
+        self("run", "-d", "--name", name, *self.limits, *options, *machine, *words)
         networks = json.loads(self("inspect", name))[0]["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
 
@@ -55,12 +61,30 @@ class Engine:
         self("rm", "-f", *names, code=None)
 
 
-def engines(base: Path) -> list[Engine]:
-    """Ours first; peers that work here with an image of busybox: docker where its daemon runs, podman over the machine's."""
+@contextmanager
+def own_network() -> Iterator[None]:
+    """A network namespace for this process and all it starts."""
+    new_network = 0x4000_0000  # CLONE_NEWNET
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    if libc.unshare(new_network):
+        raise OSError(ctypes.get_errno(), "unshare")
+    try:
+        run("ip", "link", "set", "lo", "up")
+        yield
+    finally:
+        libc.setns(home, new_network)
+        os.close(home)
+
+
+def engines(base: Path, stack: ExitStack) -> list[Engine]:
+    """Ours first; then peers that work here, with the same image of busybox. They end with `stack`."""
+    from tests.peers import PODMAN_LIMITS, podman_with, running_dockerd
+
     env = {"PYCTR_ROOT": f"{base}/root", "PYCTR_RUN_ROOT": f"{base}/run"}
     scratch = base / "scratch"  # iperf3 wants a place for what it sends
     scratch.mkdir()
-    ours = Engine("pyctr", [sys.executable, "-m", "pyctr"], env, scratch)
+    ours = Engine("pyctr", [f"{os.path.dirname(sys.executable)}/pyctr"], env, scratch)
     ours("image", "bootstrap", "busybox")
     found = [ours]
     archive = base / "busybox.tar"
@@ -70,38 +94,55 @@ def engines(base: Path) -> list[Engine]:
         (root / name).mkdir()
     run("cp", "/bin/busybox", f"{root}/bin/busybox")
     run("tar", "-C", str(root), "-cf", str(archive), ".")
-    podman = [
-        "podman", "--root", f"{base}/podman", "--runroot", f"{base}/podman-run", "--cgroup-manager", "cgroupfs",
-    ]  # fmt: skip
-    for name, command in (("docker", ["docker"]), ("podman", podman)):
-        if find(name) is None:
-            continue
-        peer = Engine(name, command, {}, scratch)
-        peer("import", str(archive), "busybox", code=None)
-        if subprocess.run(
-            [*command, "run", "--rm", "busybox", "/bin/busybox", "true"], capture_output=True, check=False
-        ).returncode:
-            print(f"  ({name} does not run here)")
-            continue
-        found.append(peer)
+    peers = []
+    if find("dockerd") and find("docker"):
+        peer = stack.enter_context(running_dockerd(network=True))
+        peers.append(Engine("docker", peer.command, peer.environment or {}, scratch))
+    if find("podman") and find("runc"):
+        peer = stack.enter_context(podman_with("--cgroup-manager", "cgroupfs", "--runtime", str(find("runc"))))
+        peers.append(Engine("podman", peer.command, {}, scratch, tuple(PODMAN_LIMITS)))
+    for engine in peers:
+        engine("import", str(archive), "busybox", code=None)
+        trial = [*engine.command, "run", "--rm", *engine.limits, "busybox", "/bin/busybox", "true"]
+        if subprocess.run(trial, env={**os.environ, **engine.env}, capture_output=True, check=False).returncode:
+            print(f"  ({engine.name} does not run here)")
+        else:
+            found.append(engine)
     return found
 
 
-def bridge_start(found: list[Engine], rounds: int) -> None:
+def runc(base: Path) -> list[Contender]:
+    """`runc run` of the same root file system, without a network to speak of."""
+    program = find("runc")
+    if program is None:
+        return []
+    bundle = base / "bundle"
+    bundle.mkdir()
+    (bundle / "rootfs").symlink_to(base / "image")
+    run(program, "spec", "-b", str(bundle))
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["process"] |= {"terminal": False, "args": ["/bin/busybox", "true"]}
+    (bundle / "config.json").write_text(json.dumps(spec))
+    command = [program, "--root", f"{base}/runc", "run", "-b", str(bundle)]
+    return [Contender("runc run", lambda number: [*command, f"net{number}"], 1.2)]
+
+
+def bridge_start(base: Path, found: list[Engine], rounds: int) -> None:
     """`run --rm IMAGE true` with the default bridge."""
     promise = {"docker": 0.1, "podman": 0.1}
     contenders = [
         Contender(
             engine.name,
             lambda _, engine=engine: [
-                str(find(engine.command[0])), *engine.command[1:], "run", "--rm", "busybox", "/bin/busybox", "true",
+                str(find(engine.command[0])), *engine.command[1:], "run", "--rm", *engine.limits,
+                "busybox", "/bin/busybox", "true",
             ],
             promise.get(engine.name),
             engine.env,
         )
         for engine in found
     ]  # fmt: skip
-    race("run --rm IMAGE true, default bridge", contenders[0], contenders[1:], rounds)
+    race("run --rm IMAGE true, default bridge", contenders[0], [*runc(base), *contenders[1:]], rounds)
 
 
 def publish(ours: Engine, rounds: int) -> None:
@@ -168,10 +209,8 @@ def rows(base: Path, rounds: int) -> None:
     """All rows."""
     if find("iperf3") is None:
         raise SystemExit("network rows need iperf3")
-    try:
-        found = engines(base)
-        bridge_start(found, rounds)
+    with own_network(), ExitStack() as stack:
+        found = engines(base, stack)
+        bridge_start(base, found, rounds)
         publish(found[0], rounds)
         traffic(found)
-    finally:
-        run("umount", f"{base}/podman/overlay", code=None)  # podman mounts its directory on itself
