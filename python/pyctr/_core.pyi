@@ -264,12 +264,6 @@ def network_make(directory: str, table: str, network: bytes) -> None:
 def network_remove(directory: str, table: str, network_id: str, *, forget: bool = False) -> bool:
     """Remove a network's links and rules, with `forget` its run-time directory; False: somebody uses it."""
 
-def network_connect(request: bytes, container_id: str, pid: int) -> None:
-    """Make the endpoints of a request for a container that runs."""
-
-def network_disconnect(directory: str, table: str, network_id: str, container_id: str, pid: int) -> None:
-    """Take a running container's endpoint on a network away. Raises NotFound."""
-
 def network_release(directory: str, table: str, container_id: str) -> None:
     """Take away what a killed monitor left: map elements, files, leases, networks nobody uses any more."""
 

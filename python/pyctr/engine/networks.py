@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from pyctr._core import json_dumps, network_connect, network_disconnect, network_make, network_rebuild, network_remove
-from pyctr.engine.containers.network import networks_of, own_hosts, plan_dns
-from pyctr.engine.containers.state import ACTIVE, current_state
+from pyctr._core import json_dumps, network_make, network_rebuild, network_remove
+from pyctr.engine.containers.network import networks_of
+from pyctr.engine.containers.state import current_state, is_running
+from pyctr.engine.network_change import changing, connect_running, disconnect_running
 from pyctr.errors import Conflict, InvalidArgument, NotFound, StateError
-from pyctr.network.plan import elect_defaults, plan_core_network, plan_endpoint, settings_of
+from pyctr.network.plan import plan_core_network, settings_of
 from pyctr.network.pool import choose_subnet, choose_subnet_v6, default_gateway, plan_ipam
 from pyctr.network.store import PREDEFINED, Networks, check_name, link_exists, subnets_of
 
@@ -223,66 +224,34 @@ class NetworkService:
                 "container sharing network namespace with another container or host cannot be connected to any other network"
             )
         settings = parse_connect(options, network)
-        asked = dict(settings_of(record))
-        if network["Name"] in asked:
-            raise Conflict(
-                f"endpoint with name {record['Name'].removeprefix('/')} already exists in network {network['Name']}"
-            )
-        if current_state(self.store, container_id).get("status") in ACTIVE:
-            self._connect_running(network, record, settings, asked)
-        self._save(record, {**asked, network["Name"]: settings}, mode=mode)
+        with changing(self.store, container_id):
+            asked = self._asked(container_id)
+            if network["Name"] in asked:
+                name = record["Name"].removeprefix("/")
+                raise Conflict(f"endpoint with name {name} already exists in network {network['Name']}")
+            asked[network["Name"]] = settings
+            if is_running(self.store, container_id):
+                connect_running(self.store, record, network, asked)
+            self._save(container_id, asked, mode=mode)
         write_network_event(self.store.root, "connect", network, container=container_id)
 
-    def _save(self, record: dict[str, Any], asked: dict[str, Any], *, mode: str) -> None:
+    def _asked(self, container_id: str) -> dict[str, dict[str, Any]]:
+        """Network name → what was asked for on it; a network that was removed is no name's."""
+        asked = {}
+        for reference, settings in settings_of(self.store.record(container_id)).items():
+            try:
+                asked[self.networks.resolve(reference)["Name"]] = settings
+            except NotFound:
+                asked[reference] = settings
+        return asked
+
+    def _save(self, container_id: str, asked: dict[str, dict[str, Any]], *, mode: str) -> None:
+        record = self.store.record(container_id)
         record["Pyctr"]["networks"] = asked
         if asked and mode not in asked:
             mode = next(iter(asked))
         record["HostConfig"]["NetworkMode"] = mode if asked else "none"
-        self.store.write(record["Id"], "config.json", record)
-
-    def _connect_running(
-        self, network: dict[str, Any], record: dict[str, Any], settings: dict[str, Any], asked: dict[str, Any]
-    ) -> None:
-        container_id = record["Id"]
-        state = current_state(self.store, container_id)
-        request = self.store.read(container_id, "monitor.json")
-        plan = request.get("network") or self._empty_plan()
-        ends = plan["endpoints"]
-        taken = {end["interface"] for end in ends}
-        interface = next(name for name in (f"eth{index}" for index in range(len(ends) + 1)) if name not in taken)
-        network = self.networks.ready(network)
-        end = plan_endpoint(self.networks, record, network, settings, interface=interface, is_live=self.store.is_locked)
-        try:
-            self._elect(end, ends, {**asked, network["Name"]: settings})
-            network_connect(json_dumps({**plan, "endpoints": [end], "ports": []}), container_id, state["pid"])
-        except BaseException:
-            self.networks.release(network["Id"], [end["ipv4"], end["ipv6"]], container_id)
-            raise
-        plan["endpoints"] = [*ends, end]
-        plan["dns"] = plan["dns"] or plan_dns(plan["endpoints"], record, [])
-        if plan["dns"] is not None and not network["Internal"]:
-            plan["dns"]["forward"] = True
-        self.store.write(container_id, "monitor.json", {**request, "network": plan})
-        change_hosts(self.store, record, add=own_hosts(record["Config"], end))
-
-    def _empty_plan(self) -> dict[str, Any]:
-        networks = self.networks
-        return {
-            "version": 1,
-            "directory": networks.run_directory,
-            "containers": self.store.containers_dir,
-            "table": networks.table,
-            "endpoints": [],
-            "ports": [],
-            "dns": None,
-        }
-
-    @staticmethod
-    def _elect(end: dict[str, Any], others: Objects, settings: dict[str, Any]) -> None:
-        """Of a container that runs the default route stays where it is."""
-        elect_defaults([end], settings)
-        for family in ("default_ipv4", "default_ipv6"):
-            end[family] = end[family] and not any(other[family] for other in others)
+        self.store.write(container_id, "config.json", record)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Take a container, running or not, off a network. `force`: also one that is gone."""
@@ -295,30 +264,17 @@ class NetworkService:
             self.sweep(network)
             return
         record = self.store.record(container_id)
-        asked = dict(settings_of(record))
-        if record["HostConfig"]["NetworkMode"] == "host":
+        mode = record["HostConfig"]["NetworkMode"]
+        if mode == "host":
             raise StateError("container cannot be disconnected from host network or connected to host network")
-        if network["Name"] not in asked:
-            raise StateError(f"container {container_id} is not connected to network {network['Name']}")
-        if current_state(self.store, container_id).get("status") in ACTIVE:
-            self._disconnect_running(network, record)
-        asked.pop(network["Name"])
-        self._save(record, asked, mode=record["HostConfig"]["NetworkMode"])
+        with changing(self.store, container_id):
+            asked = self._asked(container_id)
+            if asked.pop(network["Name"], None) is None:
+                raise StateError(f"container {container_id} is not connected to network {network['Name']}")
+            if is_running(self.store, container_id):
+                disconnect_running(self.store, record, network, asked)
+            self._save(container_id, asked, mode=mode)
         write_network_event(self.store.root, "disconnect", network, container=container_id)
-
-    def _disconnect_running(self, network: dict[str, Any], record: dict[str, Any]) -> None:
-        container_id = record["Id"]
-        state = current_state(self.store, container_id)
-        request = self.store.read(container_id, "monitor.json")
-        plan = request["network"]
-        network_disconnect(self.networks.run_directory, self.networks.table, network["Id"], container_id, state["pid"])
-        kept = [end for end in plan["endpoints"] if end["network"]["id"] != network["Id"]]
-        gone = [end for end in plan["endpoints"] if end["network"]["id"] == network["Id"]]
-        if plan["dns"] is not None:
-            plan["dns"]["forward"] = any(not end["network"]["internal"] for end in kept)
-        self.store.write(container_id, "monitor.json", {**request, "network": {**plan, "endpoints": kept}})
-        for end in gone:
-            change_hosts(self.store, record, remove=own_hosts(record["Config"], end))
 
     # -- repair --------------------------------------------------------------------------------------------------
 
@@ -384,17 +340,6 @@ def parse_connect(options: dict[str, Any], network: dict[str, Any]) -> dict[str,
         if settings.get("aliases"):
             raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
     return settings
-
-
-def change_hosts(store: Store, record: dict[str, Any], *, add: str = "", remove: str = "") -> None:
-    """Change /etc/hosts of a container that runs: in place, since that very file is mounted."""
-    path = f"{store.path(record['Id'])}/hosts"
-    with open(path, "r+", encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.readlines()
-        gone = set(remove.splitlines(keepends=True))
-        file.seek(0)
-        file.write("".join(line for line in lines if line not in gone) + add)
-        file.truncate()
 
 
 def pairs(texts: Any, required: str = "") -> dict[str, str]:

@@ -167,18 +167,20 @@ def plan_start(
     except BaseException:
         release_plan(networks, endpoints, record["Id"])
         raise
-    return Plan(
-        {
-            "version": REQUEST_VERSION,
-            "directory": networks.run_directory,
-            "containers": containers_dir,
-            "table": networks.table,
-            "endpoints": endpoints,
-            "ports": ports,
-            "dns": None,
-        },
-        used,
-    )
+    return Plan({**plan_nothing(networks, containers_dir), "endpoints": endpoints, "ports": ports}, used)
+
+
+def plan_nothing(networks: Networks, containers_dir: str) -> dict[str, Any]:
+    """The monitor's request of a container without networks."""
+    return {
+        "version": REQUEST_VERSION,
+        "directory": networks.run_directory,
+        "containers": containers_dir,
+        "table": networks.table,
+        "endpoints": [],
+        "ports": [],
+        "dns": None,
+    }
 
 
 def host_binding(network: dict[str, Any]) -> str:

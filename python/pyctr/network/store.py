@@ -302,11 +302,6 @@ class Networks:
         found = (self.endpoint(network_id, name) for name in names if name[0] != ".")
         return [endpoint for endpoint in found if endpoint is not None]
 
-    def write_endpoint(self, network_id: str, endpoint: dict[str, Any]) -> None:
-        """Replace the file of an endpoint that is up."""
-        path = f"{self.home(network_id)}/endpoints/{endpoint['container']}"
-        write_atomic(path, json_dumps(endpoint), mode=0o644, sync=False)
-
 
 #: What `docker network inspect bridge` shows.
 DEFAULT_BRIDGE_OPTIONS = {

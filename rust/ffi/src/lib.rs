@@ -40,9 +40,7 @@ mod _core {
     #[pymodule_export]
     use crate::logs::LogDecoder;
     #[pymodule_export]
-    use crate::network::{
-        network_connect, network_disconnect, network_make, network_rebuild, network_release, network_remove,
-    };
+    use crate::network::{network_make, network_rebuild, network_release, network_remove};
     #[pymodule_export]
     use crate::pack::{
         WrittenLayer, archive_path, compress_blob, copy_directory, diff_layer, export_tree, layer_changes,

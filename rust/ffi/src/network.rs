@@ -30,23 +30,6 @@ pub fn network_remove(
 }
 
 #[pyfunction]
-pub fn network_connect(py: Python<'_>, request: &[u8], container_id: &str, pid: i32) -> PyResult<()> {
-    py.detach(|| net::connect(&parse("a network request", request)?, container_id, pid)).into_python(py)
-}
-
-#[pyfunction]
-pub fn network_disconnect(
-    py: Python<'_>,
-    directory: PathBuf,
-    table: &str,
-    network_id: &str,
-    container_id: &str,
-    pid: i32,
-) -> PyResult<()> {
-    py.detach(|| net::disconnect(&directory, table, network_id, container_id, pid)).into_python(py)
-}
-
-#[pyfunction]
 pub fn network_release(py: Python<'_>, directory: PathBuf, table: &str, container_id: &str) -> PyResult<()> {
     py.detach(|| net::release(&directory, table, container_id)).into_python(py)
 }

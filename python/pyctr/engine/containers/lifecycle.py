@@ -7,7 +7,7 @@ import time
 
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.session import connect
-from pyctr.engine.containers.state import ACTIVE, current_state
+from pyctr.engine.containers.state import ACTIVE, current_state, is_running
 from pyctr.engine.containers.store import check_name, name_conflict
 from pyctr.engine.signals import SIGKILL, SIGTERM, parse_signal
 from pyctr.errors import Conflict, StateError
@@ -85,7 +85,7 @@ def wait_container(store: Store, container_id: str) -> int:
 
 def rename_container(store: Store, container_id: str, new_name: str) -> None:
     """Take the new name, write it down, give the old one back."""
-    from pyctr.engine.containers.network import rename_endpoints
+    from pyctr.engine.network_change import changing, rename_running
 
     name = check_name(new_name)
     record = store.record(container_id)
@@ -97,13 +97,16 @@ def rename_container(store: Store, container_id: str, new_name: str) -> None:
     store.take_name(name, container_id)
     record["Name"] = "/" + name
     try:
-        store.write(container_id, "config.json", record)
-        rename_in_request(store, container_id, name)
+        with changing(store, container_id):
+            store.write(container_id, "config.json", record)
+            rename_in_request(store, container_id, name)
+            if is_running(store, container_id):
+                rename_running(store, record, old)
     except BaseException:
         store.release_name(name, container_id)
+        store.write(container_id, "config.json", {**record, "Name": "/" + old})
         raise
     store.release_name(old, container_id)
-    rename_endpoints(store, record, old)
     write_event(store.root, "rename", record, oldName="/" + old)
 
 

@@ -347,15 +347,3 @@ def list_ports(store: Store, record: dict[str, Any]) -> list[dict[str, Any]]:
         if not bindings:
             shown.append({"PrivatePort": int(number), "Type": protocol})
     return shown
-
-
-def rename_endpoints(store: Store, record: dict[str, Any], old: str) -> None:
-    """A running container answers to its new name at once."""
-    networks = networks_of(store)
-    new = record["Name"].removeprefix("/").lower()
-    for reference in networks_named(record):
-        network = networks.resolve(reference)
-        endpoint = networks.endpoint(network["Id"], record["Id"])
-        if endpoint is not None and endpoint["names"]:
-            others = [name for name in endpoint["names"] if name not in (old.lower(), new)]
-            networks.write_endpoint(network["Id"], {**endpoint, "names": [new, *others]})

@@ -1,4 +1,4 @@
-//! What a user changes in a container that runs: signals, pause, limits, restart policy. Only this process writes `state.json`,
+//! What a user changes in a container that runs: signals, pause, limits, restart policy, networks. Only this process writes `state.json`,
 //! so whoever wants such a change asks here.
 
 use oci_spec::runtime::LinuxResources;
@@ -76,6 +76,15 @@ impl Monitor {
             }
             self.journal("update", &[]);
         }
+        self.answer(client, done);
+    }
+
+    /// Makes the networks those that `monitor.json` names by now; without a `pid` the next life has them.
+    pub(super) fn reconnect(&mut self, pid: Option<i32>, client: u64) {
+        let done = self.network.change(&self.config, pid).and_then(|descriptor| match descriptor {
+            Some(descriptor) => self.events.watch_network(Some(descriptor)),
+            None => Ok(()),
+        });
         self.answer(client, done);
     }
 

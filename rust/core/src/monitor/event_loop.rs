@@ -308,6 +308,7 @@ impl EventLoop {
             Request::Kill { signal } => self.outcomes.push_back(Outcome::Kill { signal, client: number }),
             Request::Pause => self.outcomes.push_back(Outcome::Freeze { frozen: true, client: number }),
             Request::Unpause => self.outcomes.push_back(Outcome::Freeze { frozen: false, client: number }),
+            Request::Network => self.outcomes.push_back(Outcome::Reconnect { client: number }),
             Request::Update(update) => {
                 self.outcomes.push_back(Outcome::Update { update, client: number });
             }

@@ -54,7 +54,7 @@ pub struct Monitor {
     /// The container's mount namespace, held so that its first process does not take it down in its exit: unmounting an
     /// overlay that is not volatile syncs the whole file system below, and the exit code is not to wait for that.
     mounts: Option<OwnedFd>,
-    network: Network,
+    pub(super) network: Network,
     /// The loop.
     pub events: EventLoop,
     pub(super) state: State,
@@ -232,6 +232,7 @@ impl Monitor {
                 Outcome::Kill { signal, client } => self.kill(running, cgroup, signal, client),
                 Outcome::Freeze { frozen, client } => self.freeze(cgroup, frozen, client),
                 Outcome::Update { update, client } => self.update(cgroup, *update, client),
+                Outcome::Reconnect { client } => self.reconnect(Some(running.pid), client),
                 Outcome::Terminate => {
                     self.stopping = true;
                     let grace = u64::try_from(self.config.stop_timeout_s).ok().map(Duration::from_secs);
@@ -329,6 +330,7 @@ impl Monitor {
                     }
                     self.events.tell(client, &Event::Ok);
                 }
+                Outcome::Reconnect { client } => self.reconnect(None, client),
                 Outcome::Freeze { client, .. } | Outcome::Update { client, .. } => {
                     let message =
                         format!("Container {} is restarting, wait until the container is running", self.config.id);

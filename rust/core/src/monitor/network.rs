@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use super::config::Config;
 use crate::net::{Endpoints, Request};
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// What a container has of networks; nothing where nothing was asked for.
 #[derive(Debug, Default)]
@@ -13,20 +13,35 @@ pub struct Network {
 }
 
 impl Network {
-    /// Before a start: the first one takes ports; a later one hears what was connected and disconnected meanwhile. The descriptor
-    /// to be watched from then on, if there is one.
+    /// Before a start: the first one takes ports. The descriptor to be watched from then on, if there is one.
     pub fn prepare(&mut self, config: &Config) -> Result<Option<OwnedFd>> {
-        let Some(request) = &config.network else { return Ok(None) };
-        if let Some(endpoints) = &mut self.endpoints {
-            if let Some(request) = read_again(config) {
-                endpoints.replace(request)?;
-            }
-            return Ok(None);
+        match &config.network {
+            Some(request) if self.endpoints.is_none() => self.hold(config, request.clone()).map(Some),
+            _ => Ok(None),
         }
-        let endpoints = Endpoints::prepare(&config.id, request.clone())?;
+    }
+
+    fn hold(&mut self, config: &Config, request: Request) -> Result<OwnedFd> {
+        let endpoints = Endpoints::prepare(&config.id, request)?;
         let descriptor = rustix::io::fcntl_dupfd_cloexec(endpoints.forwarder.descriptor(), 0);
         self.endpoints = Some(endpoints);
-        descriptor.map(Some).map_err(|errno| Error::kernel("watch", "published ports", errno))
+        descriptor.map_err(|errno| Error::kernel("watch", "published ports", errno))
+    }
+
+    /// `network connect`, `disconnect` and `rename` have written a running container's request anew. The descriptor to be watched
+    /// from now on, where there was none.
+    pub fn change(&mut self, config: &Config, pid: Option<i32>) -> Result<Option<OwnedFd>> {
+        let Some(request) = read_again(config)? else { return Ok(None) };
+        let descriptor = if self.endpoints.is_none() {
+            let nothing = Request { endpoints: Vec::new(), ports: Vec::new(), dns: None, ..request.clone() };
+            Some(self.hold(config, nothing)?)
+        } else {
+            None
+        };
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.change(request, pid)?;
+        }
+        Ok(descriptor)
     }
 
     /// What is to be done while the container mounts.
@@ -62,8 +77,10 @@ impl Network {
     }
 }
 
-/// `network connect` and `disconnect` write a running container's request anew.
-fn read_again(config: &Config) -> Option<Request> {
-    let bytes = std::fs::read(config.container_dir.join("monitor.json")).ok()?;
-    serde_json::from_slice::<Config>(&bytes).ok()?.network
+fn read_again(config: &Config) -> Result<Option<Request>> {
+    let path = config.container_dir.join("monitor.json");
+    let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
+    let config: Config =
+        serde_json::from_slice(&bytes).map_err(|error| Error::new(Kind::Corrupt, "read", &path, error.to_string()))?;
+    Ok(config.network)
 }

@@ -32,6 +32,11 @@ pub enum Outcome {
         /// Who asks.
         client: u64,
     },
+    /// A client has written other networks down, and wants them and an answer.
+    Reconnect {
+        /// Who asks.
+        client: u64,
+    },
     /// A health check's command wrote something.
     ProbeOutput,
     /// A health check's command ended.

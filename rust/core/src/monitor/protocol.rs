@@ -59,6 +59,8 @@ pub enum Request {
     Unpause,
     /// Wants limits or the restart policy changed.
     Update(Box<Update>),
+    /// Has written other networks into `monitor.json`.
+    Network,
     /// Wants to know of the end.
     Wait,
 }

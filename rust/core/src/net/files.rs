@@ -16,7 +16,7 @@ use crate::{Error, Kind, Result};
 pub const VERSION: u32 = 1;
 
 /// An endpoint that is up, as everybody sees it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// Format.
     pub version: u32,

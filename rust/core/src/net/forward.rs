@@ -44,19 +44,32 @@ enum Carried {
 impl Forwarder {
     /// For these ports, which lead to addresses of a container.
     pub fn new(held: Vec<Held>, ipv4: Option<IpAddr>, ipv6: Option<IpAddr>) -> Result<Self> {
-        let fail = |errno| Error::kernel("watch", "published ports", errno);
-        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(fail)?;
-        let mut ports = Vec::with_capacity(held.len());
+        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(watching)?;
+        let mut forwarder =
+            Self { epoll, ports: Vec::with_capacity(held.len()), carried: BTreeMap::new(), next: CARRIED };
+        forwarder.hold(held, ipv4, ipv6)?;
+        Ok(forwarder)
+    }
+
+    /// Takes on further ports.
+    pub fn hold(&mut self, held: Vec<Held>, ipv4: Option<IpAddr>, ipv6: Option<IpAddr>) -> Result<()> {
         for held in held {
-            let preferred = if held.port.host_ip.is_ipv4() { ipv4.or(ipv6) } else { ipv6.or(ipv4) };
-            let Some(address) = preferred else { continue };
+            let Some(target) = target(&held, ipv4, ipv6) else { continue };
             if let Some(socket) = held.socket.as_ref().filter(|_| held.port.protocol != Protocol::Sctp) {
-                epoll::add(&epoll, socket, EventData::new_u64(ports.len() as u64), EventFlags::IN).map_err(fail)?;
+                let data = EventData::new_u64(self.ports.len() as u64);
+                epoll::add(&self.epoll, socket, data, EventFlags::IN).map_err(watching)?;
             }
-            let target = SocketAddr::new(address, held.port.container_port);
-            ports.push((held, target));
+            self.ports.push((held, target));
         }
-        Ok(Self { epoll, ports, carried: BTreeMap::new(), next: CARRIED })
+        Ok(())
+    }
+
+    /// All ports lead to other addresses from now on. Connections stay, as those that the packet rules carry do.
+    pub fn lead_to(&mut self, ipv4: Option<IpAddr>, ipv6: Option<IpAddr>) {
+        for (held, old) in &mut self.ports {
+            *old = target(held, ipv4, ipv6).unwrap_or(*old);
+        }
+        self.carried.retain(|_, carried| matches!(carried, Carried::Connection(_)));
     }
 
     /// The ports.
@@ -167,6 +180,15 @@ impl Forwarder {
         self.carried.insert(key, Carried::Session { port: index, client, socket });
         Ok(())
     }
+}
+
+fn watching(errno: Errno) -> Error {
+    Error::kernel("watch", "published ports", errno)
+}
+
+fn target(held: &Held, ipv4: Option<IpAddr>, ipv6: Option<IpAddr>) -> Option<SocketAddr> {
+    let preferred = if held.port.host_ip.is_ipv4() { ipv4.or(ipv6) } else { ipv6.or(ipv4) };
+    preferred.map(|address| SocketAddr::new(address, held.port.container_port))
 }
 
 /// A datagram of the container's goes to the client that it answers.

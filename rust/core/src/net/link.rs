@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
-use super::netlink::{ACK, Answer, Batch, CREATE, EXCL, Socket, attribute, garbled, number_at};
+use super::netlink::{ACK, Answer, Batch, CREATE, EXCL, REPLACE, Socket, attribute, garbled, number_at};
 use crate::{Error, Result};
 
 const RTM_NEWLINK: u16 = 16;
@@ -281,13 +281,13 @@ pub fn add_address(batch: &mut Batch, index: u32, address: IpAddr, prefix: u8) {
     }
 }
 
-/// Routes everything else over a gateway on a link; without a gateway everything is on the link.
-pub fn add_default_route(batch: &mut Batch, index: u32, gateway: Option<IpAddr>, ipv6: bool) {
+/// Routes everything else over a gateway on a link, whatever it was routed over before; without a gateway everything is on the link.
+pub fn set_default_route(batch: &mut Batch, index: u32, gateway: Option<IpAddr>, ipv6: bool) {
     let family = if ipv6 { AF_INET6 } else { AF_INET };
     let scope = if gateway.is_none() && !ipv6 { 253 } else { 0 }; // RT_SCOPE_LINK
     let header = [family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0, 0, 0, 0];
     let object = gateway.map_or_else(|| "on link".to_owned(), |gateway| format!("via {gateway}"));
-    batch.message(RTM_NEWROUTE, ACK | CREATE | EXCL, &header, "set default route", &object);
+    batch.message(RTM_NEWROUTE, ACK | CREATE | REPLACE, &header, "set default route", &object);
     batch.number(RTA_OIF, index);
     if let Some(gateway) = gateway {
         batch.attribute(RTA_GATEWAY, &octets(gateway));

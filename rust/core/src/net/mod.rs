@@ -19,7 +19,7 @@ pub mod resolver;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::{Endpoints, connect, disconnect};
+pub use endpoint::Endpoints;
 pub use files::release;
 pub use network::{make, rebuild, remove};
 pub use request::{Dns, Endpoint, Family, Network, PortRequest, Request};

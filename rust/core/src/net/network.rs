@@ -83,6 +83,7 @@ pub fn ensure(kernel: &Kernel, directory: &Path, table: &str, network: &Network)
     let name = if network.driver == Driver::Bridge { &network.link } else { &network.parent };
     if path(directory, network).join("network.json").exists()
         && let Some(link) = link::find(kernel.route()?, name)?
+        && (network.driver != Driver::Bridge || link.kind == "bridge")
     {
         return Ok(link);
     }

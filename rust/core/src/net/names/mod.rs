@@ -27,7 +27,7 @@ use message::{Code, Kind, QUERY_MAX, Question, Record};
 use stream::Streams;
 use turns::Turns;
 use upstream::{Queries, Servers};
-use zone::{RequestFile, Zone};
+use zone::Zone;
 
 const UDP: u64 = 0;
 const TCP: u64 = 2;
@@ -66,7 +66,6 @@ pub struct NameServer {
     streams: Streams,
     next: u64,
     names: Names,
-    request: RequestFile,
 }
 
 /// What is known of containers.
@@ -80,7 +79,7 @@ struct Names {
 
 impl NameServer {
     /// Listens in a container's network namespace. None where the request has no name server.
-    pub fn new(namespace: BorrowedFd<'_>, request: &Request, container: &str) -> Result<Option<Self>> {
+    pub fn new(namespace: BorrowedFd<'_>, request: &Request) -> Result<Option<Self>> {
         let Some(dns) = &request.dns else { return Ok(None) };
         let fail = |errno| Error::kernel("start", "the name server", errno);
         let (datagrams, connections) = within(namespace, || {
@@ -90,13 +89,14 @@ impl NameServer {
             let address = rustix::net::getsockname(socket).map_err(fail)?;
             Ok(SocketAddr::try_from(address).map_err(fail)?.port())
         };
-        resolver::redirect(namespace, port(&datagrams)?, port(&connections)?)?;
         let timer_flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, timer_flags).map_err(fail)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(fail)?;
         for (socket, token) in [(&datagrams, UDP), (&connections, TCP), (&timer, TIMER)] {
             epoll::add(&epoll, socket, EventData::new_u64(token), EventFlags::IN).map_err(fail)?;
         }
+        // Last: a table that is there already is refused, and this one is not taken back.
+        resolver::redirect(namespace, port(&datagrams)?, port(&connections)?)?;
         Ok(Some(Self {
             datagrams,
             connections,
@@ -108,20 +108,18 @@ impl NameServer {
             streams: Streams::default(),
             next: UNDER_WAY,
             names: Names { zone: Zone::new(request), turns: Turns::default(), forward: dns.forward },
-            request: RequestFile::new(request, container),
         }))
     }
 
-    /// The container's networks, or who is asked, may have changed.
-    fn follow(&mut self) {
-        let Some(request) = self.request.changed() else { return };
-        self.names.zone = Zone::new(&request);
-        let Some(Dns { servers, forward, .. }) = request.dns else { return };
-        self.names.forward = forward;
-        if self.servers.addresses != servers {
+    /// The container has other networks than before.
+    pub fn follow(&mut self, request: &Request) {
+        self.names.zone = Zone::new(request);
+        let Some(Dns { servers, forward, .. }) = &request.dns else { return };
+        self.names.forward = *forward;
+        if self.servers.addresses != *servers {
             self.queries.clear(); // they count servers; clients ask again
             self.streams = Streams::default();
-            self.servers.addresses = servers;
+            self.servers.addresses.clone_from(servers);
         }
     }
 
@@ -133,7 +131,6 @@ impl NameServer {
     /// Does what there is to do now.
     pub fn turn(&mut self) {
         let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
-        self.follow();
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let Ok(count) = epoll::wait(&self.servers.epoll, &mut events[..], Some(&now)) else { return };
         for event in &events[..count] {

@@ -30,37 +30,6 @@ struct Network {
     endpoints: Vec<Known>,
 }
 
-/// The request as its file has it now: `network connect` and `disconnect` write a running container's anew.
-#[derive(Debug)]
-pub struct RequestFile {
-    path: PathBuf,
-    version: Option<Version>,
-}
-
-#[derive(serde::Deserialize)]
-struct Document {
-    network: Option<Request>,
-}
-
-impl RequestFile {
-    /// A container's.
-    pub fn new(request: &Request, container: &str) -> Self {
-        let path = request.containers.join(container).join("monitor.json");
-        let version = version_of(&path);
-        Self { path, version }
-    }
-
-    /// What it says, if that is not what it said before.
-    pub fn changed(&mut self) -> Option<Request> {
-        let version = version_of(&self.path)?;
-        if self.version == Some(version) {
-            return None;
-        }
-        self.version = Some(version);
-        files::read_json::<Document>(&self.path)?.network
-    }
-}
-
 fn version_of(path: &Path) -> Option<Version> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))

@@ -3,20 +3,22 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::files::{self, Published};
-use super::forward::Forwarder;
-use super::link::{self, Link, Pair, Stacked};
-use super::names::NameServer;
-use super::netlink::{Batch, Kernel, Socket};
-use super::request::{Driver, Endpoint, Request};
-use super::{network, port};
+use crate::net::files::{self, Published};
+use crate::net::forward::Forwarder;
+use crate::net::link::{self, Link, Pair, Stacked};
+use crate::net::names::NameServer;
+use crate::net::netlink::{Batch, Kernel, Socket};
+use crate::net::request::{Driver, Endpoint, Request};
+use crate::net::{network, port};
 use crate::{Error, Kind, Result};
+
+mod change;
 
 /// Names tried for the host's end of a pair: a namespace that ends takes its links along only after a while.
 const NAMES: usize = 8;
@@ -68,7 +70,7 @@ impl Endpoints {
 
     fn hold(container: &str, request: &Request) -> Result<(Forwarder, Vec<Used>)> {
         request.check()?;
-        super::request::check_id(container)?;
+        crate::net::request::check_id(container)?;
         let used = use_networks(request)?;
         let published = request.published();
         let ports = if published.is_some() { &request.ports[..] } else { &[] };
@@ -84,16 +86,7 @@ impl Endpoints {
         self.attach_to(namespace_of(pid)?.as_fd())
     }
 
-    /// Before a further life: other networks than before, the same ports.
-    pub fn replace(&mut self, request: Request) -> Result<()> {
-        request.check()?;
-        let used = use_networks(&request)?; // the new ones first: what stays in use is in use all the time
-        self.used = used;
-        self.request = request;
-        Ok(())
-    }
-
-    pub(super) fn attach_to(&self, namespace: BorrowedFd<'_>) -> Result<()> {
+    pub(in crate::net) fn attach_to(&self, namespace: BorrowedFd<'_>) -> Result<()> {
         let inside = within(namespace, Socket::route)?;
         let published = self.request.published().map(|endpoint| endpoint.endpoint.as_str());
         for endpoint in &self.request.endpoints {
@@ -108,7 +101,7 @@ impl Endpoints {
         if self.request.dns.is_some() {
             loopback_up(&inside)?;
         }
-        if let Some(names) = NameServer::new(namespace, &self.request, &self.container)? {
+        if let Some(names) = NameServer::new(namespace, &self.request)? {
             self.forwarder.watch(names.descriptor())?;
             *self.names.borrow_mut() = Some(names);
         }
@@ -236,7 +229,7 @@ pub fn within<T>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> Result<T>) ->
     result
 }
 
-/// Makes one endpoint; the name of its end on the host.
+/// Makes one endpoint, and the default routes lead there if they are to; the name of its end on the host.
 fn add(
     kernel: &Kernel,
     inside: &Socket,
@@ -257,13 +250,28 @@ fn add(
     for (address, family, _) in endpoint.addresses() {
         link::add_address(&mut batch, own.index, address, family.prefix()?);
     }
-    for (address, family, default) in endpoint.addresses() {
-        if default {
-            link::add_default_route(&mut batch, own.index, gateway(endpoint, family.gateway), address.is_ipv6());
-        }
-    }
+    add_default_routes(&mut batch, endpoint, own.index);
     inside.talk(batch)?;
     Ok(name)
+}
+
+fn add_default_routes(batch: &mut Batch, endpoint: &Endpoint, index: u32) {
+    for (address, family, default) in endpoint.addresses() {
+        if default {
+            link::set_default_route(batch, index, gateway(endpoint, family.gateway), address.is_ipv6());
+        }
+    }
+}
+
+/// Makes the default routes lead to an endpoint that is there already, if they are to.
+fn lead_out(inside: &Socket, endpoint: &Endpoint) -> Result<()> {
+    if !endpoint.addresses().any(|(.., default)| default) {
+        return Ok(());
+    }
+    let Some(own) = link::find(inside, &endpoint.interface)? else { return Ok(()) }; // somebody inside took it away
+    let mut batch = Batch::default();
+    add_default_routes(&mut batch, endpoint, own.index);
+    inside.talk(batch).map(drop)
 }
 
 /// ipvlan in mode l3 has no neighbours, so no gateway: the parent routes.
@@ -327,38 +335,4 @@ fn add_stacked(host: &Socket, namespace: BorrowedFd<'_>, endpoint: &Endpoint, pa
         }
         made => made.map(|_| String::new()),
     }
-}
-
-/// Connects a running container to one more network; ports are not published by this. `request` has the one endpoint.
-pub fn connect(request: &Request, container: &str, pid: i32) -> Result<()> {
-    request.check()?;
-    super::request::check_id(container)?;
-    let namespace = namespace_of(pid)?;
-    let (kernel, inside) = (Kernel::default(), within(namespace.as_fd(), Socket::route)?);
-    for endpoint in &request.endpoints {
-        let _used = network::lock_use(&request.directory, &endpoint.network)?;
-        let link = add(&kernel, &inside, namespace.as_fd(), request, endpoint)?;
-        publish(&kernel, request, endpoint, &Published::new(container, endpoint, link, Vec::new()))?;
-    }
-    Ok(())
-}
-
-/// Disconnects a running container from a network: its names, ports, link, and lease there.
-pub fn disconnect(directory: &Path, table: &str, network: &str, container: &str, pid: i32) -> Result<()> {
-    super::request::check_id(network)?;
-    super::request::check_id(container)?;
-    let home = directory.join(network);
-    let Some(published) = files::withdraw(&Kernel::default(), &home, table, container) else {
-        return Err(Error::new(Kind::NotFound, "disconnect", container, "it has no endpoint on this network"));
-    };
-    let inside = within(namespace_of(pid)?.as_fd(), Socket::route)?;
-    if let Some(found) = link::find(&inside, &published.interface)? {
-        let mut batch = Batch::default();
-        link::delete(&mut batch, found.index, &published.interface);
-        inside.talk(batch)?;
-    }
-    for address in [published.ipv4, published.ipv6].into_iter().flatten() {
-        files::free(&home, container, address);
-    }
-    Ok(())
 }
