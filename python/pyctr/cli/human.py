@@ -38,6 +38,18 @@ def columns(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def quoted(text: str) -> str:
+    """Go's %q: what would break a line or a terminal is escaped."""
+    short = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return '"' + "".join(short.get(letter) or _escaped(letter) for letter in text) + '"'
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    return f"\\x{ord(letter):02x}" if ord(letter) < 0x80 else f"\\u{ord(letter):04x}"
+
+
 def shorten(text: str, width: int) -> str:
     """At most `width` characters, the last an ellipsis if any are left out."""
     return text if len(text) <= width else text[: width - 1] + "…"

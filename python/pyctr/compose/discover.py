@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyctr.compose import envfile
 from pyctr.compose.errors import ComposeError
 from pyctr.compose.interpolate import TemplateError, substitute
+from pyctr.compose.paths import refuse_remote
 from pyctr.errors import NotFound
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def discover(
             raise NotFound("no configuration file provided: not found")
         if not env_files:
             environment = _environment((), base or os.path.dirname(given[0]), outer)
+    for file in given:
+        refuse_remote(file, file)
     absolute = tuple(file if file == "-" else os.path.abspath(file) for file in given)
     return Found(absolute, base or _beside(absolute) or os.getcwd(), environment)
 

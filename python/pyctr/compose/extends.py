@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyctr.compose.errors import ComposeError, Path, Places
 from pyctr.compose.merge import merge_service
-from pyctr.compose.paths import resolve_paths
+from pyctr.compose.paths import refuse_remote, resolve_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +75,7 @@ class Extends:
     def elsewhere(self, name: str, target: str, other: str, file: _File, trail: Trail) -> Any:
         """A service of another file, its paths made absolute."""
         path = os.path.normpath(os.path.join(file.directory, os.path.expanduser(other)))
+        refuse_remote(other, path)
         if not os.path.isfile(path):
             raise self.places.error(("services", name, "extends"), f"cannot read {other}")
         tree, resets = self.reader(path)

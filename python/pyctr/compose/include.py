@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyctr.compose import envfile
 from pyctr.compose.errors import ComposeError
+from pyctr.compose.paths import refuse_remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,8 @@ def _included(
     files = [os.path.normpath(os.path.join(directory, os.path.expanduser(path))) for path in entry["path"]]
     if not files:
         return {}
+    for path, file in zip(entry["path"], files, strict=True):
+        refuse_remote(path, file)
     if files[0] in trail:
         raise ComposeError("include cycle detected: " + " include ".join((*trail, files[0])))
     below = os.path.dirname(files[0])

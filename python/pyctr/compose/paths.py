@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from pyctr.compose.errors import ComposeError
 from pyctr.compose.rules import Rules, State
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from pyctr.compose.errors import Path, Places
 
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/|docker-image:|oci-layout:")
+
+
+#: Compose files that docker compose fetches.
+_FETCHED = re.compile(r"(?:oci|git|ssh|https?)://|git@|github\.com/")
+
+
+def refuse_remote(path: str, resolved: str) -> None:
+    """Raise ComposeError for a compose file of somewhere else; `resolved` is what the path would be here."""
+    if _FETCHED.match(path) and not os.path.exists(resolved):
+        raise ComposeError(f"{path}: remote compose files are not supported, fetch it and name the local file")
 
 
 def resolve_paths(tree: dict[str, Any], base: str, places: Places) -> dict[str, Any]:

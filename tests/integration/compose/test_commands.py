@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import time
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,37 @@ def test_run_is_a_container_of_its_own(compose: Callable[[str], Compose]) -> Non
     assert f"{project.name}-web-run-" in project("ps", "-a").stdout
     assert project("ps", "-q").stdout.count(identity) == 0
     assert f"{project.name}-web-run-" in project("down", "--remove-orphans").stderr
+
+
+def test_index_names_one_of_several_containers(compose: Callable[[str], Compose]) -> None:
+    project = compose("services: {web: {image: busybox, SLEEP, scale: 2}}")
+    project("up", "-d")
+    one, two = (project.container(number) for number in (1, 2))
+    (project.directory / "file").write_text("all")
+    assert project("cp", "file", "web:/file").stderr.count("Copied") == 2
+    (project.directory / "file").write_text("one")
+    said = project("cp", "--index", "2", "file", "web:/file").stderr
+    assert said == f" {two} copy file to {two}:/file Copying\n {two} copy file to {two}:/file Copied\n"
+    for index, content in (("1", "all"), ("2", "one")):
+        assert project("exec", "-T", "--index", index, "web", "cat", "/file").stdout == content
+        project("cp", "--index", index, "web:/file", f"back{index}")
+        assert (project.directory / f"back{index}").read_text() == content
+    project("commit", "--index", "2", "web", f"{project.name}-made")
+    project("export", "--index", "1", "-o", "tree.tar", "web")
+    with tarfile.open(project.directory / "tree.tar") as tree:
+        kept = tree.extractfile("file")
+        assert kept is not None
+        assert kept.read() == b"all"
+    assert project.cli("run", "--rm", f"{project.name}-made", "cat", "/file").stdout == "one"
+    project.cli("rmi", f"{project.name}-made")
+    for words in (["cp", "web:/file", "x"], ["commit", "web"], ["export", "-o", "x", "web"], ["exec", "web", "true"]):
+        command, *rest = words
+        refused = 'pyctr: service "web" is not running container #3\n'
+        assert project(command, "--index", "3", *rest, code=1).stderr == refused
+    started = project("run", "-d", "web", "sleep", "100").stdout.strip()
+    assert project("cp", "--all", "file", "web:/file").stderr.count("Copied") == 3
+    project.cli("rm", "-f", started)
+    assert one in project("ps").stdout
 
 
 def test_watch_brings_changed_files_in(compose: Callable[[str], Compose]) -> None:

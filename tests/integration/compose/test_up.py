@@ -160,34 +160,6 @@ services:
     assert "Container web-1  Started" in project.events("up", "-d")
 
 
-def test_attached_up_shows_output_stops_on_interrupt_and_second_one_kills(compose: Make) -> None:
-    project = compose("""
-services:
-  web: {image: busybox, command: ["sh", "-c", "trap '' TERM; echo hello from web; while :; do sleep 0.1; done"]}
-  db: {image: busybox, command: [echo, short]}
-""")
-    process = project.start("up")
-    process.until("web-1  | hello from web\n")
-    process.until("db-1   | short\n")
-    process.until("db-1 exited with code 0\n")
-    process.signal()
-    process.until("Gracefully Stopping... press Ctrl+C again to force\n")
-    process.until("web-1  Stopping", "err")
-    process.signal()
-    code, _, errors = process.end()
-    assert code == 130
-    assert "web-1  Killed" in errors
-    assert project("ps", "-q").stdout == ""
-
-
-def test_exit_code_from_is_that_of_the_service(compose: Make) -> None:
-    project = compose(
-        "services: {web: {image: busybox, SLEEP}, t: {image: busybox, command: sh -c 'sleep 0.2; exit 7'}}"
-    )
-    project("up", "--exit-code-from", "t", code=7)
-    assert project("ps", "-q").stdout == ""
-
-
 def test_orphans_are_told_of_and_removed_on_request(compose: Make) -> None:
     project = compose("services: {web: {image: busybox, SLEEP}, old: {image: busybox, SLEEP}}")
     project("up", "-d")

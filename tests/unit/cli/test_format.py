@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyctr.cli.format import compile_template
-from pyctr.cli.human import columns, shorten, size
+from pyctr.cli.human import columns, quoted, shorten, size
 from pyctr.errors import InvalidArgument
 
 VALUE: dict[str, Any] = {
@@ -68,3 +68,7 @@ def test_columns_are_dockers() -> None:
     assert columns(["A", "BB"], [["long", "x"]]) == "A         BB\nlong      x\n"
     assert columns(["A", "BB"], [["longer than that", "x"]]).startswith("A                  BB\n")
     assert shorten("abcdef", 4) == "abc…"
+
+
+def test_quoted_text_stays_on_its_line() -> None:
+    assert quoted('a "b"\n\tc\\d\x1b…é') == r'"a \"b\"\n\tc\\d\x1b…é"'

@@ -132,3 +132,22 @@ def test_compatibility_asks_for_names_with_underscores(
     project = ComposeContext(None, settings).project()  # type: ignore[arg-type]  # loading asks no engine
     assert names.container_name(project, {"name": "web"}, 1) == separator.join(("p", "web", "1"))
     assert names.image_name(project, {**project.services["web"], "name": "web"}) == separator.join(("p", "web"))
+
+
+REMOTE = "https://example.com/project.git"
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        (None, f"include: ['{REMOTE}']"),
+        (None, f"include: [{{path: ['{REMOTE}']}}]"),
+        (None, f"services: {{web: {{extends: {{file: '{REMOTE}', service: web}}}}}}"),
+        ([REMOTE], ""),
+    ],
+    ids=["include", "long include", "extends", "-f"],
+)
+def test_remote_files_are_refused_by_name(tmp_path: Path, files: list[str] | None, text: str) -> None:
+    write(tmp_path / "compose.yaml", f"{text}\n")
+    with pytest.raises(ComposeError, match=f"^{REMOTE}: remote compose files are not supported"):
+        load(files, environment={})

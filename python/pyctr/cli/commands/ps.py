@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pyctr.cli.human import ago, columns, local_time, shorten, size
+from pyctr.cli.human import ago, columns, local_time, quoted, shorten, size
 from pyctr.engine.ports import display
 from pyctr.errors import InvalidArgument
 
@@ -68,7 +68,7 @@ def _limit(options: dict[str, Any]) -> int | None:
 
 def row(item: Summary, *, whole: bool) -> dict[str, Any]:
     """What a template may ask of a container."""
-    command = f'"{item.command if whole else shorten(item.command, _COMMAND_WIDTH)}"'
+    command = quoted(item.command if whole else shorten(item.command, _COMMAND_WIDTH))
     sizes = item.size
     return {
         "ID": item.id if whole else item.id[:_SHORT],

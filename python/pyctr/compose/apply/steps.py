@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from pyctr.compose import config_hash
@@ -10,6 +9,7 @@ from pyctr.compose.apply import files, hooks, wait
 from pyctr.compose.plan import labels, names, options, resources
 from pyctr.compose.plan.graph import Action, Operation
 from pyctr.compose.plan.mounts import inherit_volumes
+from pyctr.compose.plan.up import RUNNING
 from pyctr.errors import Conflict, NotFound, StateError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Steps:
         self.stop = stop
         self.warn = warn
         self.timeout_s = timeout_s
-        self.deadline = None if wait_timeout_s is None else time.monotonic() + wait_timeout_s
+        self.deadline = None if wait_timeout_s is None else wait.Deadline(wait_timeout_s)
         #: (service, number) → id of the container that is, or is to be, that one.
         self.ids: dict[tuple[str, int], str] = {}
         #: (service, number) → (id of the container that was, its name).
@@ -243,7 +243,7 @@ class Steps:
     def wait(self, operation: Operation) -> str | None:
         """Wait for a container's condition."""
         details = operation.details
-        deadline = self.deadline if details["condition"] == "running_or_healthy" else None
+        deadline = self.deadline if details["condition"] == RUNNING else None
         return wait.wait_for(
             self.engine,
             details["name"],

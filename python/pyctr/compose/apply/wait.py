@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pyctr.compose.plan.up import COMPLETED, HEALTHY
+from pyctr.compose.plan.up import COMPLETED, HEALTHY, RUNNING
 from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.errors import NotFound, StateError
 
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from pyctr.engine import Engine
 
 _POLL_S = 0.1
+#: Who ends within this time of its start does not run (docker compose looks for the first time after as long).
+_SETTLES_S = 0.5
+
+
+class Deadline:
+    """The longest time that several waits may take together, counted from now."""
+
+    __slots__ = ("moment_s", "timeout_s")
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        #: Of the monotonic clock.
+        self.moment_s = time.monotonic() + timeout_s
 
 
 def wait_for(
@@ -23,19 +36,21 @@ def wait_for(
     condition: str,
     stop: threading.Event,
     *,
-    deadline: float | None = None,
+    deadline: Deadline | None = None,
     container_id: str | None = None,
 ) -> str | None:
     """Wait until a container meets a condition; the word to show. Raises StateError when it never will.
 
-    `deadline` is a moment of the monotonic clock; `container_id` is looked at where the name is not its own yet.
+    `container_id` is looked at where the name is not its own yet.
     """
+    if condition == RUNNING:
+        stop.wait(_SETTLES_S)
     while True:
         verdict = look(engine, container_id or name, condition, name=name)
         if verdict:
             return verdict
-        if deadline is not None and time.monotonic() > deadline:
-            raise StateError(f"timeout waiting for container {name}: application not healthy in time")
+        if deadline is not None and time.monotonic() > deadline.moment_s:
+            raise StateError(f"container {name}: application not healthy after {deadline.timeout_s:g}s")
         if stop.wait(_POLL_S):
             raise StateError("canceled")
 
@@ -51,11 +66,12 @@ def look(engine: Engine, reference: str, condition: str, *, name: str) -> str | 
     status, code = state.get("status", "created"), int(state.get("exit_code") or 0)
     if condition == COMPLETED:
         return look_completed(name, status, code)
+    prefix = "" if condition == RUNNING else "dependency failed to start: "
     if status not in ACTIVE and status != "created":
-        raise StateError(f"dependency failed to start: container {name} exited ({code})")
+        raise StateError(f"{prefix}container {name} exited ({code})")
     health = (state.get("health") or {}).get("Status")
     if health == "unhealthy":
-        raise StateError(f"dependency failed to start: container {name} is unhealthy")
+        raise StateError(f"{prefix}container {name} is unhealthy")
     if health == "healthy":
         return "Healthy"
     if health is None and status in ACTIVE:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DIVERGED, FORCE, NEVER = "diverged", "force", "never"
 HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
+#: What ``--wait`` waits for.
+RUNNING = "running_or_healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +298,7 @@ class _Planner:
                 if name in completed:
                     self._wait(name, number, container, COMPLETED, required=True)
                 else:
-                    self._wait(name, number, container, "running_or_healthy", required=True)
+                    self._wait(name, number, container, RUNNING, required=True)
 
 
 def check_scale(service: Service, wanted: int) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from pyctr.cli.commands.compose import common
-from pyctr.cli.commands.compose.logs import Printer, copy_log, short_name
+from pyctr.cli.commands.compose.logs import Lines, Printer, copy_log, short_name
 from pyctr.cli.commands.compose.progress import make_report
 from pyctr.compose.apply.converge import run
 from pyctr.compose.apply.execute import Cancelled
 from pyctr.compose.plan.down import plan_stop
 from pyctr.compose.plan.lifecycle import plan_kill
 from pyctr.engine import times
+from pyctr.engine.containers.session import Attach
 from pyctr.errors import NotFound, PyctrError, StateError
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ def run_attached(
 def attached_services(project: Project, values: dict[str, Any], services: list[str]) -> set[str]:
     """Whose output is shown: those asked for, without names all; `attach: false` and ``--no-attach`` say no."""
     for option in ("attach", "no_attach"):
-        common.check_services(project, values.get(option, []))
+        strange = [name for name in values.get(option, ()) if name not in project.services]
+        if strange:
+            raise NotFound(f"cannot attach to services not included in up: {', '.join(strange)}")
     if values.get("exit_code_from") and values["exit_code_from"] not in project.services:
         raise NotFound(f"no such service: {values['exit_code_from']}")
     wanted = set(values.get("attach") or ())
@@ -93,6 +97,8 @@ class Watchers:
         self.first_code = 0
         self.codes: dict[str, int] = {}
         self.threads: list[threading.Thread] = []
+        #: Those whose end is the command's.
+        self.awaited: list[threading.Thread] = []
         self.wake = threading.Event()
 
     def begin(self, every: list[Container]) -> None:
@@ -102,6 +108,8 @@ class Watchers:
         for item in every:
             thread = threading.Thread(target=self.watch, args=(item,), daemon=True)
             self.threads.append(thread)
+            if item.id in self.names or not self.names or self.on_exit or self.on_failure:
+                self.awaited.append(thread)
             thread.start()
 
     def watch(self, item: Container) -> None:
@@ -126,11 +134,29 @@ class Watchers:
         self.wake.set()
 
     def copy(self, item: Container, name: str) -> None:
-        """A log that cannot be read (driver none or syslog) shows nothing."""
+        """What it writes; of one whose log cannot be read (driver none or syslog) what it writes from now on."""
         try:
             copy_log(self.context, item, name, self.printer, self.how)
+        except StateError:
+            self.copy_stream(item, name)
         except PyctrError as error:
             self.printer.line(name, str(error).encode())
+
+    def copy_stream(self, item: Container, name: str) -> None:
+        """What a container writes while it runs, without its log."""
+        reader, writer = os.pipe()
+        lines = Lines(lambda line: self.printer.line(name, line))
+        pump = threading.Thread(target=lines.drain, args=(reader,), daemon=True)
+        pump.start()
+        try:
+            streams = Attach(stdin=None, stdout=writer, stderr=writer, sig_proxy=False)
+            self.context.engine.containers.attach(item.id, streams)
+        except (NotFound, StateError):  # it has ended meanwhile
+            pass
+        finally:
+            os.close(writer)
+            pump.join()
+            os.close(reader)
 
     def end_of(self, item: Container) -> int:
         """The exit code of its last run."""
@@ -143,8 +169,8 @@ class Watchers:
                 return code
 
     def wait(self) -> int:
-        """Until every container has ended, or one ended everything."""
-        while not self.aborting and any(thread.is_alive() for thread in self.threads):
+        """Until every container that is shown has ended, or one ended everything."""
+        while not self.aborting and any(thread.is_alive() for thread in self.awaited):
             self.wake.wait(_POLL_S)
             self.wake.clear()
         return self.first_code

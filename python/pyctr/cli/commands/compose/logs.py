@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pyctr.cli.commands.compose import common
-from pyctr.errors import NotFound, PyctrError
+from pyctr.errors import NotFound, PyctrError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,6 +71,12 @@ class Lines:
         for line in whole:
             self.emit(line)
 
+    def drain(self, reader: int) -> None:
+        """Take all of a pipe."""
+        while data := os.read(reader, 65536):
+            self.feed(data)
+        self.close()
+
     def close(self) -> None:
         """The last line, ended or not."""
         if self.rest:
@@ -89,6 +95,16 @@ def copy_log(context: ComposeContext, container: Container, name: str, printer: 
         pass
     for lines in outputs.values():
         lines.close()
+
+
+def copy_what_can_be_read(
+    context: ComposeContext, container: Container, name: str, printer: Printer, how: dict[str, Any]
+) -> None:
+    """One container's log; a driver that keeps none is told of, the others' logs are shown."""
+    try:
+        copy_log(context, container, name, printer, how)
+    except StateError as error:
+        common.warn(f'Can\'t retrieve logs for "{container.name}": {error}')
 
 
 def logs(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
@@ -111,7 +127,7 @@ def logs(context: ComposeContext, values: dict[str, Any], arguments: list[str]) 
     }
     if not how["follow"]:
         for item, name in labelled:
-            copy_log(context, item, name, printer, how)
+            copy_what_can_be_read(context, item, name, printer, how)
         return 0
     return follow(context, labelled, printer, how)
 
@@ -124,7 +140,7 @@ def follow(
 
     def copy(item: Container, name: str) -> None:
         try:
-            copy_log(context, item, name, printer, how)
+            copy_what_can_be_read(context, item, name, printer, how)
         except (PyctrError, OSError) as error:
             failures.append(error)
 

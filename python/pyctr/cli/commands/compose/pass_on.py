@@ -54,6 +54,8 @@ def cp(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
     index = common.integer(values["index"], "--index") if values.get("index") else 0
     if index:
         found = [item for item in found if item.number == index]
+        if not found:
+            raise NotFound(f'service "{service}" is not running container #{index}')
     if not found:
         raise NotFound(f'no container found for service "{service}"')
     for item in found[:1] if source else found:
@@ -84,7 +86,10 @@ def commit(context: ComposeContext, values: dict[str, Any], arguments: list[str]
     if common.is_dry(context, values):
         sys.stderr.write(f" DRY-RUN MODE -  {item.name}  Committed\n")
         return 0
-    return engine_commit(context.engine, own(values), [item.id, *arguments[1:]])
+    sys.stderr.write(f" {item.name} Commit {item.name} Committing\n")
+    code = engine_commit(context.engine, own(values), [item.id, *arguments[1:]])
+    sys.stderr.write(f" {item.name} Commit {item.name} Committed\n")
+    return code
 
 
 def export(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
@@ -95,4 +100,7 @@ def export(context: ComposeContext, values: dict[str, Any], arguments: list[str]
     if common.is_dry(context, values):
         sys.stderr.write(f" DRY-RUN MODE -  {item.name}  Exported\n")
         return 0
-    return engine_export(context.engine, own(values), [item.id])
+    sys.stderr.write(f" {item.name} export {item.name} to {values.get('output', '-')} Exporting\n")
+    code = engine_export(context.engine, own(values), [item.id])
+    sys.stderr.write(f" {item.name} export {item.name} to {values.get('output', '-')} Exported\n")
+    return code
