@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import tarfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.conftest import Cli, needs_root
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from tests.integration.compose.conftest import Compose
@@ -114,6 +115,28 @@ def test_run_is_a_container_of_its_own(compose: Callable[[str], Compose]) -> Non
     assert f"{project.name}-web-run-" in project("ps", "-a").stdout
     assert project("ps", "-q").stdout.count(identity) == 0
     assert f"{project.name}-web-run-" in project("down", "--remove-orphans").stderr
+
+
+def test_named_project_is_found_without_its_files(compose: Callable[[str], Compose], tmp_path_factory: Any) -> None:
+    project = compose(TEXT)
+    project("up", "-d")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def there(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        return project.cli("compose", "-p", project.name, *words, code=code, cwd=elsewhere)
+
+    assert there("ps", "--services").stdout.split() == ["db", "web"]
+    assert there("logs", "db").stdout == "db-1  | ready\n"
+    said = there("stop").stderr
+    assert said.index("web-1  Stopped") < said.index("db-1  Stopping"), "the order is in the labels"
+    said = there("start", "web").stderr
+    assert said.index("db-1  Started") < said.index("web-1  Starting")
+    assert there("exec", "-T", "web", "echo", "hi").stdout == "hi\n"
+    assert there("up", "-d", code=1).stderr == "pyctr: no configuration file provided: not found\n"
+    said = there("down", "-v", "-t", "0").stderr
+    assert f"Volume {project.name}_data  Removed" in said
+    assert f"Network {project.name}_default  Removed" in said
+    assert there("down").stderr == f'WARNING: No resource found to remove for project "{project.name}".\n'
 
 
 def test_index_names_one_of_several_containers(compose: Callable[[str], Compose]) -> None:

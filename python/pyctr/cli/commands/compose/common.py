@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pyctr.cli.commands.compose.progress import ansi_mode
 from pyctr.compose.apply.observe import observe
 from pyctr.errors import InvalidArgument, NotFound, StateError
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from pyctr.compose.plan.observed import Container, Observed
 
 
-def selected(context: ComposeContext, services: Sequence[str], *, dependencies: bool = True) -> Project:
-    """The project with the services named (all without names) and what they depend on."""
+def selected(
+    context: ComposeContext, services: Sequence[str], *, dependencies: bool = True, present: bool = False
+) -> Project:
+    """The project with the services named (all without names) and what they depend on; `present` as in the context."""
     from pyctr.compose import select
 
-    project = context.project()
+    project = context.present() if present else context.project()
     return select(project, services, dependencies=dependencies) if services else project
 
 
@@ -41,7 +44,7 @@ def chosen(
     context: ComposeContext, services: Sequence[str], *, one_off: bool = False
 ) -> tuple[Project, list[Container]]:
     """The project and its containers, of the services named or of all."""
-    project = context.project()
+    project = context.present()
     check_services(project, services)
     found = [
         item
@@ -53,7 +56,7 @@ def chosen(
 
 def one_container(context: ComposeContext, service: str, values: dict[str, Any], *, running: bool = True) -> Container:
     """The container of a service that `--index` names, the first one without."""
-    project = context.project()
+    project = context.present()
     found = [item for item in observed(context, project).of_service(service) if item.is_active or not running]
     index = values.get("index")
     if index is not None and integer(index, "--index") > 0:
@@ -95,9 +98,7 @@ def use_colour(context: ComposeContext, values: dict[str, Any]) -> bool:
     """Whether names are coloured: on a terminal, unless told otherwise."""
     if values.get("no_color") or os.environ.get("NO_COLOR"):
         return False
-    ansi = context.settings.get("ansi") or os.environ.get("COMPOSE_ANSI") or "auto"
-    if ansi not in ("never", "always", "auto"):
-        raise InvalidArgument(f'invalid --ansi value "{ansi}": must be never, always or auto')
+    ansi = ansi_mode(context.settings)
     return ansi == "always" or (ansi == "auto" and sys.stdout.isatty())
 
 

@@ -39,6 +39,25 @@ class ComposeContext:
             self._project = self.load()
         return self._project
 
+    def present(self) -> Project:
+        """The project; where no file is found, the one that ``-p`` names, as what is there of it tells. Raises as `project`.
+
+        For commands that make nothing: `down`, `stop`, `ps`…
+        """
+        from pyctr.errors import NotFound
+
+        name = self.settings.get("project_name") or os.environ.get("COMPOSE_PROJECT_NAME")
+        if not name or self._project is not None or self.settings.get("file") or os.environ.get("COMPOSE_FILE"):
+            return self.project()
+        try:
+            return self.project()
+        except NotFound:
+            from pyctr.compose.apply.recall import recall
+            from pyctr.compose.discover import valid_name
+
+            self._project = recall(self.engine, valid_name(name))
+            return self._project
+
     def project_name(self) -> str:
         """The project's name, from ``-p`` or COMPOSE_PROJECT_NAME without reading files. Raises as `project`."""
         from pyctr.compose.discover import valid_name

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 def down(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """Stop and remove containers and networks."""
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     if values.get("rmi") not in (None, "local", "all"):
         raise InvalidArgument(f"invalid value for --rmi: {values['rmi']!r}".replace("'", '"'))
+    if not project.files and not project.services:
+        common.warn(f'No resource found to remove for project "{project.name}".')
     take_down(context, project, values, arguments)
     return 0
 

@@ -20,7 +20,7 @@ def events(context: ComposeContext, values: dict[str, Any], arguments: list[str]
     """Print events as they come, until Ctrl-C or ``--until``."""
     from pyctr.engine.events import read_events
 
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     filters = {"type": ["container"], "label": [f"{labels.PROJECT}={project.name}"]}
     found = read_events(context.engine, values.get("since"), values.get("until"), filters, follow=True)

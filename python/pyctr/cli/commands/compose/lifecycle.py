@@ -56,7 +56,7 @@ def of_services(project: Project, observed: Observed, services: list[str]) -> li
 
 def stop(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """Stop services, dependents first."""
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
 
     def make(observed: Observed) -> Plan:
@@ -69,7 +69,7 @@ def stop(context: ComposeContext, values: dict[str, Any], arguments: list[str]) 
 
 def start(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """Start services, with what they depend on first."""
-    project = common.selected(context, arguments)
+    project = common.selected(context, arguments, present=True)
 
     def make(observed: Observed) -> Plan:
         for name in arguments:
@@ -83,7 +83,7 @@ def start(context: ComposeContext, values: dict[str, Any], arguments: list[str])
 
 def restart(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """Restart containers, and those that depend on them with ``restart: true``."""
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
 
     def make(observed: Observed) -> Plan:
@@ -99,7 +99,7 @@ def kill(context: ComposeContext, values: dict[str, Any], arguments: list[str]) 
     """Send a signal to containers that run, those of `run` included."""
     from pyctr.engine.signals import parse_signal
 
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     signal = values.get("signal", "SIGKILL")
     parse_signal(signal)
@@ -125,7 +125,7 @@ def rm(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
     """Remove containers that do not run, after asking."""
     from pyctr.cli.ask import confirm
 
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     if values.get("stop"):
         stop(context, {key: value for key, value in values.items() if key == "dry_run"}, arguments)

@@ -43,7 +43,7 @@ def cp(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
         raise InvalidArgument("copying between services is not supported")
     if not source and not target:
         raise InvalidArgument("unknown copy direction")
-    project = context.project()
+    project = context.present()
     service = source or target
     common.check_services(project, [service])
     found = [

@@ -207,16 +207,24 @@ class Table(Plain):
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
 
 
+def ansi_mode(settings: dict[str, Any]) -> str:
+    """``--ansi``: never, always or auto."""
+    mode = str(settings.get("ansi") or os.environ.get("COMPOSE_ANSI") or "auto")
+    if mode not in ("never", "always", "auto"):
+        raise InvalidArgument(f'invalid --ansi value "{mode}": must be never, always or auto')
+    return mode
+
+
 def make_report(settings: dict[str, Any], *, dry_run: bool = False, quiet: bool = False) -> Plain:
     """The report that ``--progress`` and ``--ansi`` ask for; else what stderr is decides."""
     mode = settings.get("progress") or os.environ.get("COMPOSE_PROGRESS") or "auto"
     if mode not in MODES:
         raise InvalidArgument(f'unsupported --progress value "{mode}"')
+    ansi = ansi_mode(settings)
     if quiet or mode == "quiet":
         return Quiet(sys.stderr)
     if mode == "json":
         return Json(sys.stderr)
-    ansi = settings.get("ansi") or os.environ.get("COMPOSE_ANSI") or "auto"
     if not dry_run and (mode == "tty" or (mode == "auto" and ansi != "never" and sys.stderr.isatty())):
         return Table(sys.stderr, colour=ansi != "never" and not os.environ.get("NO_COLOR"))
     return Plain(sys.stderr, prefix=" DRY-RUN MODE - " if dry_run else "")

@@ -50,7 +50,7 @@ def aligned(rows: Sequence[Sequence[str]], *, minimum: int, padding: int) -> str
 
 def ps(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """List containers."""
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     found = [item for item in summaries(context, project.name) if wanted(item, project, values, arguments)]
     if values.get("quiet"):
@@ -170,7 +170,7 @@ def compact(value: Any) -> str:
 
 def images(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """List the images of containers."""
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     found = [
         item
@@ -208,7 +208,7 @@ def images(context: ComposeContext, values: dict[str, Any], arguments: list[str]
 
 def volumes(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
     """List the volumes of a project."""
-    project = context.project()
+    project = context.present()
     common.check_services(project, arguments)
     found = context.engine.volumes.list({"label": [f"{labels.PROJECT}={project.name}"]})
     if arguments:
@@ -264,7 +264,7 @@ def port(context: ComposeContext, values: dict[str, Any], arguments: list[str]) 
     protocol = given if slash else protocol
     private = common.integer(number, "PRIVATE_PORT")
     item = common.one_container(context, service, values)
-    summary = next(each for each in summaries(context, context.project().name) if each.id == item.id)
+    summary = next(each for each in summaries(context, context.present().name) if each.id == item.id)
     published = [each for each in summary.ports if each.get("PublicPort")]
     for each in published:
         if each["PrivatePort"] == private and each["Type"] == protocol:
