@@ -160,6 +160,20 @@ services:
     assert "Container web-1  Started" in project.events("up", "-d")
 
 
+def test_interrupted_down_does_not_wait_for_the_grace_period(compose: Make) -> None:
+    project = compose("""
+services:
+  web: {image: busybox, command: ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"], stop_grace_period: 10m}
+""")
+    project("up", "-d")
+    process = project.start("down")
+    process.until("web-1  Stopping", "err")
+    process.signal()
+    assert process.end()[0] == 130
+    assert project("ps", "--services").stdout == "web\n"
+    assert "Container web-1  Removed" in project.events("down", "-t", "0")
+
+
 def test_orphans_are_told_of_and_removed_on_request(compose: Make) -> None:
     project = compose("services: {web: {image: busybox, SLEEP}, old: {image: busybox, SLEEP}}")
     project("up", "-d")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: How many operations that do something run at once; what only waits is not counted.
 DEFAULT_PARALLEL = 8
 _WAITS = frozenset((Action.WAIT, Action.OBSERVE, Action.PAUSE_BETWEEN))
+#: What Ctrl-C does not wait for.
+_HASTY = _WAITS | {Action.STOP, Action.RESTART}
 _POLL_S = 0.2
 
 
@@ -79,20 +81,21 @@ class Executor:
         outcome = Outcome()
         waiting = list(plan.operations)
         present = plan.keys()
-        running = 0
+        running: set[str] = set()
         try:
             while waiting or running:
-                running += self._launch(waiting, outcome, present)
+                running |= self._launch(waiting, outcome, present)
                 if not running:
                     break
                 operation, error = self._next()
-                running -= 1
+                running.remove(operation.key)
                 self._settle(operation, error, outcome)
         except KeyboardInterrupt:
             self._give_up()
-            while running and self.patient:
-                self._next()
-                running -= 1
+            # What only waits for a container is not worth waiting for.
+            hasty = {operation.key for operation in plan.operations if operation.action in _HASTY}
+            while running - hasty and self.patient:
+                running.discard(self._next()[0].key)
             raise Cancelled("canceled") from None
         errors = [error for key, error in outcome.failed.items() if key not in outcome.skipped]
         if errors:
@@ -106,9 +109,9 @@ class Executor:
             except queue.Empty:
                 continue
 
-    def _launch(self, waiting: list[Operation], outcome: Outcome, present: set[str]) -> int:
-        """Start what may start; drop what never will. How many were started."""
-        begun = 0
+    def _launch(self, waiting: list[Operation], outcome: Outcome, present: set[str]) -> set[str]:
+        """Start what may start; drop what never will. The keys of what was started."""
+        begun = set()
         over = outcome.done | outcome.failed.keys() | outcome.skipped
         for operation in waiting[:]:
             missing = [need for need in operation.needs if need in present and need not in outcome.done]
@@ -119,7 +122,7 @@ class Executor:
             elif not missing and all(key in over for key in operation.after if key in present):
                 waiting.remove(operation)
                 threading.Thread(target=self._run, args=(operation,), daemon=True).start()
-                begun += 1
+                begun.add(operation.key)
         return begun
 
     def _run(self, operation: Operation) -> None:
