@@ -17,8 +17,8 @@ _RESOURCES = ("networks", "volumes", "secrets", "configs", "models")
 
 
 def from_environment(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The profiles of COMPOSE_PROFILES."""
-    return tuple(word.strip() for word in environment.get("COMPOSE_PROFILES", "").split(",") if word.strip())
+    """The profiles of COMPOSE_PROFILES; where it says nothing, the one with the empty name, as compose-go splits it."""
+    return tuple(word.strip() for word in environment.get("COMPOSE_PROFILES", "").split(","))
 
 
 def enabled(service: Mapping[str, Any], active: Sequence[str]) -> bool:

@@ -238,9 +238,9 @@ def count(value: Any) -> int:
 
 
 def ulimit(value: Any) -> Any:
-    """One number, or soft and hard."""
+    """One number, or soft and hard; 0 is no number of its own (Go's zero value), so it is both."""
     if not isinstance(value, dict):
-        return _whole(value)
+        return _whole(value) or {"soft": 0, "hard": 0}
     return {key: _whole(value.get(key, 0)) for key in ("soft", "hard")}
 
 

@@ -33,7 +33,7 @@ def arguments(case: Path) -> tuple[Path, list[str]]:
 
 
 def test_there_are_enough_cases() -> None:
-    assert len(GOOD) >= 90
+    assert len(GOOD) >= 100
     assert len(BAD) >= 50
 
 

@@ -68,7 +68,8 @@ def network_text(
     for name, field in (("ipv4_address", "ip"), ("ipv6_address", "ip6"), ("gw_priority", "gw-priority")):
         if settings.get(name):
             fields.append(f"{field}={settings[name]}")
-    mac = settings.get("mac_address") or (service.get("mac_address") if len(service_networks(service)) == 1 else None)
+    is_first = key == ordered(service_networks(service))[0]  # the service's own address is the first network's
+    mac = settings.get("mac_address") or (service.get("mac_address") if is_first else None)
     if mac:
         fields.append(f"mac-address={mac}")
     if settings.get("interface_name"):

@@ -107,6 +107,15 @@ def test_networks_by_priority_with_names_and_addresses() -> None:
     assert found["network"] == ["name=demo_b,alias=web,alias=x,ip=10.0.0.2,gw-priority=1", "name=demo_a,alias=web"]
 
 
+def test_mac_address_of_a_service_is_that_of_its_first_network() -> None:
+    found = project(
+        {"web": {"networks": {"a": None, "b": {"priority": 9}}, "mac_address": "02:42:ac:11:65:43"}},
+        networks={"a": {"name": "demo_a"}, "b": {"name": "demo_b"}},
+    )
+    given = container_options(found, {**found.services["web"], "name": "web"}, 1)
+    assert given["network"] == ["name=demo_b,alias=web,mac-address=02:42:ac:11:65:43", "name=demo_a,alias=web"]
+
+
 def test_labels_of_the_service_win_over_those_of_deploy() -> None:
     given: dict[str, Any] = {}
     service = {"labels": {"a": "service"}, "deploy": {"labels": {"a": "deploy", "b": "deploy"}}}
