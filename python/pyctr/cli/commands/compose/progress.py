@@ -25,6 +25,8 @@ _YELLOW, _BLUE = "33", "34"
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _SIGNS = {"done": ("✔", "32"), "error": ("✘", "31"), "warning": ("!", "33")}
 _FRAME_S = 0.1
+#: What a word and its detail get of a narrow terminal before the name.
+_WORD_COLUMNS = 24
 
 
 class Plain:
@@ -188,19 +190,20 @@ class Table(Plain):
         from pyctr.cli.build.vertex import printable
 
         done = sum(1 for row in self.rows.values() if row.state != "working")
-        lines = [self._paint(f"[+] Running {done}/{len(self.rows)}", _BLUE if done == len(self.rows) else "")]
-        names = max((len(subject) for subject in self.rows), default=0)
+        lines = [self._paint(f"[+] Running {done}/{len(self.rows)}"[:width], _BLUE if done == len(self.rows) else "")]
+        said = {key: printable(f"{row.word} {row.detail}".rstrip()) for key, row in self.rows.items()}
+        words = min(_WORD_COLUMNS, max(map(len, said.values()), default=0))
         now = time.monotonic()
         for subject, row in self.rows.items():
             sign, code = _SIGNS.get(row.state, (_SPINNER[self.frame % len(_SPINNER)], _YELLOW))
-            took = f"{(row.ended_s or now) - row.begun_s:.1f}s "
-            said = printable(f"{row.word} {row.detail}" if row.detail else row.word)
-            room = max(10, width - len(took) - 4)
-            name = f"{subject:<{names}}"[:room]
-            said = said[: max(0, room - len(name) - 2)]
-            gap = " " * max(1, width - 3 - len(name) - 2 - len(said) - len(took))
-            word = self._paint(said, "" if row.state == "working" else code)
-            lines.append(f" {self._paint(sign, code)} {name}  {word}{gap}{self._paint(took, _BLUE)}")
+            took = f" {(row.ended_s or now) - row.begun_s:.1f}s "
+            room = width - len(took) - 5
+            names = min(max(map(len, self.rows)), max(1, room - min(words, room // 2)))
+            name = subject if len(subject) <= names else f"…{subject[len(subject) - names + 1 :]}"
+            word = said[subject][: max(0, room - names)]
+            gap = " " * (room - names - len(word))
+            word = self._paint(word, "" if row.state == "working" else code)
+            lines.append(f" {self._paint(sign, code)} {name:<{names}}  {word}{gap}{self._paint(took, _BLUE)}")
         return lines
 
     def _paint(self, text: str, code: str) -> str:
