@@ -41,8 +41,8 @@ def wait_for(
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     state = current_state(store, container_id)
     began, code = state.get("started_at"), int(state.get("exit_code") or 0)
-    ended = condition != "next-exit" and state.get("status") not in ACTIVE
-    was_active = known = False
+    was_active, known = state.get("status") in ACTIVE, False
+    ended = condition != "next-exit" and not was_active
     while not ended or (condition == "removed" and os.path.exists(store.path(container_id))):
         state = current_state(store, container_id)
         if state.get("status") in ACTIVE:
