@@ -4,6 +4,7 @@ PyctrError
 ├── NotFound            a thing that was named does not exist
 ├── Conflict            the thing exists already, or is in use
 ├── InvalidArgument     what was asked for is malformed or out of range
+│   └── InvalidFlag     the value of a flag cannot be read (the command line shows how the command is called)
 ├── StateError          the thing is in a state that does not allow it
 ├── CorruptData         data does not have the digest, size or form it must have
 ├── KernelError         a system call failed (errno is set)
@@ -39,6 +40,14 @@ class Conflict(PyctrError):
 
 class InvalidArgument(PyctrError):
     """What was asked for is malformed or out of range."""
+
+
+class InvalidFlag(InvalidArgument):
+    """The value of a flag cannot be read; `flag` is shown as it is: ``-m, --memory``."""
+
+    def __init__(self, value: str, flag: str, reason: str) -> None:
+        shown = value.replace("\\", "\\\\").replace('"', '\\"')
+        super().__init__(f'invalid argument "{shown}" for "{flag}" flag: {reason}')
 
 
 class StateError(PyctrError):

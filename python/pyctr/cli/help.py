@@ -11,7 +11,7 @@ from pyctr.cli.table import ALIASES, COMMANDS, FLAG, GLOBAL, GROUPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Any
 
     Option = tuple[str, str, str, str, str]
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")
 _ABOUT = {
     "builder": "Manage builds",
+    "buildx": "Manage builds, by buildx's names",
     "container": "Manage containers",
     "image": "Manage images",
     "manifest": "Manage image manifests",
@@ -153,39 +154,58 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 def complain_usage(name: str, message: str) -> int:
     """What is wrong with a command line, in Docker's form: the message, how it is called, where to read; the exit code."""
     flag = message.partition("unknown flag: --")[2]
-    entry = COMMANDS[ALIASES.get(name, name)] if name else None
+    entry = COMMANDS.get(ALIASES.get(name, name))
     near = nearest(flag, [option[0] for option in (entry[6] if entry else GLOBAL)]) if flag else None
     count = message.startswith("'pyctr ")
     lines = [f"pyctr: {message}" if count else message]
     if near:
         lines.append(f"Did you mean --{near}?")
-    shown = usage(name) if name else "Usage:  pyctr [OPTIONS] COMMAND [ARG...]"
-    # Docker's client says the one where there may be any number of arguments, else the other.
-    verb = "See" if count and "requires at least" in message and "at most" not in message else "Run"
-    lines += ["", shown, "", f"{verb} 'pyctr {f'{name} ' if name else ''}--help' for more information"]
-    sys.stdout.flush()
-    sys.stderr.write("\n".join(lines) + "\n")
-    return 1 if count else 125
+    shown = usage(name) if entry else f"Usage:  pyctr {name or '[OPTIONS] COMMAND [ARG...]'}"
+    see = "See" if "requires at least" in message and "at most" not in message else "Run"
+    lines += ["", shown, "", f"{see} 'pyctr {f'{name} ' if name else ''}--help' for more information"]
+    return _say(lines, 1 if count else 125)
 
 
-def complain_unknown(words: list[str]) -> int:
-    """There is no such command; the nearest there is."""
+def no_command(words: list[str]) -> int:
+    """A command line that names a group alone, or what is no command: help, or what is wrong; the exit code."""
+    from pyctr.cli.absent import ABSENT, find_absent
+    from pyctr.cli.parse import HelpAsked, UsageError, parse
+
     group = words[0] if words[0] in GROUPS else ""
-    text = " ".join(words[:2]) if group else words[0]
+    if group and words[1:2] != [] and words[1].startswith("-"):
+        try:
+            parse((), words[1:], stop_at_argument=True)
+        except HelpAsked:
+            return show((group,))
+        except UsageError as error:
+            return complain_usage(group, str(error))
+    if group and len(words) == 1:
+        sys.stderr.write(render_group(group))
+        return 0
+    absent = find_absent(words)
+    if absent:
+        return _say([f"pyctr: 'pyctr {absent}' is not supported: {ABSENT[absent]}"], 1)
+    return complain_unknown(words, group)
+
+
+def complain_unknown(words: list[str], group: str) -> int:
+    """There is no such command; the nearest there is."""
+    known = [name for name in (*COMMANDS, *ALIASES) if name.startswith(group + " ")] if group else list(COMMANDS)
     if group:
-        known: Mapping[str, Any] = {name: 0 for name in (*COMMANDS, *ALIASES) if name.startswith(group + " ")}
         near = nearest(words[1], [name.partition(" ")[2] for name in known])
-        near = f"{group} {near}" if near else None
     else:
-        near = nearest(words[0], [name for name in COMMANDS if " " not in name] + list(GROUPS))
-    lines = [f"pyctr: unknown command: pyctr {text}"]
+        near = nearest(words[0], [name for name in known if " " not in name] + list(GROUPS))
+    lines = [f"pyctr: unknown command: pyctr {' '.join(words[:2]) if group else words[0]}"]
     if near:
-        lines.append(f"Did you mean 'pyctr {near}'?")
+        lines.append(f"Did you mean 'pyctr {f'{group} {near}' if group else near}'?")
     lines += ["", *([f"Usage:  pyctr {group}", ""] if group else [])]
-    lines.append(f"Run 'pyctr {f'{group} ' if group else ''}--help' for more information")
+    return _say([*lines, f"Run 'pyctr {f'{group} ' if group else ''}--help' for more information"], 1)
+
+
+def _say(lines: list[str], code: int) -> int:
     sys.stdout.flush()
     sys.stderr.write("\n".join(lines) + "\n")
-    return 1
+    return code
 
 
 def hint_for(root: str, run_root: str, message: str) -> str | None:

@@ -7,7 +7,7 @@ import sys
 
 from pyctr.cli.parse import HelpAsked, UsageError, parse
 from pyctr.cli.table import ALIASES, GLOBAL, GROUPS, lookup
-from pyctr.errors import NotFound, PyctrError
+from pyctr.errors import InvalidFlag, NotFound, PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ FAILURE = 1
 INTERRUPTED = 130
 #: Commands whose every engine error is 125, as Docker's.
 _RUNS = frozenset(("run", "create"))
+_DAEMONS = ("host", "context", "config", "log-level", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,8 +54,8 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
 
         sys.stdout.write(f"pyctr version {__version__}\n")
         return 0
-    for name in ("host", "context", "config"):
-        if name in settings:
+    for name in _DAEMONS:
+        if name.replace("-", "_") in settings:
             return complain(f"--{name} is not supported: pyctr has no daemon to talk to", code=USAGE_ERROR)
     if not words or words[0] in ("help", "--help"):
         return show_help(tuple(words[1:]))
@@ -64,11 +65,9 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
         return complete(words[1:])
     found, rest = find_command(words)
     if found is None:
-        if words[0] in GROUPS and (len(words) == 1 or words[1] in ("--help", "-h")):
-            return show_help((words[0],))
-        from pyctr.cli.help import complain_unknown
+        from pyctr.cli.help import no_command
 
-        return complain_unknown(words)
+        return no_command(words)
     name = found
     module, fewest, most, stop, *_, options = lookup(ALIASES.get(name, name))
     try:
@@ -77,9 +76,11 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
     except HelpAsked:
         return show_help(tuple(name.split()))
     except UsageError as error:
-        own = own_name(name)
-        return complain_usage(own, str(error).replace(f"'pyctr {name}'", f"'pyctr {own}'", 1))
-    return execute(ALIASES.get(name, name), module, settings, values, arguments)
+        return complain_usage(name, str(error))
+    try:
+        return execute(ALIASES.get(name, name), module, settings, values, arguments)
+    except InvalidFlag as error:
+        return complain_usage(name, str(error))
 
 
 def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, Any], arguments: list[str]) -> int:
@@ -90,6 +91,8 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
     function = getattr(__import__(f"pyctr.cli.commands.{module}", fromlist=("x",)), name.replace(" ", "_"))
     try:
         code: int = function(engine, values, arguments)
+    except InvalidFlag:
+        raise
     except PyctrError as error:
         if settings.get("debug"):
             raise
@@ -105,7 +108,7 @@ def find_command(words: list[str]) -> tuple[str | None, list[str]]:
     """The longest command that argv begins with, and the rest."""
     two = " ".join(words[:2])
     if two in ALIASES or (words[0] in GROUPS and lookup(two)):
-        return two, words[2:]
+        return own_name(two), words[2:]
     if lookup(words[0]):
         return words[0], words[1:]
     return None, words

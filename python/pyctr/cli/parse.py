@@ -54,7 +54,9 @@ def _long(word: str, argv: list[str], index: int, by_name: dict[str, Any], value
     option = by_name.get(name)
     if option is None:
         if name == "help":
-            raise HelpAsked
+            if parse_bool(value if equals else "true", "--help"):
+                raise HelpAsked
+            return index
         raise UsageError(f"unknown flag: --{name}")
     if option[2] == FLAG:
         _store(option, value if equals else "true", values)
@@ -75,7 +77,7 @@ def _short(word: str, argv: list[str], index: int, by_short: dict[str, Any], val
         if option is None:
             if letter == "h":
                 raise HelpAsked
-            raise UsageError(f"unknown shorthand flag: '{letter}' in {word}")
+            raise UsageError(f"unknown shorthand flag: '{letter}' in -{letters[position:]}")
         rest = letters[position + 1 :]
         if option[2] == FLAG:
             if rest.startswith("="):
@@ -87,7 +89,7 @@ def _short(word: str, argv: list[str], index: int, by_short: dict[str, Any], val
             _store(option, rest.removeprefix("="), values)
             return index
         if index >= len(argv):
-            raise UsageError(f"flag needs an argument: '{letter}' in {word}")
+            raise UsageError(f"flag needs an argument: '{letter}' in -{letters[position:]}")
         _store(option, argv[index], values)
         return index + 1
     return index
@@ -96,15 +98,16 @@ def _short(word: str, argv: list[str], index: int, by_short: dict[str, Any], val
 def _store(option: tuple[str, str, str, str, str], value: str, values: dict[str, Any]) -> None:
     key = option[0].replace("-", "_")
     if option[2] == FLAG:
-        if value in _TRUE:
-            values[key] = True
-        elif value in _FALSE:
-            values[key] = False
-        else:
-            shown = f"-{option[1]}, --{option[0]}" if option[1] else f"--{option[0]}"
-            reason = f'strconv.ParseBool: parsing "{value}": invalid syntax'
-            raise UsageError(f'invalid argument "{value}" for "{shown}" flag: {reason}')
+        values[key] = parse_bool(value, f"-{option[1]}, --{option[0]}" if option[1] else f"--{option[0]}")
     elif option[2] == LIST:
         values.setdefault(key, []).append(value)
     else:
         values[key] = value
+
+
+def parse_bool(value: str, flag: str) -> bool:
+    """Go's strconv.ParseBool, as pflag words its refusal."""
+    if value not in _TRUE and value not in _FALSE:
+        words = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+        raise UsageError(f'invalid argument "{value}" for "{flag}" flag: {words}')
+    return value in _TRUE

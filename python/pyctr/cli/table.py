@@ -59,11 +59,11 @@ _CONTAINER = (
     ("gpus", "", TEXT, "REQUEST", "Add GPUs"),
     ("group-add", "", LIST, "GROUP", "Join a further group"),
     ("health-cmd", "", TEXT, "COMMAND", "Check health by this command"),
-    ("health-interval", "", TEXT, "DURATION", "Time between checks"),
-    ("health-retries", "", TEXT, "N", "Failures in a row that mean unhealthy"),
-    ("health-start-interval", "", TEXT, "DURATION", "Time between checks while starting"),
+    ("health-interval", "", TEXT, "DURATION", "Time between checks (default 30s)"),
+    ("health-retries", "", TEXT, "N", "Failures in a row that mean unhealthy (default 3)"),
+    ("health-start-interval", "", TEXT, "DURATION", "Time between checks while starting (default 5s)"),
     ("health-start-period", "", TEXT, "DURATION", "Time for starting, in which failures do not count"),
-    ("health-timeout", "", TEXT, "DURATION", "Longest time of a check"),
+    ("health-timeout", "", TEXT, "DURATION", "Longest time of a check (default 30s)"),
     ("hostname", "h", TEXT, "NAME", "Host name inside"),
     ("init", "", FLAG, "", "Run a reaper as process 1"),
     ("interactive", "i", FLAG, "", "Keep standard input open"),
@@ -88,9 +88,9 @@ _CONTAINER = (
     ("mount", "", LIST, "SPEC", "Mount a volume, directory or tmpfs (type=bind,src=…,dst=…)"),
     ("name", "", TEXT, "NAME", "Name of the container"),
     ("network", "", LIST, "NETWORK", "Network, or none, host, container:NAME; name=…,alias=…,ip=… too"),
-    ("net", "", LIST, "MODE", "The same"),
+    ("net", "", LIST, "NETWORK", "The same as --network"),
     ("network-alias", "", LIST, "NAME", "Further name on the network"),
-    ("net-alias", "", LIST, "NAME", "The same"),
+    ("net-alias", "", LIST, "NAME", "The same as --network-alias"),
     ("no-healthcheck", "", FLAG, "", "Ignore the image's health check"),
     ("oom-kill-disable", "", FLAG, "", "Never kill for lack of memory"),
     ("oom-score-adj", "", TEXT, "-1000-1000", "How likely the kernel kills for lack of memory"),
@@ -100,10 +100,10 @@ _CONTAINER = (
     ("privileged", "", FLAG, "", "Give every capability and device the host grants"),
     ("publish", "p", LIST, "PORTS", "Publish a port"),
     ("publish-all", "P", FLAG, "", "Publish every exposed port"),
-    ("pull", "", TEXT, "always|missing|never", "When to pull the image"),
+    ("pull", "", TEXT, "always|missing|never", "When to pull the image (default missing)"),
     ("quiet", "q", FLAG, "", "Do not show a pull"),
     ("read-only", "", FLAG, "", "Make the root file system read-only"),
-    ("restart", "", TEXT, "POLICY", "no, on-failure[:N], always, unless-stopped"),
+    ("restart", "", TEXT, "POLICY", "no, on-failure[:N], always, unless-stopped (default no)"),
     ("rm", "", FLAG, "", "Remove the container when it ends"),
     ("runtime", "", TEXT, "NAME", "OCI runtime (pyctr's own only)"),
     ("security-opt", "", LIST, "OPTION", "seccomp=FILE|unconfined, no-new-privileges, apparmor=…, label=…"),
@@ -204,14 +204,14 @@ CONTAINERS = {
     "kill": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Send a signal to containers", (_SIGNAL,)),
     "stop": (
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers",
-        (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
+        (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same as --timeout")),
     ),
     "restart": (
         "lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Stop containers and start them",
-        (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same")),
+        (_SIGNAL, _TIMEOUT, ("time", "", TEXT, "SECONDS", "The same as --timeout")),
     ),
     "cp": (
-        "cp", 2, 2, False, "CONTAINER:PATH PATH|- | PATH|- CONTAINER:PATH", "Copy between a container and the host",
+        "cp", 2, 2, False, "CONTAINER:SRC_PATH DEST_PATH|-\n\tpyctr cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy between a container and the host",
         (
             ("archive", "a", FLAG, "", "Keep owners"),
             ("follow-link", "L", FLAG, "", "Follow a link given as source"),
@@ -235,20 +235,20 @@ CONTAINERS = {
         tuple(option for option in _CONTAINER if option[0] in _UPDATED),
     ),
     "wait": ("lifecycle", 1, None, False, "CONTAINER [CONTAINER...]", "Wait for containers, print exit codes", ()),
-    "rename": ("lifecycle", 2, 2, False, "CONTAINER NAME", "Rename a container", ()),
+    "rename": ("lifecycle", 2, 2, False, "CONTAINER NEW_NAME", "Rename a container", ()),
     "logs": (
         "logs", 1, 1, False, "CONTAINER", "Show what a container wrote",
         (
             ("details", "", FLAG, "", "Show attributes given to the log"),
             ("follow", "f", FLAG, "", "Go on until the container ends"),
             ("since", "", TEXT, "TIME", "From a time, or this long ago (42m)"),
-            ("tail", "n", TEXT, "N", "Only the last N lines"),
+            ("tail", "n", TEXT, "N", "Only the last N lines (default all)"),
             ("timestamps", "t", FLAG, "", "Show times"),
             ("until", "", TEXT, "TIME", "Up to a time, or this long ago (42m)"),
         ),
     ),
     "inspect": (
-        "inspect", 1, None, False, "NAME|ID [NAME|ID...]", "Show everything about containers and images",
+        "inspect", 1, None, False, "NAME|ID [NAME|ID...]", "Show everything about containers, images, volumes and networks",
         (
             ("format", "f", TEXT, "TEMPLATE", "json or a Go template"),
             ("size", "s", FLAG, "", "Show sizes of containers"),
@@ -277,11 +277,12 @@ ALIASES = {
     "image import": "import", "image save": "save", "image load": "load", "image tag": "tag", "image history": "history",
     "system info": "info", "system events": "events",
     "image build": "build", "builder build": "build",
+    "buildx build": "build", "buildx b": "build", "buildx du": "builder du", "buildx prune": "builder prune",
     "image pull": "pull", "image push": "push",
     "network list": "network ls", "network remove": "network rm",
     "volume list": "volume ls", "volume remove": "volume rm",
 }  # fmt: skip
-GROUPS = ("builder", "container", "image", "manifest", "network", "system", "volume")
+GROUPS = ("builder", "buildx", "container", "image", "manifest", "network", "system", "volume")
 
 #: Options before the command.
 GLOBAL = (
@@ -293,6 +294,12 @@ GLOBAL = (
     ("host", "H", TEXT, "URL", "There is no daemon to talk to"),
     ("config", "", TEXT, "PATH", "Docker's client configuration (not read)"),
     ("context", "c", TEXT, "NAME", "Docker's contexts (there are none)"),
+    ("log-level", "l", TEXT, "LEVEL", "There is no log but --debug's"),
+    ("tls", "", FLAG, "", "TLS to a daemon (there is none)"),
+    ("tlscacert", "", TEXT, "FILE", "The same"),
+    ("tlscert", "", TEXT, "FILE", "The same"),
+    ("tlskey", "", TEXT, "FILE", "The same"),
+    ("tlsverify", "", FLAG, "", "The same"),
 )
 
 #: Modules of further commands, the likeliest first.

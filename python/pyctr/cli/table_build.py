@@ -37,7 +37,7 @@ COMMANDS = {
             ("memory", "m", TEXT, "BYTES", "Memory limit of RUN"),
             ("memory-swap", "", TEXT, "BYTES", "Limit of memory and swap of RUN, -1 for none"),
             ("metadata-file", "", TEXT, "FILE", "Write digests to a file"),
-            ("network", "", TEXT, "default|none|host", "Network of RUN"),
+            ("network", "", TEXT, "default|none|host", "Network of RUN (default default)"),
             ("no-cache", "", FLAG, "", "Carry out every step again"),
             ("no-cache-filter", "", LIST, "STAGE", "Carry out the steps of these stages again"),
             ("output", "o", LIST, "DEST", "Where to put the result: image, local, tar, oci, docker, registry"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyctr.cli.table import FILTER, FLAG, FORMAT, IDS, LIST, NO_TRUNC, TEXT
 
 COMMANDS = {
-    "port": ("network", 1, 2, False, "CONTAINER [PORT[/PROTO]]", "Show published ports of a container", ()),
+    "port": ("network", 1, 2, False, "CONTAINER [PRIVATE_PORT[/PROTO]]", "Show published ports of a container", ()),
     "network create": (
         "network", 1, 1, False, "NETWORK", "Make a network",
         (
@@ -13,7 +13,7 @@ COMMANDS = {
             ("aux-address", "", LIST, "NAME=ADDRESS", "Address no container gets"),
             ("config-from", "", TEXT, "NETWORK", "Copy another network's configuration"),
             ("config-only", "", FLAG, "", "Make a configuration only"),
-            ("driver", "d", TEXT, "DRIVER", "bridge, macvlan or ipvlan"),
+            ("driver", "d", TEXT, "DRIVER", "bridge, macvlan or ipvlan (default bridge)"),
             ("gateway", "", LIST, "ADDRESS", "Gateway of the subnet"),
             ("ingress", "", FLAG, "", "Swarm's routing mesh"),
             ("internal", "", FLAG, "", "No way out"),

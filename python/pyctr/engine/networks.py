@@ -321,24 +321,22 @@ def plan_driver(network: dict[str, Any]) -> None:
 
 def parse_connect(options: dict[str, Any], network: dict[str, Any]) -> dict[str, Any]:
     """What `network connect` asks for, as a record has it."""
-    from pyctr.engine.options.network import check_address, check_alias, parse_priority
+    from pyctr.engine.options.network import check_address, check_alias, refuse_on_default
+    from pyctr.engine.options.units import parse_int
 
     settings: dict[str, Any] = {}
     for key, version in (("ip", 4), ("ip6", 6)):
         if options.get(key):
-            settings[f"ipv{version}"] = check_address(options[key], f"--{key}", version=version)
+            settings[f"ipv{version}"] = check_address(options[key], key, version=version)
     if options.get("alias"):
         settings["aliases"] = [check_alias(alias) for alias in options["alias"]]
     if options.get("gw_priority"):
-        settings["gw_priority"] = parse_priority(options["gw_priority"])
+        settings["gw_priority"] = parse_int(options["gw_priority"], "--gw-priority")
     for key in ("link_local_ip", "link", "driver_opt"):
         if options.get(key):
             raise InvalidArgument(f"--{key.replace('_', '-')}: not supported by network connect")
     if network["Name"] == "bridge":
-        if settings.get("ipv4") or settings.get("ipv6"):
-            raise InvalidArgument("user specified IP address is supported on user defined networks only")
-        if settings.get("aliases"):
-            raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
+        refuse_on_default(settings)
     return settings
 
 

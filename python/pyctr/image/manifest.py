@@ -44,6 +44,7 @@ ARCHITECTURES = {
 KNOWN_ARCHITECTURES = frozenset(
     ("386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x", "wasm")
 )
+SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd"))
 _TEXT_MAX = 300
 
 
@@ -173,8 +174,12 @@ def platform_text(platform: dict[str, Any]) -> str:
 
 
 def parse_platform(text: str) -> tuple[str, str, str]:
-    """``os/arch[/variant]`` as `--platform` takes it."""
+    """``os/arch[/variant]``, or an architecture or operating system alone, as `--platform` takes it."""
     parts = text.lower().split("/")
+    if len(parts) == 1:
+        if parts[0] not in SYSTEMS and parts[0] not in KNOWN_ARCHITECTURES | ARCHITECTURES.keys():
+            raise InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
+        parts = [parts[0], host_platform()[1]] if parts[0] in SYSTEMS else ["linux", parts[0]]
     if not 2 <= len(parts) <= 3 or not all(parts):
         raise InvalidArgument(f'"{text}": cannot parse platform specifier: invalid argument')
     return parts[0], ARCHITECTURES.get(parts[1], parts[1]), parts[2] if len(parts) == 3 else ""

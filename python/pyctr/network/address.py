@@ -102,7 +102,7 @@ def parse_mac(text: str) -> str:
     parts = text.replace("-", ":").split(":")
     valid = len(parts) == 6 and all(len(part) == 2 and set(part.lower()) <= set("0123456789abcdef") for part in parts)
     if not valid or int(parts[0], 16) & 1:
-        raise InvalidArgument(f"invalid MAC address: {text}")
+        raise InvalidArgument(f"{text} is not a valid mac address")
     return ":".join(parts).lower()
 
 

@@ -1,39 +1,18 @@
-"""The scripts in real shells, and every flag beside the real docker's."""
+"""The completion scripts in real shells."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pyctr.cli.table import ALIASES, COMMANDS
 from tests.conftest import need_tool
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-#: Flags of Docker's client that no command here has, each for a reason.
-ABSENT = {
-    "volume create": {"availability", "group", "limit-bytes", "required-bytes", "scope", "secret", "sharing",
-                      "topology-preferred", "topology-required", "type"},
-    "volume ls": {"cluster"},
-}  # fmt: skip
-OURS = {
-    "system check",
-    "system boot",
-    "system install",
-    "image bootstrap",
-    "completion",
-    "serve",
-    "builder du",
-    "build",
-    "compose",
-}
 
 
 @pytest.fixture
@@ -91,17 +70,3 @@ def test_zsh_completes(shell_env: dict[str, str], tmp_path: Path) -> None:
     )
     done = subprocess.run([zsh, "-f", "-c", program], env=shell_env, capture_output=True, text=True, timeout=30)
     assert done.stdout.splitlines() == ["webserver:container", "busybox\\:v1:image", "files"], done.stderr
-
-
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) | set(ALIASES)))
-def test_flags_are_the_real_clients(name: str) -> None:
-    if shutil.which("docker") is None:
-        pytest.skip("needs docker")
-    if name in OURS:
-        pytest.skip("pyctr's own, or another tool's")
-    done = subprocess.run(["docker", *name.split(), "--help"], capture_output=True, text=True, timeout=30)
-    theirs = set(re.findall(r"^  (?:-\w, |    )--([\w-]+)", done.stdout, re.MULTILINE))
-    shorts = set(re.findall(r"^  -(\w), --([\w-]+)", done.stdout, re.MULTILINE))
-    options = COMMANDS[ALIASES.get(name, name)][6]
-    assert theirs - {"help"} - {option[0] for option in options} == ABSENT.get(ALIASES.get(name, name), set())
-    assert shorts <= {(option[1], option[0]) for option in options if option[1]}

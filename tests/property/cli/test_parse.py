@@ -84,7 +84,7 @@ def test_parsers_agree_on_valid_lines(name: str, data: st.DataObject) -> None:
         (["--nothing"], "unknown flag: --nothing"),
         (["-Z"], "unknown shorthand flag: 'Z' in -Z"),
         (["--name"], "flag needs an argument: --name"),
-        (["-itv"], "flag needs an argument: 'v' in -itv"),
+        (["-itv"], "flag needs an argument: 'v' in -v"),
         (
             ["--rm=maybe"],
             'invalid argument "maybe" for "--rm" flag: strconv.ParseBool: parsing "maybe": invalid syntax',

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyctr.engine.containers.create import check_platform, with_tag
+from pyctr.engine.containers.create import check_platform, parse_wanted, with_tag
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.merge import merge_image, split_command
 from pyctr.errors import InvalidArgument, NotFound
@@ -70,15 +70,15 @@ def test_with_tag(image, shown):
 
 @pytest.mark.parametrize("wanted", ["", "linux", "linux/amd64", "amd64", "linux/x86_64", "LINUX/AMD64"])
 def test_check_platform_takes_the_images_own(wanted):
-    check_platform("img", wanted, {"os": "linux", "architecture": "amd64"})
+    check_platform("img", parse_wanted(wanted), {"os": "linux", "architecture": "amd64"})
 
 
 @pytest.mark.parametrize("wanted", ["linux/arm64", "windows", "linux/amd64/v3"])
 def test_check_platform_refuses_another(wanted):
     with pytest.raises(NotFound, match="does not match the specified platform"):
-        check_platform("img", wanted, {"os": "linux", "architecture": "amd64"})
+        check_platform("img", parse_wanted(wanted), {"os": "linux", "architecture": "amd64"})
 
 
 def test_check_platform_refuses_nonsense():
     with pytest.raises(InvalidArgument, match="error parsing specified platform"):
-        check_platform("img", "a/b/c/d", {"os": "linux", "architecture": "amd64"})
+        parse_wanted("a/b/c/d")

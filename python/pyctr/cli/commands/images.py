@@ -168,7 +168,7 @@ def image_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]) 
     from pyctr.cli.filters import parse_filters
 
     everything = options.get("all", False)
-    filters = parse_filters(options)
+    filters = parse_filters(options, "--filter")
     what = "images without at least one container associated to them" if everything else "dangling images"
     if not options.get("force") and not confirm(f"WARNING! This will remove all {what}."):
         return 0

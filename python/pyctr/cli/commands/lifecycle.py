@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pyctr.errors import InvalidArgument, NotFound, PyctrError
+from pyctr.errors import InvalidArgument, InvalidFlag, NotFound, PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.engine import Engine
+
+#: The flag of a grace, and the one it had before.
+_TIMEOUTS = (("timeout", "-t, --timeout"), ("time", "--time"))
 
 
 def _each(engine: Engine, references: list[str], act: Callable[[str], object], *, missing_is_fine: bool = False) -> int:
@@ -25,6 +28,8 @@ def _each(engine: Engine, references: list[str], act: Callable[[str], object], *
     for reference in references:
         try:
             result = act(reference)
+        except InvalidFlag:  # the next one would fail for it too
+            raise
         except PyctrError as error:
             sys.stdout.flush()
             hint = error.hint or name_hint(engine, error)
@@ -37,14 +42,12 @@ def _each(engine: Engine, references: list[str], act: Callable[[str], object], *
 
 
 def _seconds(options: dict[str, Any]) -> float | None:
-    text = options.get("timeout", options.get("time"))
-    if text is None:
-        return None
-    try:
-        return float(int(text))
-    except ValueError:
-        words = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise InvalidArgument(f'invalid argument "{text}" for "-t, --timeout" flag: {words}') from None
+    from pyctr.engine.options.units import parse_int
+
+    given = [(text, flag) for name, flag in _TIMEOUTS if (text := options.get(name)) is not None]
+    if len(given) > 1:
+        raise InvalidArgument("conflicting options: cannot specify both --timeout and --time")
+    return float(parse_int(*given[0])) if given else None
 
 
 def start(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
@@ -129,9 +132,10 @@ def container_prune(engine: Engine, options: dict[str, Any], _arguments: list[st
     from pyctr.cli.filters import parse_filters
     from pyctr.cli.human import size
 
+    filters = parse_filters(options, "--filter")
     if not options.get("force") and not confirm("WARNING! This will remove all stopped containers."):
         return 0
-    removed, reclaimed = engine.containers.prune(parse_filters(options))
+    removed, reclaimed = engine.containers.prune(filters)
     if removed:
         sys.stdout.write("Deleted Containers:\n" + "".join(f"{name}\n" for name in removed) + "\n")
     sys.stdout.write(f"Total reclaimed space: {size(reclaimed)}\n")

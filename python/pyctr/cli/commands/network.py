@@ -108,11 +108,12 @@ def network_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]
     from pyctr.cli.ask import confirm
     from pyctr.cli.filters import parse_filters
 
+    filters = parse_filters(options, "--filter")
     if not options.get("force") and not confirm(
         "WARNING! This will remove all custom networks not used by at least one container."
     ):
         return 0
-    removed = engine.networks.prune(parse_filters(options))
+    removed = engine.networks.prune(filters)
     if removed:
         sys.stdout.write("Deleted Networks:\n" + "".join(f"{name}\n" for name in removed) + "\n")
     return 0
@@ -120,6 +121,10 @@ def network_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]
 
 def network_connect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Connect a container to a network."""
+    from pyctr.engine.options.units import parse_int
+
+    if "gw_priority" in options:  # a flag that cannot be read is told before a network that is not there
+        parse_int(options["gw_priority"], "--gw-priority")
     engine.networks.connect(arguments[0], arguments[1], options)
     return 0
 

@@ -20,7 +20,7 @@ def system_prune(engine: Engine, options: dict[str, Any], _arguments: list[str])
     from pyctr.cli.human import size
 
     every, volumes = options.get("all", False), options.get("volumes", False)
-    filters = parse_filters(options)
+    filters = parse_filters(options, "--filter")
     if volumes and "until" in filters:
         raise PyctrError('The "until" filter is not supported with "--volumes"')
     if not options.get("force") and not confirm(warning(options)):

@@ -6,7 +6,6 @@ import sys
 
 from pyctr.cli.human import ago, columns, local_time, quoted, shorten, size
 from pyctr.engine.ports import display
-from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,10 +59,10 @@ def _limit(options: dict[str, Any]) -> int | None:
     text = options.get("last")
     if text is None:
         return None
-    try:
-        return int(text) if int(text) >= 0 else None
-    except ValueError:
-        raise InvalidArgument(f'invalid argument "{text}" for "-n, --last" flag: not a number') from None
+    from pyctr.engine.options.units import parse_int
+
+    last = parse_int(text, "-n, --last")
+    return last if last >= 0 else None
 
 
 def row(item: Summary, *, whole: bool) -> dict[str, Any]:

@@ -16,18 +16,16 @@ if TYPE_CHECKING:
 
 _HEADERS = {"Name": "NAME", "Description": "DESCRIPTION", "StarCount": "STARS", "IsOfficial": "OFFICIAL"}
 _DESCRIPTION_WIDTH = 45
-_LIMIT_MAX = 100
+_LIMIT_DEFAULT, _LIMIT_MAX = 25, 100
 
 
 def search(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Search a registry for repositories."""
+    from pyctr.engine.options.units import parse_int
     from pyctr.engine.search import search
 
-    text = options.get("limit", "25")
-    if not text.isascii() or not text.isdigit():
-        raise InvalidArgument(f'invalid argument "{text}" for "--limit" flag')
-    limit = int(text) or 25
-    if limit > _LIMIT_MAX:
+    limit = parse_int(options.get("limit", "0"), "--limit") or _LIMIT_DEFAULT
+    if not 0 < limit <= _LIMIT_MAX:
         raise InvalidArgument(f"limit {limit} is outside the range of [1, {_LIMIT_MAX}]")
     found = search(engine, arguments[0], limit=limit, filters=parse_filters(options))
     whole = options.get("no_trunc", False)

@@ -118,7 +118,7 @@ def volume_prune(engine: Engine, options: dict[str, Any], _arguments: list[str])
     from pyctr.cli.human import size
 
     every = options.get("all", False)
-    filters = parse_filters(options)
+    filters = parse_filters(options, "--filter")
     if every and "all" in filters:
         raise InvalidArgument('conflicting options: cannot specify both --all and --filter "all=1"')
     if not options.get("force") and not confirm(_PRUNE_WARNING.format("all local" if every else "anonymous local")):

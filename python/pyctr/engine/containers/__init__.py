@@ -269,9 +269,10 @@ class Containers:
 
     def update(self, ref: str, options: dict[str, Any]) -> Strings:
         """Change limits and restart policy: options of ``docker update``. The warnings."""
-        from pyctr.engine.containers.update import update_container
+        from pyctr.engine.containers.update import parse_limits, update_container
 
-        return update_container(self.store, self.resolve(ref), options)
+        asked = parse_limits(options)
+        return update_container(self.store, self.resolve(ref), asked, options)
 
     def sample(self, ref: str) -> Sample | None:
         """A reading of what a container uses (`pyctr.engine.containers.stats`); None for one that does not run."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pyctr.engine.host import HostFacts
     from pyctr.engine.options import Request
 
+    Platform = tuple[str, str, str]
+
 RECORD_VERSION = 1
 _NAME_ATTEMPTS = 16
 #: What the package itself carries, so that a machine with no network runs something.
@@ -161,17 +163,18 @@ def take_any_name(store: Store, wanted: str, container_id: str, directory: str) 
 
 def find_image(engine: Engine, image: str, request: Request) -> Any:
     """The image, loaded from the package where it is the built-in one. Raises InvalidArgument, NotFound."""
+    wanted = parse_wanted(request.platform)
     if request.pull == "always":
         found = pull_image(engine, image, request, missing=False)
     else:
-        found = find_local(engine, image, request)
+        found = find_local(engine, image, request, wanted)
         if found is None:
             found = pull_image(engine, image, request, missing=True)
-    check_platform(image, request.platform, found.config)
+    check_platform(image, wanted, found.config)
     return found
 
 
-def find_local(engine: Engine, image: str, request: Request) -> Any:
+def find_local(engine: Engine, image: str, request: Request, wanted: Platform | None) -> Any:
     """The image that is here already, in the right platform; None if it has to be pulled."""
     try:
         found = engine.image_store.resolve(image)
@@ -182,9 +185,9 @@ def find_local(engine: Engine, image: str, request: Request) -> Any:
             return None
         engine.images.load_builtin(image)
         return engine.image_store.resolve(image)
-    if request.platform and request.pull == "missing" and image not in BUILTIN_IMAGES:
+    if wanted and request.pull == "missing" and image not in BUILTIN_IMAGES:
         try:
-            check_platform(image, request.platform, found.config)
+            check_platform(image, wanted, found.config)
         except NotFound:
             return None
     return found
@@ -206,23 +209,27 @@ def with_tag(image: str) -> str:
     return image if "@" in image or ":" in image.rpartition("/")[2] else image + ":latest"
 
 
-def check_platform(image: str, wanted: str, config: dict[str, Any]) -> None:
-    """--platform OS/ARCH[/VARIANT] must be the image's: another one cannot be fetched yet."""
-    if not wanted:
+def parse_wanted(text: str) -> Platform | None:
+    """--platform, before anything is looked for; None where it was not given."""
+    if not text:
+        return None
+    from pyctr.image.manifest import parse_platform
+
+    try:
+        return parse_platform(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"error parsing specified platform: {error}") from None
+
+
+def check_platform(image: str, wanted: Platform | None, config: dict[str, Any]) -> None:
+    """The image's platform must be the one that was asked for; without a variant any will do."""
+    if wanted is None:
         return
-    parts = wanted.lower().split("/")
-    aliases = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
-    if parts[0] not in ("linux", "windows", "darwin") and len(parts) == 1:
-        parts = ["linux", parts[0]]
-    if len(parts) > 3 or "" in parts:
-        raise InvalidArgument(f'error parsing specified platform: "{wanted}": unknown operating system or architecture')
-    mine = [config.get("os") or "linux", config.get("architecture") or "", config.get("variant") or ""]
-    asked = [parts[0], *(aliases.get(part, part) for part in parts[1:2]), *parts[2:]]
-    if asked != mine[: len(asked)]:
-        have = "/".join(part for part in mine if part)
+    mine = (config.get("os") or "linux", config.get("architecture") or "", config.get("variant") or "")
+    if wanted != (*mine[:2], mine[2] if wanted[2] else ""):
         raise NotFound(
-            f"image with reference {image} was found but its platform ({have}) does not match the specified "
-            f"platform ({wanted})"
+            f"image with reference {image} was found but its platform ({'/'.join(filter(None, mine))}) does not match "
+            f"the specified platform ({'/'.join(filter(None, wanted))})"
         )
 
 

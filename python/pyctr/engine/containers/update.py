@@ -37,11 +37,11 @@ _FIELDS = {
 _PATIENCE_S = 10.0
 
 
-def update_container(store: Store, container_id: str, options: dict[str, Any]) -> list[str]:
-    """Change what `options` name; the warnings. Raises InvalidArgument and leaves everything as it was."""
+def update_container(store: Store, container_id: str, asked: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    """Change the limits `asked` for and the restart policy of `options`; the warnings. Raises InvalidArgument and leaves everything as it was."""
     record = store.record(container_id)
     host = dict(record["HostConfig"])
-    changed = plan_update(host, options)
+    changed = plan_update(host, asked)
     facts = gather(host)
     warnings = verify(host, facts)
     restart = plan_restart(host, options)
@@ -58,15 +58,19 @@ def update_container(store: Store, container_id: str, options: dict[str, Any]) -
     return warnings
 
 
-def plan_update(host: dict[str, Any], options: dict[str, Any]) -> set[str]:
-    """Take the limits that were given into `host`; the fields that changed."""
+def parse_limits(options: dict[str, Any]) -> dict[str, Any]:
+    """The limits that were given, by their fields of HostConfig."""
     from pyctr.engine.options import Request
     from pyctr.engine.options.resources import parse
 
     given = {name: value for name, value in options.items() if name in _FIELDS}
     parsed = Request(new_config(), new_host_config(), given)
     parse(parsed, given)
-    asked = {_FIELDS[name]: parsed.host_config[_FIELDS[name]] for name in given}
+    return {_FIELDS[name]: parsed.host_config[_FIELDS[name]] for name in given}
+
+
+def plan_update(host: dict[str, Any], asked: dict[str, Any]) -> set[str]:
+    """Take the limits asked for into `host`; the fields that changed."""
     refuse_conflicts(host, asked)
     host.update({field: value for field, value in asked.items() if value or field == "PidsLimit"})
     return {field for field, value in asked.items() if value or field == "PidsLimit"}

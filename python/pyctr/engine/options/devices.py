@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pyctr.engine.options.process import clean_path
-from pyctr.engine.options.units import bad_flag, parse_size
-from pyctr.errors import InvalidArgument
+from pyctr.engine.options.units import parse_size
+from pyctr.errors import InvalidArgument, InvalidFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def check_rule(text: str) -> str:
     numbers = parts[1].split(":") if len(parts) == 3 else []
     known = all(number == "*" or (number.isascii() and number.isdigit()) for number in numbers)
     if len(numbers) != 2 or not known or parts[0] not in ("a", "b", "c") or not is_mode(parts[2]):
-        raise bad_flag(text, "--device-cgroup-rule", f"invalid device cgroup format '{text}'")
+        raise InvalidFlag(text, "--device-cgroup-rule", f"invalid device cgroup format '{text}'")
     return text
 
 
@@ -73,7 +73,7 @@ def parse_weight(text: str) -> dict[str, Any]:
     """``/dev/x:WEIGHT``, 10 to 1000 or 0."""
     path, value = split_device(text, "--blkio-weight-device")
     if not value.isascii() or not value.isdigit() or (int(value) and not 10 <= int(value) <= 1000):
-        raise bad_flag(text, "--blkio-weight-device", f"invalid weight for device: {text}")
+        raise InvalidFlag(text, "--blkio-weight-device", f"invalid weight for device: {text}")
     return {"Path": path, "Weight": int(value)}
 
 
@@ -84,7 +84,7 @@ def parse_rate(text: str, flag: str) -> dict[str, Any]:
         try:
             rate = parse_size(value)
         except ValueError:
-            raise bad_flag(
+            raise InvalidFlag(
                 text,
                 flag,
                 f"invalid rate for device: {text}. The correct format is <device-path>:<number>[<unit>]. Number must "
@@ -93,7 +93,7 @@ def parse_rate(text: str, flag: str) -> dict[str, Any]:
     elif value.isascii() and value.isdigit():
         rate = int(value)
     else:
-        raise bad_flag(
+        raise InvalidFlag(
             text,
             flag,
             f"invalid rate for device: {text}. The correct format is <device-path>:<number>. "
@@ -106,7 +106,7 @@ def split_device(text: str, flag: str) -> tuple[str, str]:
     """The path and what follows the first colon."""
     path, colon, value = text.partition(":")
     if not colon:
-        raise bad_flag(text, flag, f"bad format: {text}")
+        raise InvalidFlag(text, flag, f"bad format: {text}")
     if not path.startswith("/dev/"):
-        raise bad_flag(text, flag, f"bad format for device path: {text}")
+        raise InvalidFlag(text, flag, f"bad format for device path: {text}")
     return path, value

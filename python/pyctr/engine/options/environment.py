@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyctr.engine.options.units import bad_flag
-from pyctr.errors import InvalidArgument
+from pyctr.errors import InvalidArgument, InvalidFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def parse(request: Request, options: dict[str, Any]) -> None:
             add_label(labels, line)
     for text in options.get("label", ()):
         if not text.partition("=")[0]:
-            raise bad_flag(text, "-l, --label", f"invalid label '{text}': empty name")
+            raise InvalidFlag(text, "-l, --label", f"invalid label '{text}': empty name")
         add_label(labels, text)
     request.config["Labels"] = labels
 
@@ -39,7 +38,7 @@ def parse_variable(text: str) -> list[str]:
     """``NAME=value`` as it is; ``NAME`` takes the caller's value; a variable the caller lacks is not passed."""
     name, equals, _ = text.partition("=")
     if not name:
-        raise bad_flag(text, "-e, --env", f"invalid environment variable: {text}")
+        raise InvalidFlag(text, "-e, --env", f"invalid environment variable: {text}")
     if equals:
         return [text]
     value = os.environ.get(name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyctr.engine.options.units import bad_flag, quote
-from pyctr.errors import InvalidArgument
+from pyctr.engine.options.units import quote
+from pyctr.errors import InvalidArgument, InvalidFlag
 from pyctr.network.address import parse_address, parse_mac
 from pyctr.network.port import parse_publish
 from pyctr.network.store import check_name
@@ -48,7 +48,7 @@ def apply_settings(request: Request, options: dict[str, Any]) -> None:
     own: dict[str, Any] = {}
     for key, name in (("ip", "ipv4"), ("ip6", "ipv6")):
         if options.get(key):
-            own[name] = check_address(options[key], f"--{key}", version=4 if key == "ip" else 6)
+            own[name] = check_address(options[key], key, version=4 if key == "ip" else 6)
     if options.get("mac_address"):
         own["mac"] = parse_mac(options["mac_address"])
     if options.get("link_local_ip"):
@@ -71,10 +71,14 @@ def apply_settings(request: Request, options: dict[str, Any]) -> None:
         first[key] = value
     if links:
         first["links"] = list(links)
-    bridge = request.networks.get("bridge", {})
-    if bridge.get("ipv4") or bridge.get("ipv6"):
+    refuse_on_default(request.networks.get("bridge", {}))
+
+
+def refuse_on_default(settings: dict[str, Any]) -> None:
+    """What an endpoint of the default bridge cannot have."""
+    if settings.get("ipv4") or settings.get("ipv6"):
         raise InvalidArgument("user specified IP address is supported on user defined networks only")
-    if bridge.get("aliases"):
+    if settings.get("aliases"):
         raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
 
 
@@ -86,9 +90,7 @@ def parse_long_network(text: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = field.partition("=")
         key = key.strip().lower()
         if not equals or not value:
-            raise InvalidArgument(
-                f"invalid argument {quote(text)} for {quote('--network')} flag: invalid field {field}"
-            )
+            raise InvalidFlag(text, "--network", f"invalid field {field}")
         if key == "name":
             name = value.strip()
         elif key == "alias":
@@ -126,7 +128,7 @@ def check_address(text: str, option: str, *, version: int) -> str:
     try:
         address = parse_address(text)
     except InvalidArgument:
-        raise InvalidArgument(f"invalid argument {quote(text)} for {quote(option)} flag: invalid IP address") from None
+        raise InvalidFlag(text, f"--{option}", "invalid IP address") from None
     if address.version != version:
         raise InvalidArgument(f"invalid IPv{version} address: {text}")
     return str(address)
@@ -164,12 +166,12 @@ def parse_host(text: str) -> str:
     """``name:address`` or ``name=address``, recorded with a colon."""
     name, separator, address = text.partition("=") if "=" in text.split(":", maxsplit=1)[0] else text.partition(":")
     if not separator or not name or any(character.isspace() or character == "\0" for character in name):
-        raise bad_flag(text, "--add-host", f"bad format for add-host: {quote(text)}")
+        raise InvalidFlag(text, "--add-host", f"bad format for add-host: {quote(text)}")
     if address == "host-gateway":
         return f"{name}:{address}"
     address = address[1:-1] if address[:1] == "[" and address[-1:] == "]" else address
     if not is_address(address):
-        raise bad_flag(text, "--add-host", f"invalid IP address in add-host: {quote(address)}")
+        raise InvalidFlag(text, "--add-host", f"invalid IP address in add-host: {quote(address)}")
     return f"{name}:{address}"
 
 
@@ -191,7 +193,7 @@ def is_address(text: str) -> bool:
 def check_server(text: str) -> str:
     """An address; white space around it is forgiven, as Docker does."""
     if not is_address(text.strip()):
-        raise bad_flag(text, "--dns", f"IP address is not correctly formatted: {text}")
+        raise InvalidFlag(text, "--dns", f"IP address is not correctly formatted: {text}")
     return text.strip()
 
 
@@ -203,7 +205,7 @@ def check_domain(text: str) -> str:
     labels = domain.rstrip(".").split(".")
     valid = all(label and label[0] != "-" and label[-1] != "-" and is_label(label) for label in labels)
     if not valid or len(domain) > 255 or not any(character.isalpha() for character in domain):
-        raise bad_flag(text, "--dns-search", f"{text} is not a valid domain")
+        raise InvalidFlag(text, "--dns-search", f"{text} is not a valid domain")
     return domain
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pyctr.engine.options.record import DEFAULT_SHM_BYTES
-from pyctr.engine.options.units import bad_flag, parse_duration_flag, parse_int, parse_size_flag
+from pyctr.engine.options.units import parse_duration_flag, parse_int, parse_size_flag
 from pyctr.engine.signals import parse_signal
-from pyctr.errors import InvalidArgument
+from pyctr.errors import InvalidArgument, InvalidFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def parse(request: Request, options: dict[str, Any]) -> None:
         host["OomScoreAdj"] = parse_int(options["oom_score_adj"], "--oom-score-adj")
     if options.get("group_add"):
         if "" in options["group_add"]:
-            raise bad_flag("", "--group-add", "empty group")
+            raise InvalidFlag("", "--group-add", "empty group")
         host["GroupAdd"] = list(options["group_add"])
     parse_annotations(host, options)
     refuse_foreign(options)
@@ -52,7 +52,7 @@ def parse_streams(config: dict[str, Any], options: dict[str, Any]) -> None:
     attached = [text.lower() for text in options.get("attach", ())]
     for given, text in zip(attached, options.get("attach", ()), strict=True):
         if given not in _STREAMS:
-            raise bad_flag(text, "-a, --attach", "valid streams are STDIN, STDOUT and STDERR")
+            raise InvalidFlag(text, "-a, --attach", "valid streams are STDIN, STDOUT and STDERR")
     if not attached and not detach:
         attached = ["stdout", "stderr"]
     if interactive and not detach:
@@ -68,14 +68,14 @@ def parse_identity(config: dict[str, Any], options: dict[str, Any]) -> None:
     """User, directory, names, entry point, stop signal."""
     config["User"] = options.get("user", "")
     if config["User"].count(":") > 1 or config["User"].startswith(":"):
-        raise bad_flag(config["User"], "-u, --user", "expected <name|uid>[:<group|gid>]")
+        raise InvalidFlag(config["User"], "-u, --user", "expected <name|uid>[:<group|gid>]")
     config["Hostname"] = options.get("hostname", "")
     config["Domainname"] = options.get("domainname", "")
     for name in ("Hostname", "Domainname"):
         if len(config[name].encode()) > _HOSTNAME_BYTES:
-            raise bad_flag(config[name], "--" + name.lower(), f"longer than {_HOSTNAME_BYTES} bytes")
+            raise InvalidFlag(config[name], "--" + name.lower(), f"longer than {_HOSTNAME_BYTES} bytes")
         if any(character in config[name] for character in "\0\n"):
-            raise bad_flag(config[name], "--" + name.lower(), "invalid character")
+            raise InvalidFlag(config[name], "--" + name.lower(), "invalid character")
     config["WorkingDir"] = parse_workdir(options["workdir"]) if options.get("workdir") else ""
     if "entrypoint" in options:
         words = options["entrypoint"]  # a list only from programs: the command line has no way to say it
@@ -133,7 +133,7 @@ def parse_annotations(host: dict[str, Any], options: dict[str, Any]) -> None:
     for text in options.get("annotation", ()):
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise bad_flag(text, "--annotation", "expected name=value")
+            raise InvalidFlag(text, "--annotation", "expected name=value")
         annotations[name] = value
     if annotations:
         host["Annotations"] = annotations

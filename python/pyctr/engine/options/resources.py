@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyctr.engine.options.units import bad_flag, parse_int, parse_nano_cpus, parse_size_flag, quote
-from pyctr.errors import InvalidArgument
+from pyctr.engine.options.units import parse_int, parse_nano_cpus, parse_size_flag, quote
+from pyctr.errors import InvalidArgument, InvalidFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def parse_swappiness(text: str) -> int | None:
 def check_cgroup_parent(text: str) -> str:
     """A path below the root of the control groups, or a systemd slice."""
     if ".." in text.split("/") or any(character in text for character in "\0\n"):
-        raise bad_flag(text, "--cgroup-parent", "must not leave the control group hierarchy")
+        raise InvalidFlag(text, "--cgroup-parent", "must not leave the control group hierarchy")
     return text
 
 
@@ -96,27 +96,29 @@ def parse_ulimit(text: str) -> dict[str, Any]:
     flag = "--ulimit"
     name, equals, value = text.partition("=")
     if not equals:
-        raise bad_flag(text, flag, f"invalid ulimit argument: {text}")
+        raise InvalidFlag(text, flag, f"invalid ulimit argument: {text}")
     if name not in ULIMITS:
-        raise bad_flag(text, flag, f"invalid ulimit type: {name}")
+        raise InvalidFlag(text, flag, f"invalid ulimit type: {name}")
     parts = value.split(":")
     if len(parts) > 2:
-        raise bad_flag(text, flag, f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`")
+        raise InvalidFlag(
+            text, flag, f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`"
+        )
     numbers: list[int] = []
     for part in parts:
         digits = part.removeprefix("-").removeprefix("+")
         if not digits.isascii() or not digits.isdigit() or part[:2] in ("-+", "+-"):
-            raise bad_flag(text, flag, f"strconv.ParseInt: parsing {quote(part)}: invalid syntax")
+            raise InvalidFlag(text, flag, f"strconv.ParseInt: parsing {quote(part)}: invalid syntax")
         numbers.append(int(part))
         if not -1 <= numbers[-1] < 1 << 63:
-            raise bad_flag(text, flag, f"value out of range: {part}")
+            raise InvalidFlag(text, flag, f"value out of range: {part}")
     soft, hard = numbers[0], numbers[-1]
     if hard != -1 and soft == -1:
-        raise bad_flag(
+        raise InvalidFlag(
             text,
             flag,
             f"ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: {hard}",
         )
     if hard != -1 and soft > hard:
-        raise bad_flag(text, flag, f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+        raise InvalidFlag(text, flag, f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
     return {"Name": name, "Hard": hard, "Soft": soft}

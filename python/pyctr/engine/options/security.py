@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from pyctr.engine.capabilities import normalise
-from pyctr.engine.options.units import bad_flag, parse_bool, quote
-from pyctr.errors import InvalidArgument
+from pyctr.engine.options.units import parse_bool, quote
+from pyctr.errors import InvalidArgument, InvalidFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def parse_sysctl(text: str) -> tuple[str, str]:
     allowed = name in _SYSCTLS or any(name.startswith(prefix) and name != prefix for prefix in _SYSCTL_PREFIXES)
     clean = name.isascii() and ".." not in name and all(character.isalnum() or character in "._-" for character in name)
     if not equals or not allowed or not clean or any(character in value for character in "+\n\0"):
-        raise bad_flag(text, "--sysctl", f"sysctl '{text}' is not allowed")
+        raise InvalidFlag(text, "--sysctl", f"sysctl '{text}' is not allowed")
     return name, value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyctr.errors import InvalidArgument
+from pyctr.errors import InvalidFlag
 
 _INT64 = 1 << 63
 _BINARY = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -16,11 +16,6 @@ _NANOSECONDS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-
-
-def bad_flag(value: str, flag: str, reason: str) -> InvalidArgument:
-    """The refusal of Docker's command line; `flag` is shown as is: ``-m, --memory``."""
-    return InvalidArgument(f'invalid argument "{value}" for "{flag}" flag: {reason}')
 
 
 def quote(text: str) -> str:
@@ -38,9 +33,9 @@ def parse_int(text: str, flag: str, *, minimum: int = -_INT64, maximum: int = _I
         if minimum == 0 and text[0] in "+-":
             raise ValueError
     except ValueError:
-        raise bad_flag(text, flag, f"strconv.{function}: parsing {quote(text)}: invalid syntax") from None
+        raise InvalidFlag(text, flag, f"strconv.{function}: parsing {quote(text)}: invalid syntax") from None
     if not minimum <= value <= maximum:
-        raise bad_flag(text, flag, f"strconv.{function}: parsing {quote(text)}: value out of range")
+        raise InvalidFlag(text, flag, f"strconv.{function}: parsing {quote(text)}: value out of range")
     return value
 
 
@@ -84,9 +79,9 @@ def parse_size_flag(text: str, flag: str) -> int:
     try:
         size = parse_size(text)
     except ValueError as error:
-        raise bad_flag(text, flag, str(error)) from None
+        raise InvalidFlag(text, flag, str(error)) from None
     if size >= _INT64:
-        raise bad_flag(text, flag, f"invalid size: '{text}'")
+        raise InvalidFlag(text, flag, f"invalid size: '{text}'")
     return size
 
 
@@ -99,11 +94,11 @@ def parse_nano_cpus(text: str, flag: str) -> int:
         if bottom == 0 or (slash and (scale_bottom or denominator[:1] in "+-")):
             raise ValueError
     except ValueError:
-        raise bad_flag(text, flag, f"failed to parse {text} as a rational number") from None
+        raise InvalidFlag(text, flag, f"failed to parse {text} as a rational number") from None
     exponent = 9 + scale_top
     top, bottom = (top * 10**exponent, bottom) if exponent >= 0 else (top, bottom * 10**-exponent)
     if top % bottom:
-        raise bad_flag(text, flag, "value is too precise")
+        raise InvalidFlag(text, flag, "value is too precise")
     return top // bottom
 
 
@@ -136,7 +131,8 @@ def parse_duration(text: str) -> int:
         while digits < len(rest) and (rest[digits] in "0123456789."):
             digits += 1
         number, rest = rest[:digits], rest[digits:]
-        if number.count(".") > 1 or not number.replace(".", ""):
+        whole, _, fraction = number.partition(".")
+        if "." in fraction or not whole + fraction or int(whole or 0) >= _INT64:
             raise ValueError(f"time: invalid duration {quote(text)}")
         letters = 0
         while letters < len(rest) and rest[letters] not in "0123456789.":
@@ -146,7 +142,6 @@ def parse_duration(text: str) -> int:
             raise ValueError(f"time: missing unit in duration {quote(text)}")
         if unit not in _NANOSECONDS:
             raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
-        whole, _, fraction = number.partition(".")
         scale = _NANOSECONDS[unit]
         total += int(whole or 0) * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
     if total >= _INT64:
@@ -159,4 +154,4 @@ def parse_duration_flag(text: str, flag: str) -> int:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise bad_flag(text, flag, str(error)) from None
+        raise InvalidFlag(text, flag, str(error)) from None

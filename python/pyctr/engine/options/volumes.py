@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from pyctr.engine.options.process import clean_path
-from pyctr.engine.options.units import bad_flag, parse_bool, parse_size
-from pyctr.errors import InvalidArgument
+from pyctr.engine.options.units import parse_bool, parse_size
+from pyctr.errors import InvalidArgument, InvalidFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ _OPTION_GROUPS = {"bind": "BindOptions", "volume": "VolumeOptions", "tmpfs": "Tm
 def parse_mount(text: str) -> dict[str, Any]:
     """``type=bind,source=…,target=…[,readonly,bind-propagation=…]`` in Docker's record form."""
     if not text:
-        raise bad_flag(text, "--mount", "EOF")
+        raise InvalidFlag(text, "--mount", "EOF")
     mount: dict[str, Any] = {"Type": "volume", "Source": "", "Target": ""}
     groups: dict[str, dict[str, Any]] = {}
     for field in split_csv(text):
@@ -188,12 +188,12 @@ def parse_mount(text: str) -> dict[str, Any]:
         try:
             parse_mount_field(mount, groups, key, value if equals else None, field)
         except ValueError as error:
-            raise bad_flag(text, "--mount", str(error)) from None
+            raise InvalidFlag(text, "--mount", str(error)) from None
     if not mount["Target"]:
-        raise bad_flag(text, "--mount", "target is required")
+        raise InvalidFlag(text, "--mount", "target is required")
     for group, settings in groups.items():
         if group != mount["Type"]:
-            raise bad_flag(text, "--mount", f"cannot mix '{group}-*' options with mount type '{mount['Type']}'")
+            raise InvalidFlag(text, "--mount", f"cannot mix '{group}-*' options with mount type '{mount['Type']}'")
         mount[_OPTION_GROUPS[group]] = settings
     finish_recursion(text, mount)
     check_mount(mount)
@@ -215,7 +215,7 @@ def split_csv(text: str) -> list[str]:
         else:
             field += character
     if quoted:
-        raise bad_flag(text, "--mount", 'extraneous or missing " in quoted-field')
+        raise InvalidFlag(text, "--mount", 'extraneous or missing " in quoted-field')
     return [*fields, field]
 
 
@@ -303,12 +303,12 @@ def finish_recursion(text: str, mount: dict[str, Any]) -> None:
         settings["NonRecursive"] = True
     if mode in ("writable", "readonly"):
         if not mount.get("ReadOnly"):
-            raise bad_flag(
+            raise InvalidFlag(
                 text, "--mount", f"option 'bind-recursive={mode}' requires 'readonly' to be specified in conjunction"
             )
         settings["ReadOnlyNonRecursive" if mode == "writable" else "ReadOnlyForceRecursive"] = True
     if mode == "readonly" and settings.get("Propagation") != "rprivate":
-        raise bad_flag(
+        raise InvalidFlag(
             text,
             "--mount",
             "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction",

@@ -10,9 +10,7 @@ from pyctr.engine.transfer.partial import sweep_drafts
 from pyctr.errors import CorruptData, InvalidArgument, NotFound, RegistryError
 from pyctr.image import settle, write
 from pyctr.image.manifest import (
-    ARCHITECTURES,
     INDEXES,
-    KNOWN_ARCHITECTURES,
     MANIFEST_MAX_BYTES,
     MANIFESTS,
     Descriptor,
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     Platform = tuple[str, str, str]
 
 _NESTING_MAX = 4
-_SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd"))
 _FOREIGN = ("foreign", "nondistributable")
 _CONFIGS = frozenset(("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json", ""))
 
@@ -68,7 +65,7 @@ def pull(
     reference = parse_reference(text)
     if all_tags and (reference.digest or ":" in text.rpartition("/")[2]):
         raise InvalidArgument("tag can't be used with --all-tags/-a")
-    wanted = parse_wanted(platform)
+    wanted = parse_platform(platform) if platform else None
     registry = connect(engine, reference.domain, pull=True)
     repository = registry.repository(reference.path)
     try:
@@ -83,18 +80,6 @@ def pull(
     if engine.settles_afterwards:
         settle.settle_afterwards(engine.image_store)
     return pulled
-
-
-def parse_wanted(text: str) -> Platform | None:
-    """--platform: ``os/arch[/variant]``, or an architecture or operating system alone; None if it was not given."""
-    if not text:
-        return None
-    if "/" not in text:
-        word = text.lower()
-        if word not in _SYSTEMS and word not in KNOWN_ARCHITECTURES | ARCHITECTURES.keys():
-            raise InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
-        text = f"{text}/{host_platform()[1]}" if word in _SYSTEMS else f"linux/{text}"
-    return parse_platform(text)
 
 
 class Pull:

@@ -16,7 +16,7 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     from pyctr.cli.compose_table import COMPOSE_COMMANDS
     from pyctr.cli.main import INTERRUPTED, check_count, complain
     from pyctr.cli.parse import HelpAsked, UsageError, parse
-    from pyctr.errors import PyctrError
+    from pyctr.errors import InvalidFlag, PyctrError
 
     if settings.get("version"):
         words = ["version", *words]
@@ -26,7 +26,7 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     if name not in COMPOSE_COMMANDS:
         near = difflib.get_close_matches(name, COMPOSE_COMMANDS, n=1)
         meant = f". Did you mean '{near[0]}'?" if near else ""
-        return complain(f'unknown docker command: "compose {name}"{meant}', hint="See 'pyctr compose --help'.", code=1)
+        return complain(f'unknown pyctr command: "compose {name}"{meant}', hint="See 'pyctr compose --help'.", code=1)
     module, fewest, most, stop, *_, options = COMPOSE_COMMANDS[name]
     try:
         values, arguments = parse(options, words[1:], stop_at_argument=stop)
@@ -39,6 +39,8 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     with ComposeContext(engine, settings) as context:
         try:
             code: int = function(context, values, arguments)
+        except InvalidFlag as error:  # of a value in the file, or of a flag: the usage of `compose` would not help
+            return complain(str(error), code=1)
         except PyctrError as error:
             if error.exit_code != INTERRUPTED:
                 raise
