@@ -67,6 +67,8 @@ def test_choose_platform_names_what_there_is() -> None:
 
 def test_parse_platform_is_strict() -> None:
     assert manifest.parse_platform("linux/x86_64") == ("linux", "amd64", "")
-    for bad in ("linux", "a/b/c/d", "linux/"):
+    assert manifest.parse_platform("ARM64") == ("linux", "arm64", "")
+    assert manifest.parse_platform("windows")[0] == "windows"
+    for bad in ("linus", "a/b/c/d", "linux/", ""):
         with pytest.raises(InvalidArgument):
             manifest.parse_platform(bad)
