@@ -18,6 +18,15 @@ def size(count: float, digits: int = 3) -> str:
     return f"{count:.{digits}g}".rstrip() + _UNITS[unit] if count < 1000 else f"{count:.0f}{_UNITS[unit]}"
 
 
+def binary_size(number: float) -> str:
+    """go-units' BytesSize: four digits and a binary unit."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if number < 1024 or unit == "TiB":
+            return f"{number:.4g}{unit}"
+        number /= 1024
+    raise AssertionError
+
+
 def ago(seconds: int) -> str:
     """How long a time (seconds since 1970) is past: ``2 minutes ago``."""
     return human_duration(time.time_ns() - seconds * 1_000_000_000) + " ago"

@@ -29,6 +29,23 @@ def test_version_and_info_name_the_server(api: Api) -> None:
     assert json.loads(api.docker("info", "--format", "json").stdout)["Driver"] == "overlay2"
 
 
+def test_our_info_and_version_are_what_the_client_shows_of_a_server(api: Api) -> None:
+    not_ours = (
+        "containerd version",
+        "runc version",
+        "init version",
+        "Experimental",
+        "Go version",
+        "Git commit",
+        "Built",
+    )
+    for command in ("info", "version"):
+        theirs = api.docker(command).stdout.partition("\nServer:")[2].splitlines()
+        ours = api.cli(command).stdout.partition("\nServer:")[2].splitlines()
+        assert ours == [line for line in theirs if not line.strip().startswith(not_ours)]
+    assert json.loads(api.cli("version", "--format", "json").stdout)["Server"]["MinAPIVersion"] == "1.24"
+
+
 @pytest.mark.parametrize("rm", [("--rm",), ()])
 def test_run_streams_and_exit_codes(api: Api, rm: tuple[str, ...]) -> None:
     done = api.docker("run", *rm, *NONE, "busybox", "sh", "-c", "echo out; echo err >&2; exit 7", code=7)

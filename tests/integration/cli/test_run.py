@@ -35,6 +35,14 @@ def test_run_streams_and_exit_code_are_the_commands(cli: Cli) -> None:
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
 
 
+@pytest.mark.parametrize("flags", [("-it",), ("-t", "-a", "stdin")])
+def test_run_with_a_terminal_and_no_terminal_to_lend_is_refused(cli: Cli, flags: tuple[str, ...]) -> None:
+    done = cli("run", *flags, "busybox", "sh", stdin=subprocess.DEVNULL, code=1)
+    assert done.stderr == "pyctr: the input device is not a TTY\n"
+    assert cli("ps", "-aq").stdout == ""
+    assert cli("run", "--rm", "-t", "busybox", "echo", "hi", stdin=subprocess.DEVNULL).stdout == "hi\n"
+
+
 def test_run_hello_says_what_it_sees(cli: Cli) -> None:
     assert "1 (of 1 that are visible)" in cli("run", "--rm", "hello").stdout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from pyctr.cli.terminal import check_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def exec(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Run a command in a running container; its exit code."""
-    if options.get("tty") and options.get("interactive") and not options.get("detach") and not sys.stdin.isatty():
-        sys.stderr.write("pyctr: the input device is not a TTY\n")
-        return 1
+    if not options.get("detach"):
+        check_terminal(tty=options.get("tty"), stdin=options.get("interactive"))
     result = engine.containers.exec(arguments[0], arguments[1:], options)
     return result if isinstance(result, int) else 0

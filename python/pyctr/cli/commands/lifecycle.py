@@ -71,8 +71,12 @@ def start(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
 
 def attach(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Attach to a running container; its exit code."""
+    from pyctr.cli.terminal import check_terminal
     from pyctr.engine.containers.session import Attach
 
+    store = engine.containers.store
+    tty = store.record(engine.containers.resolve(arguments[0]))["Config"]["Tty"]
+    check_terminal(tty=tty, stdin=not options.get("no_stdin"))
     streams = Attach(
         stdin=None if options.get("no_stdin") else 0,
         detach_keys=options.get("detach_keys", ""),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pyctr.cli.terminal import check_terminal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 
 def run(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Make a container and run it; its exit code."""
+    if not options.get("detach"):
+        streams = options.get("attach")
+        given = options.get("interactive") if streams is None else "stdin" in map(str.lower, streams)
+        check_terminal(tty=options.get("tty"), stdin=given)
     _show_pull(engine, options)
     created = engine.containers.prepare_run(arguments[0], arguments[1:], options)
     _warn(created.warnings)

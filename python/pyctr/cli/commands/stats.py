@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pyctr.cli.human import columns, size
+from pyctr.cli.human import binary_size, columns, size
 from pyctr.errors import NotFound
 
 if TYPE_CHECKING:
@@ -100,15 +100,6 @@ def row(shown_id: str, name: str, before: Sample | None, now: Sample | None) -> 
         "NetIO": " / ".join(size(number) for number in now.network),
         "PIDs": str(now.pids),
     }
-
-
-def binary_size(number: float) -> str:
-    """go-units' BytesSize: four digits and a binary unit."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if number < 1024 or unit == "TiB":
-            return f"{number:.4g}{unit}"
-        number /= 1024
-    raise AssertionError
 
 
 def top(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
