@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from errno import EACCES, EPERM
 
 from pyctr.cli.parse import HelpAsked, UsageError, parse
 from pyctr.cli.table import ALIASES, GLOBAL, GROUPS, lookup
@@ -44,7 +45,14 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        return complain(f"{error.filename or 'system call'}: {error.strerror}", code=FAILURE)
+        message = f"{error.filename or 'system call'}: {error.strerror}"
+        return complain(message, hint=root_hint(message), code=FAILURE)
+
+
+def root_hint(message: str) -> str | None:
+    """What a user who is not root is told where the kernel refused, here or in the monitor."""
+    refused = message.endswith((os.strerror(EPERM), os.strerror(EACCES)))
+    return "pyctr needs root for this: try sudo" if refused and os.geteuid() else None
 
 
 def run(settings: dict[str, Any], words: list[str]) -> int:
@@ -100,7 +108,7 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
             code = error.exit_code
         else:
             code = error.exit_code if name in _RUNS else FAILURE
-        return complain(str(error), hint=error.hint or name_hint(engine, error), code=code)
+        return complain(str(error), hint=error.hint or name_hint(engine, error) or root_hint(str(error)), code=code)
     return code
 
 

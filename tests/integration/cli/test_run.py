@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import threading
@@ -41,6 +42,16 @@ def test_run_with_a_terminal_and_no_terminal_to_lend_is_refused(cli: Cli, flags:
     assert done.stderr == "pyctr: the input device is not a TTY\n"
     assert cli("ps", "-aq").stdout == ""
     assert cli("run", "--rm", "-t", "busybox", "echo", "hi", stdin=subprocess.DEVNULL).stdout == "hi\n"
+
+
+def test_an_ordinary_user_is_told_that_root_is_needed(cli: Cli) -> None:
+    program = (  # once as root: an ordinary user may not be able to read the interpreter's modules
+        "import os, sys\nfrom pyctr.cli.main import main\nmain(['ps', '-a'])\n"
+        "os.setgid(65534)\nos.setuid(65534)\nsys.exit(main(['ps', '-a']))"
+    )
+    done = subprocess.run([cli.command()[0], "-c", program], env=cli.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"pyctr: /.*: Permission denied\npyctr needs root for this: try sudo\n", done.stderr)
 
 
 def test_run_hello_says_what_it_sees(cli: Cli) -> None:
