@@ -5,6 +5,7 @@ Engine
 ├── images       pull, push, get, list, load, save, …      → Image
 ├── volumes      create, get, list, prune                  → Volume
 ├── networks     create, get, list, prune                  → Network
+├── compose      compose files                             → Project
 └── events, df, info, version, ping, login
 
 Nothing here decides anything: names and forms are docker-py's, the work is `pyctr.engine`'s (ADR 0005). Errors are the
@@ -17,9 +18,10 @@ from pyctr.engine import Engine as _Engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any, Self
 
+    from pyctr.client.compose import Project
     from pyctr.client.containers import Containers
     from pyctr.client.images import Images
     from pyctr.client.networks import Networks
@@ -79,6 +81,31 @@ class Engine:
         from pyctr.client.networks import Networks
 
         return Networks(self)
+
+    def compose(
+        self,
+        files: str | Sequence[str] | None = None,
+        *,
+        project_directory: str | None = None,
+        project_name: str | None = None,
+        env_files: Sequence[str] = (),
+        profiles: Sequence[str] = (),
+    ) -> Project:
+        """A project of compose files (default: those ``pyctr compose`` finds). Raises ComposeError, NotFound."""
+        from pyctr.client.compose import Project
+        from pyctr.compose import load
+
+        given = [files] if isinstance(files, str) else None if files is None else list(files)
+        return Project(
+            self,
+            load(
+                given,
+                project_directory=project_directory,
+                project_name=project_name,
+                env_files=env_files,
+                profiles=profiles,
+            ),
+        )
 
     def events(
         self,

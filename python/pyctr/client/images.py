@@ -194,6 +194,13 @@ class Images:
         deleted = [{line.partition(": ")[0]: line.partition(": ")[2]} for line in lines]
         return {"ImagesDeleted": deleted, "SpaceReclaimed": reclaimed}
 
+    def prune_builds(self, *, all: bool = False, filters: Filters | None = None) -> dict[str, Any]:
+        """Remove build cache, with `all` also what images share."""
+        from pyctr.engine.build.usage import prune_cache
+
+        removed, reclaimed = prune_cache(self._engine.low, all=all, filters=_filters(filters))
+        return {"CachesDeleted": removed, "SpaceReclaimed": reclaimed}
+
     def search(self, term: str, *, limit: int = 25, filters: Filters | None = None) -> builtins.list[dict[str, Any]]:
         """Repositories of a registry that match."""
         from pyctr.engine.search import search
