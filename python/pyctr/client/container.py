@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyctr.client.options import command_words, engine_options, pairs
+from pyctr.client.resource import Resource
 from pyctr.client.streams import Attached, connected, consumed, produced
 from pyctr.errors import InvalidArgument
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import IO, Any, Unpack
 
-    from pyctr.client import Engine
     from pyctr.client.images import Image
     from pyctr.client.types import UpdateOptions
 
@@ -25,35 +25,12 @@ class ExecResult(NamedTuple):
     output: Any
 
 
-class Container:
+class Container(Resource):
     """A container. `attrs` is what ``docker inspect`` shows, as of the last `reload`."""
 
-    __slots__ = ("_engine", "attrs")
-
-    def __init__(self, engine: Engine, attrs: dict[str, Any]) -> None:
-        self._engine = engine
-        self.attrs = attrs
-
-    def __repr__(self) -> str:
-        return f"<Container: {self.short_id}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Container) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
+    __slots__ = ()
 
     # -- what it is ----------------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """64 hexadecimal digits."""
-        return str(self.attrs["Id"])
-
-    @property
-    def short_id(self) -> str:
-        """The first 12 of them."""
-        return self.id[:12]
 
     @property
     def name(self) -> str:

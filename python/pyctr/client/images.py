@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyctr.client.options import filters, pairs
+from pyctr.client.resource import Resource
 from pyctr.client.streams import consumed, produced
 
 TYPE_CHECKING = False
@@ -18,23 +19,13 @@ if TYPE_CHECKING:
     Progress = Callable[[str, str, int, int], None]
 
 
-class Image:
+class Image(Resource):
     """An image. `attrs` is what ``docker image inspect`` shows, as of the last `reload`."""
 
-    __slots__ = ("_engine", "attrs")
-
-    def __init__(self, engine: Engine, attrs: dict[str, Any]) -> None:
-        self._engine = engine
-        self.attrs = attrs
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"<Image: {', '.join(repr(tag) for tag in self.tags) or self.short_id!r}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Image) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
 
     @property
     def id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyctr.client.options import filters, pairs
+from pyctr.client.resource import Resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,33 +16,10 @@ if TYPE_CHECKING:
     from pyctr.client.types import Filters
 
 
-class Network:
+class Network(Resource):
     """A network. `attrs` is what ``docker network inspect`` shows, as of the last `reload`."""
 
-    __slots__ = ("_engine", "attrs")
-
-    def __init__(self, engine: Engine, attrs: dict[str, Any]) -> None:
-        self._engine = engine
-        self.attrs = attrs
-
-    def __repr__(self) -> str:
-        return f"<Network: {self.short_id}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Network) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    @property
-    def id(self) -> str:
-        """64 hexadecimal digits."""
-        return str(self.attrs["Id"])
-
-    @property
-    def short_id(self) -> str:
-        """The first 12 of them."""
-        return self.id[:12]
+    __slots__ = ()
 
     @property
     def name(self) -> str:

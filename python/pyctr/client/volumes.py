@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyctr.client.options import filters
+from pyctr.client.resource import Resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,23 +15,10 @@ if TYPE_CHECKING:
     from pyctr.client.types import Filters
 
 
-class Volume:
+class Volume(Resource):
     """A volume. `attrs` is what ``docker volume inspect`` shows."""
 
-    __slots__ = ("_engine", "attrs")
-
-    def __init__(self, engine: Engine, attrs: dict[str, Any]) -> None:
-        self._engine = engine
-        self.attrs = attrs
-
-    def __repr__(self) -> str:
-        return f"<Volume: {self.name}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Volume) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
+    __slots__ = ()
 
     @property
     def name(self) -> str:
@@ -38,11 +26,6 @@ class Volume:
         return str(self.attrs["Name"])
 
     id = name
-
-    @property
-    def short_id(self) -> str:
-        """The first 12 characters of the name."""
-        return self.name[:12]
 
     @property
     def path(self) -> str:
