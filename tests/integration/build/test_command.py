@@ -14,6 +14,7 @@ import lzma
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -23,13 +24,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need_tool
+from tests.conftest import Cli, need_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.conftest import Cli
 
 _COPIES = "FROM busybox\nCOPY f /f\n"
 
@@ -297,3 +297,33 @@ def test_ctrl_c_ends_the_command_and_keeps_what_was_done(cli: Cli, tmp_path: Pat
     assert not list((cli.root / "build/run").iterdir())
     again = cli("build", "--target", "kept", _dockerfile(tmp_path, "FROM busybox AS kept\nRUN echo kept > /kept\n"))
     assert "RUN echo kept > /kept\n#3 CACHED" in again.stderr
+
+
+# -- the same input, the same digest ---------------------------------------------------------------------------------
+
+
+def test_another_day_directory_umask_and_time_zone_give_the_same_manifest(cli: Cli, tmp_path: Path) -> None:
+    faketime = need_tool("faketime")
+    first = tmp_path / "first"
+    (first / "d").mkdir(parents=True)
+    (first / "d/f").write_text("f")
+    (first / "t.tgz").write_bytes(gzip.compress(_archive(inside="t"), mtime=0))
+    _dockerfile(
+        first,
+        "FROM busybox AS made\nWORKDIR /work/deep\nCOPY . .\nRUN mkdir new && echo x > new/x && ln -s x new/l && touch -d @9 new/old\n"
+        "FROM busybox\nCOPY --from=made /work /work\nADD t.tgz /t/\nRUN --mount=type=cache,target=/c touch /c/x /y\nLABEL a=1\n",
+    )
+    second = tmp_path / "elsewhere"
+    shutil.copytree(first, second, copy_function=shutil.copy)  # modes, but not times
+    other = Cli(tmp_path / "other")
+    cli("build", "-q", "--metadata-file", str(tmp_path / "m1"), str(first))
+    for words in (
+        ["image", "bootstrap", "busybox"],
+        ["build", "-q", "--metadata-file", str(tmp_path / "m2"), str(second)],
+    ):
+        subprocess.run(
+            [faketime, "2031-05-06 07:08:09", *other.command(*words)],
+            env={**other.env, "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8"}, umask=0o077, capture_output=True, check=True,
+        )  # fmt: skip
+    assert (tmp_path / "m1").read_bytes() == (tmp_path / "m2").read_bytes()
+    assert other("images", "-q").stdout.split()[0] == cli("images", "-q").stdout.split()[0]

@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
+import sys
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -172,13 +174,18 @@ def _tree(data: bytes) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def _both(docker: Peer, build: Builder, dockerfile: str, tmp_path: Path) -> tuple[Any, Any]:
-    """Build with both; the trees are compared here, the configurations given back."""
-    (build.context / "Dockerfile").write_text(dockerfile)
+def _known(docker: Peer, build: Builder, tmp_path: Path) -> None:
+    """Let docker have our busybox."""
     archive = tmp_path / "busybox.tar"
     with archive.open("wb") as file:
         build.engine.images.save(["busybox"], file.fileno())
     docker("load", "-i", str(archive))
+
+
+def _both(docker: Peer, build: Builder, dockerfile: str, tmp_path: Path) -> tuple[Any, Any]:
+    """Build with both; the trees are compared here, the configurations given back."""
+    (build.context / "Dockerfile").write_text(dockerfile)
+    _known(docker, build, tmp_path)
     docker("build", "--network", "none", "-t", "oracle", str(build.context))
     container = docker("create", "--network", "none", "oracle", "true").strip()
     theirs = docker.run("export", container).stdout
@@ -235,3 +242,58 @@ def test_what_buildkit_refuses_is_refused(docker: Peer, build: Builder) -> None:
         assert docker.run("build", "--network", "none", str(build.context)).returncode, lines
         with pytest.raises(PyctrError):
             build(dockerfile)
+
+
+_SHOWN = """FROM busybox AS made
+WORKDIR /w
+RUN echo out; echo err >&2; cd /
+COPY a.txt b.txt ./
+FROM busybox
+ENV A=1
+ADD dir/x.txt \\
+    /x
+COPY --from=made /w /w
+RUN ["echo", "$A"]
+RUN echo $A; exit 4
+"""
+
+
+def test_plain_progress_is_buildkits(docker: Peer, build: Builder, tmp_path: Path) -> None:
+    _context(build)
+    _known(docker, build, tmp_path)
+    (build.context / "Dockerfile").write_text(_SHOWN)
+    words = ["build", "--no-cache", "--network", "none", "--progress", "plain"]
+    theirs = docker.run(*words, str(build.context))
+    root = ["--root", build.engine.root, "--run-root", build.engine.run_root]
+    mine = subprocess.run(
+        [sys.executable, "-m", "pyctr", *root, *words, str(build.context)], capture_output=True, check=False
+    )
+    assert (mine.returncode, theirs.returncode) == (1, 1)
+    assert _steps(mine.stderr.decode()) == _steps(theirs.stderr.decode())
+    shown = _shown_at_end(mine.stderr.decode())
+    assert shown == [" > [stage-1 5/5] RUN echo 1; exit 4:", "1"]
+    assert shown[0] in _shown_at_end(theirs.stderr.decode())
+
+
+def _steps(text: str) -> dict[str, list[str]]:
+    """Name of a step → what is said of it, without times; what is around the steps is another's."""
+    names: dict[str, str] = {}
+    said: dict[str, list[str]] = {}
+    for line in text.partition("------")[0].splitlines():
+        number, _, rest = line.partition(" ")
+        if not number.startswith("#") or rest == "...":
+            continue
+        if number not in names:
+            names[number] = rest
+            continue
+        name = names[number]
+        if name.startswith(("[internal]", "exporting")) or rest.startswith("sha256:"):
+            continue
+        rest = re.sub(r"^\d+\.\d+ ", "", rest)
+        rest = re.sub(r"^(DONE) .*|^(ERROR): .*", lambda found: found[1] or found[2], rest)
+        said.setdefault(name, []).append(rest)
+    return {name: sorted(lines) for name, lines in said.items() if " FROM " not in name}
+
+
+def _shown_at_end(text: str) -> list[str]:
+    return text.split("------")[1].strip("\n").splitlines()
