@@ -281,7 +281,7 @@ def _steps(text: str) -> dict[str, list[str]]:
     said: dict[str, list[str]] = {}
     for line in text.partition("------")[0].splitlines():
         number, _, rest = line.partition(" ")
-        if not number.startswith("#") or rest == "...":
+        if not number.startswith("#") or rest in ("...", names.get(number)):
             continue
         if number not in names:
             names[number] = rest

@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
 
 class Plain(Report):
-    """A line an event, told from several threads; lines of one vertex that others interrupted are headed by its name again."""
+    """A line an event, told from several threads; a vertex that another interrupts is left with `...` and headed by its name again."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
         self.lock = threading.Lock()
         self.vertexes: dict[str, Vertex] = {}
-        self._last = 0
-        self._named: set[int] = set()
+        self._last: Vertex | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -89,15 +88,12 @@ class Plain(Report):
 
     def _write(self, entry: Vertex, *lines: str) -> None:
         text = ""
-        if self._last != entry.number:
-            text += "\n" if self._last else ""
-            if entry.number in self._named and lines and entry.ended_s is None:
-                text += f"#{entry.number} ...\n"
-            elif entry.number not in self._named:
-                name = printable(entry.name.replace("\n", " "))
-                text += f"#{entry.number} {name}\n"
-                self._named.add(entry.number)
-            self._last = entry.number
+        if self._last is not entry:
+            if self._last is not None:
+                text += f"#{self._last.number} ...\n\n" if self._last.ended_s is None else "\n"
+            name = printable(entry.name.replace("\n", " "))
+            text += f"#{entry.number} {name}\n"
+            self._last = entry
         text += "".join(f"#{entry.number} {line}\n" for line in lines)
         self.out.write(text)
         self.out.flush()

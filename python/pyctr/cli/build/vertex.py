@@ -6,6 +6,8 @@ import time
 
 #: Lines of output that are kept of a step, to be shown when it fails.
 KEPT_LINES = 10
+#: A line that gets this long is shown as it is: what has no line's end at all costs no more memory than this.
+_LINE_MAX_BYTES = 1 << 16
 
 
 class Vertex:
@@ -36,7 +38,7 @@ class Vertex:
         """Lines that output completes; with `end`, what is left too."""
         data = self.pending.pop(stream, b"") + data
         *whole, rest = data.split(b"\n")
-        if end and rest:
+        if rest and (end or len(rest) >= _LINE_MAX_BYTES):
             whole.append(rest)
         elif rest:
             self.pending[stream] = rest
@@ -53,6 +55,8 @@ class Vertex:
 
 def printable(text: str) -> str:
     """A line without what would move the cursor or change colours."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() or letter == "\t" else "�" for letter in _plain(text))
 
 
