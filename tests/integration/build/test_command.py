@@ -277,7 +277,10 @@ def test_memory_limit_kills_a_command_and_it_is_said(cli: Cli, tmp_path: Path) -
     assert "exit code: 137" in said
 
 
-def test_ctrl_c_ends_the_command_and_keeps_what_was_done(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["int", "term", "hup"]
+)
+def test_signal_ends_the_command_and_keeps_what_was_done(cli: Cli, tmp_path: Path, number: int, code: int) -> None:
     context = _dockerfile(tmp_path, "FROM busybox\nRUN echo kept > /kept\nRUN echo begun; sleep 50\n")
     command = cli.command("build", "--progress", "plain", context)
     said = ""
@@ -286,8 +289,8 @@ def test_ctrl_c_ends_the_command_and_keeps_what_was_done(cli: Cli, tmp_path: Pat
         for line in process.stderr:
             said += line
             if line.endswith(" begun\n"):
-                os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.returncode == 130
+                os.killpg(process.pid, number)  # as a terminal does
+    assert process.returncode == code
     assert "Traceback" not in said
     assert said.splitlines()[-1].endswith("CANCELED")
     for _ in range(50):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def build(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Build an image; with --dry-run or --check, only plan it."""
     from pyctr.cli.build import make_progress
+    from pyctr.cli.build.ended import ended_by_signals
     from pyctr.engine.build.use import build as build_image
     from pyctr.engine.build.use import plan_only
     from pyctr.errors import BuildError
@@ -26,7 +27,7 @@ def build(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     progress = make_progress(options.get("progress", ""), quiet=quiet or checks or options.get("dry_run", False))
     engine.settles_afterwards = True
     try:
-        with progress:
+        with ended_by_signals(), progress:
             if checks or options.get("dry_run"):
                 plan = plan_only(engine, arguments[0], options, progress)
                 return _show_plan(plan, checks=checks)
