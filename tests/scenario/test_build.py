@@ -49,7 +49,9 @@ def test_flask_image_is_built_serves_and_is_changed_by_hand(cli: Cli, tmp_path: 
     cli("exec", "web", "sh", "-c", "echo by hand > /manual")
     cli("commit", "-m", "by hand", "web", "manual")
     cli("rm", "-f", "web")
-    assert cli("run", "--rm", "--network", "none", "manual", "cat", "/manual").stdout == "by hand\n"
+    cli("run", "-d", "--name", "again", "-p", "127.0.0.1::5000", "manual")
+    assert _asked(f"http://{cli('port', 'again', '5000').stdout.strip()}/") == "Hello World!\n"
+    assert cli("exec", "again", "cat", "/manual").stdout == "by hand\n"
 
 
 def _asked(url: str) -> str:

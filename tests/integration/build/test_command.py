@@ -81,6 +81,21 @@ def test_dockerfile_on_stdin_has_no_context_or_a_directory(cli: Cli, tmp_path: P
     assert cli("build", "-", input="", code=1).stderr == "pyctr: build context from stdin is empty\n"
 
 
+def test_context_may_be_a_link_and_must_be_a_directory(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/f").write_text("behind a link")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "D").write_text("FROM busybox\nCOPY f /f\nCOPY --from=other f /g\n")
+    link = str(tmp_path / "link")
+    image = cli("build", "-q", "--build-context", f"other={link}", "-f", str(tmp_path / "D"), link).stdout
+    assert _content(cli, image) == _content(cli, image, "/g") == "behind a link"
+    said = cli("build", str(tmp_path / "D"), code=1).stderr
+    assert said == f"pyctr: unable to prepare context: context must be a directory: {tmp_path}/D\n"
+    said = cli("build", "-f", link, link, code=1).stderr
+    assert said.endswith("pyctr: failed to read dockerfile: open link: is a directory\n")
+    assert "Errno" not in said
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A directory served over HTTP."""

@@ -41,8 +41,12 @@ def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> It
     remote = is_git(text) or text.startswith(("http://", "https://"))
     if text != "-" and not remote:
         if not os.path.isdir(text):
-            raise InvalidArgument(f"unable to prepare context: path {go_quote(text)} not found")
-        yield Opened(os.path.abspath(text), temporary=False)
+            reason = f"path {go_quote(text)} not found"
+            if os.path.lexists(text):
+                reason = f"context must be a directory: {os.path.abspath(text)}"
+            raise InvalidArgument(f"unable to prepare context: {reason}")
+        # The directory itself may be a link: only what is in it must not lead out.
+        yield Opened(os.path.realpath(text), temporary=False)
         return
     from pyctr.engine.build.scratch import Scratch
 

@@ -109,7 +109,7 @@ def _contexts(texts: list[str]) -> dict[str, str]:
         elif "://" not in value and not value.startswith(("git@", "github.com/")):
             if not os.path.isdir(value):
                 raise InvalidArgument(f"failed to get build context {name}: {value} is not a directory")
-            value = os.path.abspath(value)
+            value = os.path.realpath(value)
         values[name] = value
     return values
 

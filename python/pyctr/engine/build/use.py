@@ -113,11 +113,12 @@ def _read_dockerfile(path: str, name: str, report: Report) -> str:
         report.done(vertex, error="no such file or directory")
         raise NotFound(f"failed to read dockerfile: open {name}: no such file or directory") from None
     except (OSError, InvalidArgument) as error:
-        report.done(vertex, error=str(error))
+        reason = str(error) if isinstance(error, InvalidArgument) else (error.strerror or "").lower()
+        report.done(vertex, error=reason)
         if isinstance(error, InvalidArgument):
             raise
-        raise InvalidArgument(f"failed to read dockerfile: open {name}: {(error.strerror or '').lower()}") from None
-    report.status(vertex, f"transferring dockerfile: {len(text)}B", done=True)
+        raise InvalidArgument(f"failed to read dockerfile: open {name}: {reason}") from None
+    report.status(vertex, f"transferring dockerfile: {len(text.encode())}B", done=True)
     report.done(vertex)
     return text
 
