@@ -6,10 +6,11 @@ calls from several threads; who implements this locks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyctr.build.lint.rules import Finding
 
 
 class Report:
@@ -32,6 +33,10 @@ class Report:
 
     def warn(self, text: str) -> None:
         """One line of advice that is no error."""
+
+    def advise(self, finding: Finding) -> None:
+        """Something of the Dockerfile that could be better."""
+        self.warn(str(finding))
 
     def running(self, cancel: Callable[[], None]) -> None:
         """Steps are about to run; `cancel`, from any thread, ends them. For who builds in a thread, which hears no Ctrl-C."""

@@ -15,7 +15,7 @@ def test_lines_are_joined_over_comments_and_empty_ones() -> None:
     assert [(item.keyword, item.rest, item.first_line, item.last_line) for item in source.instructions] == [
         ("FROM", "a", 2, 2), ("RUN", "x   y z", 3, 7), ("CMD", "q", 8, 8),
     ]  # fmt: skip
-    assert source.warnings == [(5, "Empty continuation line")]
+    assert source.empty_continuations == [7]
 
 
 def test_directives_end_with_the_first_line_that_is_none() -> None:

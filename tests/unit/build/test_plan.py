@@ -30,7 +30,7 @@ def resolve(reference: str, platform: str) -> tuple[str, dict[str, Any]]:
 
 
 def plan(text: str, **values: Any) -> Plan:
-    return plan_build(text, Request(context="/c", platforms=("linux/amd64",), **values), resolve)
+    return plan_build(text, Request(**{"context": "/c", "platforms": ("linux/amd64",), **values}), resolve)
 
 
 def names(text: str, **values: Any) -> list[str]:
@@ -188,9 +188,8 @@ def test_unknown_target_names_the_nearest() -> None:
 
 
 def test_build_arguments_nobody_declares_are_told() -> None:
-    assert plan("FROM x", build_args={"Q": "1", "no_proxy": "h"}).warnings == (
-        "One or more build-args [Q] were not consumed",
-    )
+    told = plan("FROM x", build_args={"Q": "1", "no_proxy": "h"}).findings
+    assert [str(finding) for finding in told] == ["One or more build-args [Q] were not consumed"]
 
 
 def test_render_shows_every_step() -> None:

@@ -19,7 +19,7 @@ _SPECIAL = frozenset("@*#?-$!0")
 class Lexer:
     """How text is read: the escape character, and what stays as it is written."""
 
-    __slots__ = ("escape", "keep_escapes", "keep_quotes", "keep_unset", "quotes_are_text")
+    __slots__ = ("escape", "found", "keep_escapes", "keep_quotes", "keep_unset", "missing", "quotes_are_text")
 
     def __init__(
         self,
@@ -38,6 +38,9 @@ class Lexer:
         self.quotes_are_text = quotes_are_text
         #: Variables without a value stay as they are written.
         self.keep_unset = keep_unset
+        #: Variables of the text read last that have a value, and those that have none and nothing in its place.
+        self.found: set[str] = set()
+        self.missing: set[str] = set()
 
     def expand(self, text: str, environment: Mapping[str, str]) -> str:
         """The text with its variables' values, quotes and escapes taken away. Raises InvalidArgument."""
@@ -92,6 +95,7 @@ class _Reader:
         self.position = 0
 
     def all(self) -> tuple[str, list[str]]:
+        self.lexer.found, self.lexer.missing = set(), set()
         try:
             return self._until("", keep_escapes=self.lexer.keep_escapes)
         except InvalidArgument as error:
@@ -171,7 +175,7 @@ class _Reader:
             name = self._name()
             if not name:
                 return "$"
-            value = self.environment.get(name)
+            value = self._value(name)
             return f"${name}" if value is None and self.lexer.keep_unset else value or ""
         self.position += 1
         if not self._peek():
@@ -180,9 +184,10 @@ class _Reader:
             raise InvalidArgument("syntax error: bad substitution")
         name = self._name()
         operator = self._next()
-        value = self.environment.get(name)
         if not operator:
             raise InvalidArgument("syntax error: missing '}'")
+        after = self._peek() if operator == ":" else operator
+        value = self._value(name, has_substitute=after in ("-", "+", "?"))
         if operator == "}":
             return f"${{{name}}}" if value is None and self.lexer.keep_unset else value or ""
         if operator == "/":
@@ -198,6 +203,14 @@ class _Reader:
         if value is None and self.lexer.keep_unset:
             return f"${{{name}{shown}{word}}}"
         return _modified(name, value, operator, word, null_is_unset=null_is_unset, shown=shown)
+
+    def _value(self, name: str, *, has_substitute: bool = False) -> str | None:
+        value = self.environment.get(name)
+        if value is not None:
+            self.lexer.found.add(name)
+        elif not has_substitute:
+            self.lexer.missing.add(name)
+        return value
 
     def _inside(self, stop: str, *, keep_escapes: bool, missing: str = "syntax error: missing '}'") -> str:
         try:

@@ -49,7 +49,7 @@ class Flag:
 class Instruction:
     """One instruction, its lines joined. `text` is the whole of it, `rest` what stands behind keyword and flags."""
 
-    __slots__ = ("flags", "here_documents", "keyword", "last_line", "pieces", "rest", "rest_offset", "text")
+    __slots__ = ("comment", "flags", "here_documents", "keyword", "last_line", "pieces", "rest", "rest_offset", "text")
 
     def __init__(self, text: str, pieces: list[tuple[int, int, int]]) -> None:
         self.text = text = text.rstrip()
@@ -57,6 +57,8 @@ class Instruction:
         self.pieces = pieces
         self.last_line = pieces[-1][1]
         self.here_documents: list[HereDocument] = []
+        #: The comment right above, "" if there is none.
+        self.comment = ""
         parts = _BLANKS.split(text.strip(), maxsplit=1)
         self.keyword = parts[0].upper()
         start = len(text) - len(text.lstrip()) + len(parts[0])
@@ -67,6 +69,11 @@ class Instruction:
     def first_line(self) -> int:
         """Line of the keyword."""
         return self.pieces[0][1]
+
+    @property
+    def written_keyword(self) -> str:
+        """The keyword in the letters it was written in."""
+        return self.text.split(maxsplit=1)[0]
 
     def place(self, offset: int = 0) -> tuple[int, int]:
         """Line and column of a character of `text`."""
@@ -90,15 +97,16 @@ class Instruction:
 class Source:
     """A Dockerfile, read: its instructions, directives (`syntax`, `check`, `escape`) and escape character."""
 
-    __slots__ = ("directives", "escape", "instructions", "text", "warnings")
+    __slots__ = ("directive_lines", "directives", "empty_continuations", "escape", "instructions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.directives: dict[str, str] = {}
+        self.directive_lines: dict[str, int] = {}
         self.escape = "\\"
         self.instructions: list[Instruction] = []
-        #: (line, advice)
-        self.warnings: list[tuple[int, str]] = []
+        #: Last lines of instructions with an empty line among those that are joined.
+        self.empty_continuations: list[int] = []
 
 
 def error_at(message: str, line: int, column: int = 1) -> BuildError:
@@ -117,14 +125,17 @@ def read_dockerfile(text: str) -> Source:
         lines.pop()
     at = _read_directives(source, lines)
     continuation = re.compile(rf"(?:(?<=[^{re.escape(source.escape)}])|^){re.escape(source.escape)}[ \t]*$")
+    comment = ""
     while at < len(lines):
         first = lines[at].lstrip()
         if not first.rstrip("\r") or first.startswith("#"):
+            comment = first[1:].strip()
             at += 1
             continue
         instruction, at = _join(source, lines, at, continuation)
         if instruction is None:
             continue
+        instruction.comment, comment = comment, ""
         at = _read_here_documents(instruction, lines, at)
         source.instructions.append(instruction)
     if not source.instructions:
@@ -149,6 +160,7 @@ def _read_directives(source: Source, lines: list[str]) -> int:
         if name in source.directives:
             raise error_at(f"only one {name} parser directive can be used", index + 1)
         source.directives[name] = match[2]
+        source.directive_lines[name] = index + 1
         if name == "escape":
             if match[2] not in ("\\", "`"):
                 raise error_at(f"invalid escape token '{match[2]}' does not match ` or \\", index + 1)
@@ -158,7 +170,7 @@ def _read_directives(source: Source, lines: list[str]) -> int:
 
 def _join(source: Source, lines: list[str], at: int, continuation: re.Pattern[str]) -> tuple[Instruction | None, int]:
     """An instruction from its first line on, and the index of the line behind it."""
-    text, pieces, empty_line = "", [], 0
+    text, pieces, has_empty_line = "", [], False
     first = at
     while at < len(lines):
         # Only a first line loses what it is indented by.
@@ -168,7 +180,7 @@ def _join(source: Source, lines: list[str], at: int, continuation: re.Pattern[st
             column += len(line) - len(line.lstrip())
             line = line.lstrip()
         elif line.lstrip().startswith("#") or not line.strip():
-            empty_line = empty_line or (0 if line.strip() else at + 1)
+            has_empty_line = has_empty_line or not line.strip()
             at += 1
             continue
         if len(line) > _LINE_MAX_CHARACTERS:
@@ -179,8 +191,8 @@ def _join(source: Source, lines: list[str], at: int, continuation: re.Pattern[st
         text += line[: match.start()] if match else line
         if not match:
             break
-    if empty_line:
-        source.warnings.append((empty_line, "Empty continuation line"))
+    if has_empty_line:
+        source.empty_continuations.append(at)
     if not text.strip():
         return None, at
     instruction = Instruction(text, pieces)

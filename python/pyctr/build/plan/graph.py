@@ -8,6 +8,9 @@ from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.expand import Lexer
 from pyctr.build.dockerfile.parser import parse_dockerfile, parse_trigger
 from pyctr.build.dockerfile.suggest import did_you_mean, nearest
+from pyctr.build.lint.bases import check_bases
+from pyctr.build.lint.rules import ARGUMENT, Finding, Linter
+from pyctr.build.lint.source import check_source
 from pyctr.build.plan.arguments import PROXIES, global_arguments, platform_arguments
 from pyctr.build.plan.config import ImageConfig
 from pyctr.build.plan.run import apply_run
@@ -36,38 +39,60 @@ def plan_build(text: str, request: Request, resolve: Resolve) -> Plan:
     try:
         dockerfile = parse_dockerfile(text)
         native = "/".join(part for part in host_platform() if part)
-        platforms = request.platforms or (native,)
+        linter = _linter(dockerfile, request)
+        check_source(linter, dockerfile)
         planners = [
-            _Planner(dockerfile, request, resolve, native=native, platform=platform, explicit=bool(request.platforms))
-            for platform in platforms
-        ]
+            _Planner(
+                dockerfile, request, resolve, native=native, platform=platform, explicit=bool(request.platforms),
+                linter=linter if number == 0 else Linter("skip=all"),  # the same is not said for each platform
+            )
+            for number, platform in enumerate(request.platforms or (native,))
+        ]  # fmt: skip
         results = tuple(planner.result() for planner in planners)
-        warnings = [f"{advice} (line {line})" for line, advice in dockerfile.source.warnings]
-        warnings += _unused_arguments(dockerfile, request)
-        return Plan(results, warnings=tuple(warnings))
+        findings = [*linter.findings, *_unused_arguments(dockerfile, request)]
+        for finding in findings:
+            if finding.first_line:
+                finding.place = f"{request.dockerfile_name}:{finding.first_line}"
+                finding.excerpt = excerpt(text, finding.first_line, finding.last_line)
+        return Plan(results, findings=tuple(findings), refusal=linter.failure())
     except BuildError as error:
         raise located(error, text, request.dockerfile_name) from None
+
+
+def _linter(dockerfile: commands.Dockerfile, request: Request) -> Linter:
+    """By the build argument, else by the directive."""
+    try:
+        return Linter(request.build_args.get(ARGUMENT, dockerfile.source.directives.get("check", "")))
+    except InvalidArgument as error:
+        failure = BuildError(str(error), hint=error.hint)
+        if ARGUMENT not in request.build_args:
+            failure.line = dockerfile.source.directive_lines["check"]
+        raise failure from None
 
 
 def located(error: BuildError, text: str, name: str) -> BuildError:
     """The error with file, line and column in front of its message, and the lines around."""
     if error.line is None or error.excerpt:
         return error
-    lines = text.split("\n")
-    first, last = error.line, max(error.last_line or error.line, error.line)
-    shown = range(max(first - 2, 1), min(last + 2, len(lines)) + 1)
-    width = len(str(shown[-1])) if shown else 1
-    excerpt = "\n".join(
-        f"{number:>{width + 3}} | {'>>> ' if first <= number <= last else '    '}{lines[number - 1]}".rstrip()
-        for number in shown
-    )
     column = f":{error.column}" if error.column else ""
     new = BuildError(f"{name}:{error.line}{column}: {error}", hint=error.hint)
-    new.line, new.last_line, new.column, new.excerpt = error.line, error.last_line, error.column, excerpt
+    new.line, new.last_line, new.column = error.line, error.last_line, error.column
+    new.excerpt = excerpt(text, error.line, max(error.last_line or error.line, error.line))
     return new
 
 
-def _unused_arguments(dockerfile: commands.Dockerfile, request: Request) -> list[str]:
+def excerpt(text: str, first: int, last: int) -> str:
+    """Lines with two before and two behind, numbered, those meant marked."""
+    lines = text.split("\n")
+    shown = range(max(first - 2, 1), min(last + 2, len(lines)) + 1)
+    width = len(str(shown[-1])) if shown else 1
+    return "\n".join(
+        f"{number:>{width + 3}} | {'>>> ' if first <= number <= last else '    '}{lines[number - 1]}".rstrip()
+        for number in shown
+    )
+
+
+def _unused_arguments(dockerfile: commands.Dockerfile, request: Request) -> list[Finding]:
     declared = {name for command in dockerfile.arguments for name, _ in command.arguments}
     for stage in dockerfile.stages:
         for command in stage.commands:
@@ -79,7 +104,7 @@ def _unused_arguments(dockerfile: commands.Dockerfile, request: Request) -> list
         for name in request.build_args
         if name not in known and name.lower() not in PROXIES and not name.startswith("BUILDKIT_")
     )
-    return [f"One or more build-args [{' '.join(unused)}] were not consumed"] if unused else []
+    return [Finding("", f"One or more build-args [{' '.join(unused)}] were not consumed")] if unused else []
 
 
 class _Planner:
@@ -94,6 +119,7 @@ class _Planner:
         native: str,
         platform: str,
         explicit: bool,
+        linter: Linter,
     ) -> None:
         self.stages = dockerfile.stages
         self.request = request
@@ -111,6 +137,10 @@ class _Planner:
             target_platform=platform,
             many_platforms=len(request.platforms) > 1,
             find_source=self.find_source,
+            linter=linter,
+        )
+        check_bases(
+            linter, dockerfile, self.lexer, arguments, global_arguments(defaults, dockerfile.arguments, {}, self.lexer)
         )
         self.bases = [self._base_name(stage) for stage in self.stages]
         self.done: dict[int, StagePlan] = {}
@@ -179,6 +209,8 @@ class _Planner:
         return self.done[stage.index]
 
     def _apply(self, plan: StagePlan, command: commands.Command) -> None:
+        plan.lint.muted = command.on_build
+        plan.lint.check_command(command, has_shell=bool(plan.config.run.get("Shell")))
         if isinstance(command, commands.Run):
             apply_run(plan, command)
         elif isinstance(command, commands.Transfer):
@@ -194,6 +226,7 @@ class _Planner:
             base = self.stage(below)
             plan.environment, plan.arguments = dict(base.environment), dict(base.arguments)
             plan.layers = list(base.layers)
+            plan.lint.directory_is_set = base.lint.directory_is_set
             plan.begin(base.step, base.config.inherit(), base.platform)
             return self._triggers(plan, base.triggers)
         platform = self._stage_platform(stage)

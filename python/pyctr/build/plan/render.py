@@ -32,7 +32,7 @@ def render_plan(plan: Plan) -> str:
         lines.append(f"image {result.platform} = #{numbers[result.step.key]}\n")
         text = json_dumps(result.config, indent=2).decode()
         lines += [f"    {line}\n" for line in text.split("\n")]
-    return "".join(lines) + "".join(f"warning: {advice}\n" for advice in plan.warnings)
+    return "".join(lines) + "".join(f"warning: {advice}\n" for advice in plan.findings)
 
 
 def _details(step: Step) -> list[str]:

@@ -15,6 +15,7 @@ from pyctr.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from pyctr.build.dockerfile import commands
+    from pyctr.build.dockerfile.lexer import Instruction
     from pyctr.build.plan.stage import StagePlan
     from pyctr.build.plan.step import Step
 
@@ -107,13 +108,13 @@ def plan_mount(plan: StagePlan, command: commands.Run, text: str) -> Mount:
     source = command.source
     offset = next((flag.offset for flag in source.flags if flag.value == text), source.rest_offset)
     try:
-        values = read_mount(plan, text)
+        values = read_mount(plan, source, text)
         return _make_mount(plan, command, values)
     except InvalidArgument as error:
         raise source.error(str(error), offset=offset, hint=error.hint) from None
 
 
-def read_mount(plan: StagePlan, text: str) -> dict[str, str]:
+def read_mount(plan: StagePlan, source: Instruction, text: str) -> dict[str, str]:
     """Keys and expanded values, each key once under its first name; the last one given counts. Raises InvalidArgument."""
     values: dict[str, str] = {}
     for field in next(csv.reader([text]), []):
@@ -129,6 +130,7 @@ def read_mount(plan: StagePlan, text: str) -> dict[str, str]:
             raise InvalidArgument("'from' doesn't support variable expansion, define alias stage instead")
         else:
             value = plan.lexer.expand(value, plan.environment)
+            plan.note_missing(source, plan.lexer)
         if name == "rw":
             name, value = "ro", "false" if _boolean(key, value) else "true"
         values[name] = value

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.expand import Lexer
+from pyctr.build.ignore import Matcher
+from pyctr.build.lint.stage import StageLinter
 from pyctr.build.plan.config import clean_directory
 from pyctr.build.plan.step import MakeDirectory, Where
 from pyctr.errors import BuildError, InvalidArgument
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyctr.build.dockerfile.lexer import Instruction
+    from pyctr.build.lint.rules import Linter
     from pyctr.build.plan.config import ImageConfig
     from pyctr.build.plan.step import Step
     from pyctr.build.request import Request
@@ -24,7 +27,16 @@ if TYPE_CHECKING:
 class Scope:
     """What is the same for every stage of one platform."""
 
-    __slots__ = ("arguments", "escape", "find_source", "many_platforms", "request", "target_platform")
+    __slots__ = (
+        "arguments",
+        "escape",
+        "find_source",
+        "ignored",
+        "linter",
+        "many_platforms",
+        "request",
+        "target_platform",
+    )
 
     def __init__(
         self,
@@ -35,6 +47,7 @@ class Scope:
         target_platform: str,
         many_platforms: bool,
         find_source: Callable[[str, Instruction, StagePlan], Step],
+        linter: Linter,
     ) -> None:
         self.request = request
         #: Arguments before the first FROM and predefined ones.
@@ -44,13 +57,16 @@ class Scope:
         self.many_platforms = many_platforms
         #: Name or number of a stage, of a named context, or an image → its file system; "" is the build context.
         self.find_source = find_source
+        self.linter = linter
+        #: What the ignore file leaves out of the build context.
+        self.ignored = Matcher(request.ignore) if request.ignore else None
 
 
 class StagePlan:
     """A stage as it is after the instructions so far."""
 
     __slots__ = (
-        "arguments", "config", "directory", "environment", "ignore_cache", "layers", "lexer", "name", "number", "platform", "scope", "shown_name",
+        "arguments", "config", "directory", "environment", "ignore_cache", "layers", "lexer", "lint", "name", "number", "platform", "scope", "shown_name",
         "stage", "step", "total", "triggers",
     )  # fmt: skip
 
@@ -58,6 +74,7 @@ class StagePlan:
         self.stage = stage
         self.scope = scope
         self.lexer = Lexer(scope.escape)
+        self.lint = StageLinter(scope.linter)
         self.name = stage.name or f"stage-{stage.index}"
         #: As progress shows it: not at all if it is the only one.
         self.shown_name = shown_name
@@ -92,10 +109,18 @@ class StagePlan:
 
     def expand(self, source: Instruction, word: str, lexer: Lexer | None = None) -> str:
         """A word with variables put in. Raises BuildError at the word."""
+        lexer = lexer or self.lexer
         try:
-            return (lexer or self.lexer).expand(word, self.environment)
+            text = lexer.expand(word, self.environment)
         except InvalidArgument as error:
             raise source.error(str(error), offset=source.find(word)) from None
+        self.note_missing(source, lexer)
+        return text
+
+    def note_missing(self, source: Instruction, lexer: Lexer) -> None:
+        """Say which variables of what was read last are not set; an ARG without a value is meant to be so."""
+        if lexer.missing - self.arguments.keys():
+            self.lint.check_variables(source, lexer.missing - self.arguments.keys(), self.environment)
 
     def where(self, source: Instruction, text: str, *, on_build: bool = False) -> Where:
         """The next number of this stage, and the name that progress shows."""
@@ -174,6 +199,8 @@ def apply_text(plan: StagePlan, command: commands.Text) -> None:
         plan.config.set_author(command.text)
         return
     text = plan.expand(command.source, command.text)
+    if command.keyword == "WORKDIR":
+        plan.lint.check_directory(command.source, text)
     if command.keyword == "USER":
         plan.config.set_user(text)
     elif command.keyword == "STOPSIGNAL":
@@ -207,9 +234,13 @@ def apply_words(plan: StagePlan, command: commands.Words) -> None:
         plan.config.add_volumes([plan.expand(source, word) for word in command.words])
     else:
         try:
-            words = [part for word in command.words for part in plan.lexer.words(word, plan.environment)]
+            words = []
+            for word in command.words:
+                words += plan.lexer.words(word, plan.environment)
+                plan.note_missing(source, plan.lexer)
         except InvalidArgument as error:
             raise source.error(str(error), offset=source.rest_offset) from None
+        plan.lint.check_ports(source, words)
         plan.config.add_ports(words)
 
 

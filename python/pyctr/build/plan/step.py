@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyctr.build.lint.rules import Finding
+
 
 class Frozen:
     """Every slot is set once."""
@@ -375,12 +377,14 @@ class Result(Frozen):
 class Plan(Frozen):
     """What a build does: `steps` in an order in which each comes after its inputs, and the images asked for, one a platform."""
 
-    __slots__ = ("results", "steps", "warnings")
+    __slots__ = ("findings", "refusal", "results", "steps")
 
-    def __init__(self, results: tuple[Result, ...], *, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(self, results: tuple[Result, ...], *, findings: tuple[Finding, ...] = (), refusal: str = "") -> None:
         self.results = results
         self.steps = _ordered([result.step for result in results])
-        self.warnings = warnings
+        #: What could be better in the Dockerfile; `refusal` is why it is not built because of that (`# check=error=true`).
+        self.findings = findings
+        self.refusal = refusal
 
 
 def _ordered(targets: list[Step]) -> tuple[Step, ...]:

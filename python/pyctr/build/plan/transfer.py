@@ -102,6 +102,8 @@ def _item(plan: StagePlan, command: commands.Transfer, flags: _Flags, path: str,
         pattern = "/" if git else f"/{_file_name(path)}"
         return CopyItem(step, pattern, wildcard=False, unpack=bool(command.unpack) and not git, written=path)
     step = plan.scope.find_source(command.from_, command.source, plan)
+    if not command.from_:
+        _check_ignored(plan, command, path)
     unpack = command.is_add if command.unpack is None else command.unpack
     pivot, pattern = "", path
     if command.parents:
@@ -109,6 +111,13 @@ def _item(plan: StagePlan, command: commands.Transfer, flags: _Flags, path: str,
         pattern, pivot = (before or "/", behind) if mark else ("/", path)
         pivot = _rooted(pivot).lstrip("/")
     return CopyItem(step, _rooted(pattern), wildcard=True, unpack=unpack, pivot=pivot, written=path)
+
+
+def _check_ignored(plan: StagePlan, command: commands.Transfer, path: str) -> None:
+    """Of what the ignore file leaves out there is nothing to copy."""
+    name = _rooted(path)[1:]
+    if name and plan.scope.ignored is not None and plan.scope.ignored.excluded(name):
+        plan.lint.report_ignored(command.source, path)
 
 
 def _rooted(path: str) -> str:

@@ -28,7 +28,6 @@ class Live(Plain):
         self._began_s = time.monotonic()
         self._drawn = 0
         self._over = threading.Event()
-        self._warnings: list[str] = []
         self._colours = not os.environ.get("NO_COLOR")
         self._painter = threading.Thread(target=self._paint, daemon=True)
 
@@ -41,16 +40,11 @@ class Live(Plain):
         self._painter.join()
         with self.lock:
             self._draw(last=True)
-            self.out.write("".join(f"WARN: {text}\n" for text in self._warnings))
+            self.out.write(self._advice())
             self.out.flush()
 
     def _write(self, entry: Vertex, *lines: str) -> None:
         del entry, lines
-
-    def warn(self, text: str) -> None:
-        """Advice; shown at the end."""
-        with self.lock:
-            self._warnings.append(text)
 
     def _paint(self) -> None:
         while not self._over.wait(_PERIOD_S):

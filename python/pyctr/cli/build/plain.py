@@ -21,12 +21,22 @@ class Plain(Report):
         self.lock = threading.Lock()
         self.vertexes: dict[str, Vertex] = {}
         self._last: Vertex | None = None
+        self._warnings: list[str] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.out.flush()
+        with self.lock:
+            self.out.write(self._advice())
+            self.out.flush()
+
+    def _advice(self) -> str:
+        """What was found that is no error, at the end, as buildx shows it."""
+        if not self._warnings:
+            return ""
+        found = f"{len(self._warnings)} warning{'s' if len(self._warnings) > 1 else ''} found"
+        return f"\n {found} (use build --check to expand):\n" + "".join(f" - {text}\n" for text in self._warnings)
 
     # -- Report --------------------------------------------------------------------------------------------------
 
@@ -74,9 +84,9 @@ class Plain(Report):
                 self._write(entry, item_text(item, current, total, done=True))
 
     def warn(self, text: str) -> None:
-        """Advice."""
+        """Advice; shown at the end."""
         with self.lock:
-            self.out.write(f"WARN: {text}\n")
+            self._warnings.append(text)
 
     # -- lines ---------------------------------------------------------------------------------------------------
 

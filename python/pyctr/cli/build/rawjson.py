@@ -11,6 +11,7 @@ from pyctr.cli.build.plain import Plain
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
+    from pyctr.build.lint.rules import Finding
     from pyctr.cli.build.vertex import Vertex
 
 
@@ -96,6 +97,18 @@ class RawJson(Plain):
         from base64 import b64encode
 
         self._emit("warnings", {"level": 1, "short": b64encode(text.encode()).decode()})
+
+    def advise(self, finding: Finding) -> None:
+        """Advice on lines of the Dockerfile."""
+        from base64 import b64encode
+
+        value: dict[str, Any] = {"level": 1, "short": b64encode(str(finding).encode()).decode()}
+        if finding.rule:
+            value["detail"] = [b64encode(finding.description.encode()).decode()]
+            value["url"] = finding.url
+        if finding.first_line:
+            value["range"] = [{"start": {"line": finding.first_line}, "end": {"line": finding.last_line}}]
+        self._emit("warnings", value)
 
     def failed_output(self) -> str:
         """Nothing: whoever reads JSON has the logs."""

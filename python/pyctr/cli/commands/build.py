@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pyctr.engine import Engine
     from pyctr.engine.build.export import Built
 
+_RULER = "-" * 20
+
 
 def build(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Build an image; with --dry-run or --check, only plan it."""
@@ -51,11 +53,14 @@ def _show_plan(plan: Plan, *, checks: bool) -> int:
     if not checks:
         sys.stdout.write(render_plan(plan))
         return 0
-    for advice in plan.warnings:
-        sys.stdout.write(f"WARNING: {advice}\n")
-    count = len(plan.warnings)
+    count = len(plan.findings)
     found = "no warnings found." if not count else f"{count} warning{'s have' if count > 1 else ' has'} been found!"
     sys.stdout.write(f"Check complete, {found}\n")
+    for finding in sorted(plan.findings, key=lambda finding: finding.first_line):
+        sys.stdout.write(f"\nWARNING: {f'{finding.rule} - {finding.url}' if finding.rule else 'build options'}\n")
+        sys.stdout.write(f"{finding.text}\n")
+        if finding.excerpt:
+            sys.stdout.write(f"{finding.place}\n{_RULER}\n{finding.excerpt}\n{_RULER}\n")
     return 1 if count else 0
 
 

@@ -35,8 +35,10 @@ def build(engine: Engine, context: str, options: dict[str, Any], report: Report,
     from pyctr.engine.build.execute import execute
 
     with planned(engine, context, options, report, stdin=stdin) as (plan, request, text):
-        for advice in plan.warnings:
-            report.warn(advice)
+        for finding in plan.findings:
+            report.advise(finding)
+        if plan.refusal:
+            raise BuildError(plan.refusal)
         try:
             return execute(engine, plan, request, report)
         except BuildError as error:
