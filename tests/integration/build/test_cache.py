@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -138,3 +139,26 @@ def test_command_line_names_first_and_settles_afterwards(cli: Cli, tmp_path: Pat
     cli("build", "-t", "settled", str(tmp_path))  # from the cache: nothing is written, so nothing is left to settle
     assert not (cli.root / "unsettled").exists()
     assert [path.stat().st_ino for path in (cli.root / "refs").iterdir()] == names
+
+
+def test_uses_are_counted_and_prune_takes_what_was_used_longest_ago(cli: Cli, tmp_path: Path) -> None:
+    cli("builder", "prune", "-af")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN head -c 100000 /dev/zero > /a\n")
+    for _ in range(3):
+        cli("build", "-q", str(tmp_path))
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox\nRUN --mount=type=cache,target=/c head -c 200000 /dev/zero > /c/b && cp /c/b /b\n"
+    )
+    cli("build", "-q", str(tmp_path))
+    cli("image", "prune", "-af")  # what no image has does not count as shared
+    listed = [json.loads(line) for line in cli("builder", "du", "--format", "json").stdout.splitlines()]
+    uses = {
+        record["Description"].partition("/dev/zero ")[2] or record["Type"]: record["UsageCount"] for record in listed
+    }
+    assert uses == {"> /a": 3, "> /c/b && cp /c/b /b": 1, "exec.cachemount": 1}
+    assert "Usage count:    3\n" in cli("builder", "du", "--verbose").stdout
+    assert cli("builder", "prune", "-f", "--filter", "until=1h").stdout == "Total reclaimed space: 0B\n"
+    assert "invalid size" in cli("builder", "prune", "-f", "--max-used-space", "much", code=None).stderr
+    assert "Total reclaimed space: 100kB\n" in cli("builder", "prune", "-f", "--keep-storage", "400000").stdout
+    assert "Total reclaimed space: 200kB\n" in cli("builder", "prune", "-f", "--max-used-space", "200000").stdout
+    assert "Total reclaimed space: 200kB\n" in cli("builder", "prune", "-f").stdout

@@ -121,9 +121,14 @@ def _build(request: Request, context: str, options: dict[str, Any], fd: int) -> 
 
 def prune(request: Request) -> Response:
     """Forget results of builds."""
-    from pyctr.engine.build.usage import prune_cache
+    from pyctr.engine.build.usage import Keep, prune_cache
 
-    removed, reclaimed = prune_cache(request.engine, all=request.flag("all"), filters=request.filters())
+    keep = Keep(
+        reserved=request.number("reserved-space") or request.number("keep-storage") or 0,
+        max_used=request.number("max-used-space") or 0,
+        min_free=request.number("min-free-space") or 0,
+    )
+    removed, reclaimed = prune_cache(request.engine, all=request.flag("all"), filters=request.filters(), keep=keep)
     return answer({"CachesDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 

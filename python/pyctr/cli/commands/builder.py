@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _WARNING = "WARNING! This will remove all {}build cache."
 _ID_WIDTH = 48
+_SPACES = ("--reserved-space", "--keep-storage", "--max-used-space", "--min-free-space")
 
 
 def builder_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
@@ -19,16 +20,16 @@ def builder_prune(engine: Engine, options: dict[str, Any], _arguments: list[str]
     from pyctr.cli.ask import confirm
     from pyctr.cli.filters import parse_filters
     from pyctr.cli.human import size
-    from pyctr.engine.build.usage import prune_cache
-    from pyctr.engine.options.units import parse_size
+    from pyctr.engine.build.usage import Keep, prune_cache
+    from pyctr.engine.options.units import parse_size_flag
 
     every = options.get("all", False)
     filters = parse_filters(options)
-    keep = options.get("keep_storage") or options.get("reserved_space")
-    keep_bytes = parse_size(keep) if keep else 0
+    sizes = [parse_size_flag(options.get(flag[2:].replace("-", "_"), "0"), flag) for flag in _SPACES]
+    keep = Keep(reserved=sizes[0] or sizes[1], max_used=sizes[2], min_free=sizes[3])
     if not options.get("force") and not confirm(_WARNING.format("" if every else "dangling ")):
         return 0
-    removed, freed = prune_cache(engine, all=every, filters=filters, keep_bytes=keep_bytes)
+    removed, freed = prune_cache(engine, all=every, filters=filters, keep=keep)
     if removed:
         sys.stdout.write("Deleted build cache objects:\n" + "".join(name + "\n" for name in removed) + "\n")
     sys.stdout.write(f"Total reclaimed space: {size(freed, digits=4)}\n")

@@ -73,6 +73,6 @@ def prune_build_cache(engine: Engine, filters: dict[str, list[str]], *, every: b
     from pyctr.engine.build.usage import prune_cache
 
     times = {name: values for name, values in filters.items() if name == "until"}
-    removed, freed = prune_cache(engine, all=every, filters=times, keep_bytes=0)
+    removed, freed = prune_cache(engine, all=every, filters=times)
     show("build cache objects", removed)
     return freed

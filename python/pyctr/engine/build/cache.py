@@ -2,7 +2,7 @@
 
 One file a record below ROOT/build/cache, named by its key, replaced whole. It is never synced: one that a power cut spoiled cannot be
 read, or names a layer that is not trusted (pyctr.image.settle), and is none. A record's layer is kept by it: the image store's
-garbage collection reads the records. When it was last used is the file's modification time.
+garbage collection reads the records. Every use adds an empty line to the file, whose modification time so is that of the last use.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Record:
         self.kind = kind
         self.created_s = created_s or int(time.time())
         self.used_s: float = self.created_s
+        #: How often it was made or found.
         self.uses = 1
 
     def to_bytes(self) -> bytes:
@@ -52,7 +53,6 @@ class Record:
                 "description": self.description,
                 "kind": self.kind,
                 "created": self.created_s,
-                "uses": self.uses,
             }
         )
 
@@ -75,8 +75,7 @@ class Cache:
         record = self._read(key)
         if record is None or (record.layer is not None and not self._is_whole(record.layer)):
             return None
-        with contextlib.suppress(OSError):
-            os.utime(self.path(key))
+        note_use(self.path(key))
         return record
 
     def _is_whole(self, layer: Layer) -> bool:
@@ -85,11 +84,12 @@ class Cache:
     def _read(self, key: str) -> Record | None:
         try:
             with open(self.path(key), "rb") as file:
-                value = json_loads(file.read())
+                data = file.read()
                 used_s = os.fstat(file.fileno()).st_mtime
-            record = parse_record(key, value)
+            record = parse_record(key, json_loads(data))
         except (FileNotFoundError, ValueError, LookupError, TypeError):
             return None
+        record.uses += len(data) - len(data.rstrip(b"\n"))
         record.used_s = used_s
         return record
 
@@ -123,12 +123,20 @@ def parse_record(key: str, value: Any) -> Record:
     if value["version"] != VERSION:
         raise ValueError("unknown version")
     layer = value["layer"]
-    record = Record(
+    return Record(
         key,
         Layer.from_json(layer) if layer else None,
         description=str(value["description"]),
         kind=str(value["kind"]),
         created_s=int(value["created"]),
     )
-    record.uses = int(value["uses"])
-    return record
+
+
+def note_use(path: str) -> None:
+    """Count a use of what a file stands for: one byte more, in one go, so that nobody who counts at the same time is lost."""
+    with contextlib.suppress(OSError):  # a full disk, a record that was pruned: the use is not counted, that is all
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"\n")
+        finally:
+            os.close(fd)

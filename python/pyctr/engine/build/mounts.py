@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree, kernel_version, make_directory, remove_tree
+from pyctr.engine.build.cache import note_use
 from pyctr.engine.build.scratch import Changes
 from pyctr.engine.build.values import Value, owner_path
 from pyctr.errors import BuildError, InvalidArgument, NotFound
@@ -223,7 +224,7 @@ def take_cache(root: str, mount: Mount, has_initial: bool, wait: Callable[[], No
             os.close(lock)
             continue
         describe_cache(base, mount)
-        os.utime(directory)
+        note_use(f"{directory}/lock")
         return directory, lock
 
 

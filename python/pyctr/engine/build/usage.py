@@ -62,6 +62,11 @@ class Entry:
         #: Of a cache mount.
         self.path = ""
 
+    @property
+    def is_kept(self) -> bool:
+        """Removed only if everything is: BuildKit's shared and internal records."""
+        return self.shared or self.kind == "internal"
+
     def to_api(self) -> dict[str, Any]:
         """As the Engine API's `BuildCache`."""
         return {
@@ -123,12 +128,13 @@ def _cache_mounts(store: Store) -> list[Entry]:
             path = f"{base}/{name}/{number}"
             if not os.path.isdir(path):
                 continue
-            used_s = os.stat(path).st_mtime
+            lock = os.stat(f"{path}/lock")  # grows by a byte with every use (cache.note_use)
             entry = Entry(
                 f"{name}.{number}", "exec.cachemount", f"mount {_read(f'{base}/{name}/id')}",
-                size=_size_of(path), created_s=int(used_s), used_s=used_s,
+                size=_size_of(f"{path}/data"), created_s=int(os.stat(f"{base}/{name}/id").st_mtime), used_s=lock.st_mtime,
             )  # fmt: skip
             entry.path = path
+            entry.uses = lock.st_size
             entry.in_use = _is_locked(f"{path}/lock")
             found.append(entry)
     return found
@@ -182,23 +188,24 @@ def filtered(found: list[Entry], filters: dict[str, list[str]]) -> list[Entry]:
 
 
 def prune_cache(
-    engine: Engine, *, all: bool = False, filters: dict[str, list[str]] | None = None, keep_bytes: int = 0
+    engine: Engine, *, all: bool = False, filters: dict[str, list[str]] | None = None, keep: Keep | None = None
 ) -> tuple[list[str], int]:
-    """Remove what is not in use, what was used longest ago first, until `keep_bytes` are left; ids, and the bytes that came free.
+    """Remove what is not in use, what was used longest ago first, until `keep` is content; ids, and the bytes that came free.
 
-    Without `all`, what images share is kept too.
+    Without `all`, what images share and what steps have of their own (here-documents) is kept too.
     """
     wanted = _filter(filters or {})
     engine.image_store.prepare()
     everything = entries(engine)
     total = sum(entry.size for entry in everything if not entry.shared)
+    bound = keep.bytes_of(total, free_bytes=_free_bytes(engine)) if keep is not None else None
     removed: list[str] = []
     freed = 0
     cache = Cache(engine.image_store)
     for entry in reversed(everything):
-        if keep_bytes and total - freed <= keep_bytes:
+        if bound is not None and total - freed <= bound:
             break
-        if (entry.shared and not all) or entry.in_use or not wanted(entry) or not _remove(cache, entry):
+        if (entry.is_kept and not all) or entry.in_use or not wanted(entry) or not _remove(cache, entry):
             continue
         removed.append(entry.id)
         freed += 0 if entry.shared else entry.size
@@ -206,6 +213,34 @@ def prune_cache(
     sweep_steps(engine.root, engine.run_root)
     write.sweep(engine.image_store)
     return removed, freed
+
+
+def _free_bytes(engine: Engine) -> int:
+    disk = os.statvfs(engine.root)
+    return disk.f_bavail * disk.f_frsize
+
+
+class Keep:
+    """What `builder prune` leaves, in bytes; 0: not said (BuildKit cache/manager.go, calculateKeepBytes)."""
+
+    __slots__ = ("max_used", "min_free", "reserved")
+
+    def __init__(self, *, reserved: int = 0, max_used: int = 0, min_free: int = 0) -> None:
+        #: That much stays in any case.
+        self.reserved = reserved
+        #: More than that does not stay.
+        self.max_used = max_used
+        #: What has to be free on the disk afterwards, as far as the cache can help.
+        self.min_free = min_free
+
+    def bytes_of(self, total: int, *, free_bytes: int) -> int | None:
+        """How many bytes stay of so many; None: there is no bound, everything goes."""
+        if not (self.reserved or self.max_used or self.min_free):
+            return None
+        bound = self.max_used
+        if self.min_free:
+            bound = min(bound or total, total - max(0, self.min_free - free_bytes))
+        return max(bound, self.reserved)
 
 
 def _remove(cache: Cache, entry: Entry) -> bool:
@@ -261,7 +296,7 @@ def enforce_limit(engine: Engine) -> None:
     """After a build: remove what was used longest ago where the cache has outgrown its limit."""
     limit = limit_of(engine)
     if limit and _quick_total(engine.image_store) > limit:
-        prune_cache(engine, all=False, keep_bytes=limit)
+        prune_cache(engine, all=False, keep=Keep(reserved=limit))
 
 
 def _quick_total(store: Store) -> int:
