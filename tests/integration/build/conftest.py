@@ -54,10 +54,11 @@ class Builder:
         self.engine = engine
         self.context = context
         self.told = Told()
+        self.telling = Told
 
     def __call__(self, dockerfile: str, **values: Any) -> Built:
         """Build; what it told is in `told`."""
-        self.told = Told()
+        self.told = self.telling()
         context = str(values.pop("context", self.context))
         values.setdefault("network", "none")
         request = Request(context=context, ignore=read_patterns(context), **values)

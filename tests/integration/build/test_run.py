@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyctr.build.request import Agent, Secret, Typed
+from pyctr.engine.build import memory
 from pyctr.engine.build.agent import Relay
+from pyctr.engine.build.memory import is_in_memory
 from pyctr.errors import BuildError
+from tests.integration.build.conftest import Told
 
 if TYPE_CHECKING:
     from tests.integration.build.conftest import Builder
@@ -60,6 +63,42 @@ RUN --mount=type=secret,id=token,target=/deep/run/token,mode=0440,uid=3 \
     for path in Path(build.engine.root).rglob("*"):
         if path.is_file() and path.stat().st_size < 100_000:
             assert b"s3cret" not in path.read_bytes(), path
+
+
+def test_secrets_are_in_memory_alone_while_the_command_runs(build: Builder, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret-file")
+    (tmp_path / "word").write_text("s3cret-word")
+    root, seen = Path(build.engine.root), []
+
+    class Watched(Told):
+        """Looks at every file while the command waits for it."""
+
+        def log(self, vertex: str, stream: int, data: bytes) -> None:
+            super().log(vertex, stream, data)
+            for base in (root, Path(build.engine.run_root)):
+                seen.extend(path for path in base.rglob("*") if path.is_file() and not path.is_symlink())
+            files = [path for path in seen if path.stat().st_size < 100_000 and b"s3cret" in path.read_bytes()]
+            assert all(is_in_memory(str(path)) for path in files)
+            next(root.glob("build/mounts/*/0/data")).joinpath("go").touch()
+
+    build.telling = Watched
+    build(
+        "FROM busybox\nRUN --mount=type=secret,id=token,target=/token --mount=type=secret,id=word,env=WORD"
+        " --mount=type=cache,id=gate,target=/gate \\\n"
+        " stat -f -c %T /token; while [ ! -e /gate/go ]; do sleep 0.01; done; cat /token; echo $WORD\n",
+        secrets={name: Secret(name, path=str(tmp_path / name)) for name in ("token", "word")},
+    )
+    assert seen
+    assert build.told.output == b"tmpfs\ns3cret-files3cret-word\n"
+    assert not list(Path("/dev/shm").glob("pyctr-build-*"))
+
+
+def test_secret_that_no_memory_is_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "is_in_memory", lambda _: False)
+    with pytest.raises(BuildError, match=r"secrets have no place: neither .* nor /dev/shm is in memory"):
+        memory.memory_directory(str(tmp_path / "step"))
+    assert not (tmp_path / "step/secrets").exists()
+    assert not Path("/dev/shm/pyctr-build-step").exists()
 
 
 def test_missing_secret_agent_and_consent_are_refused(build: Builder) -> None:

@@ -38,7 +38,8 @@ def plan_command(executor: Executor, step: Run, base: Value, mounted: Mounted) -
     if not executor.keeps_times:
         # Compilers, Python, archivers and documentation tools write this instead of the clock.
         variables["SOURCE_DATE_EPOCH"] = f"SOURCE_DATE_EPOCH={base.epoch_s}"
-    for text in (*step.secret_environment, *step.environment, *mounted.environment):
+    own = (*step.secret_environment, *step.environment, *mounted.environment, *mounted.secret_environment)
+    for text in own:
         variables[text.partition("=")[0]] = text
     return Command(
         list(step.arguments),
@@ -46,6 +47,7 @@ def plan_command(executor: Executor, step: Run, base: Value, mounted: Mounted) -
         cwd=step.working_directory or "/",
         user=step.user,
         mounts=mounted.specs,
+        has_secrets=bool(mounted.secret_environment),
         options=container_options(executor.request, step),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree, kernel_version, make_directory, remove_tree
 from pyctr.engine.build.cache import note_use
+from pyctr.engine.build.memory import memory_directory, remove_secrets
 from pyctr.engine.build.scratch import Changes
 from pyctr.engine.build.values import Value, owner_path
 from pyctr.errors import BuildError, InvalidArgument, NotFound
@@ -40,6 +41,8 @@ class Mounted:
         self.run_directory = run_directory
         self.specs: list[dict[str, Any]] = []
         self.environment: list[str] = []
+        #: Variables that no file may hold.
+        self.secret_environment: list[str] = []
         self.targets: list[str] = []
         self._agents = 0
         self._closing = contextlib.ExitStack()
@@ -118,18 +121,17 @@ class Mounted:
             return
         if mount.environment:
             try:
-                self.environment.append(f"{mount.environment}={content.decode()}")
+                self.secret_environment.append(f"{mount.environment}={content.decode()}")
             except UnicodeDecodeError:
                 raise BuildError(f"secret {mount.identity}: not valid UTF-8, which a variable must be") from None
         if mount.target:
             self._bind(mount.target, self._secret_file(mount, content), read_only=True)
 
     def _secret_file(self, mount: Mount, content: bytes) -> int:
-        directory = f"{self.run_directory}/secrets"
-        os.makedirs(directory, 0o700, exist_ok=True)
+        directory = memory_directory(self.run_directory)
+        self._closing.callback(remove_secrets, self.run_directory)
         path = f"{directory}/{len(self.targets)}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self._closing.callback(_unlink, path)
         with open(fd, "wb") as file:
             file.write(content)
             os.fchown(file.fileno(), mount.uid or 0, mount.gid or 0)
@@ -158,11 +160,6 @@ class Mounted:
             self.environment.append(f"SSH_AUTH_SOCK={target}")
         self._agents += 1
         self._bind(target, place, read_only=False)
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):  # the container's monitor removes the directory
-        os.unlink(path)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Self
 
 from pyctr._core import Channel, json_dumps, remove_tree, write_atomic
 from pyctr.engine import times
+from pyctr.engine.build.memory import remove_secrets
+from pyctr.engine.build.values import owner_path
 from pyctr.engine.config import with_defaults
 from pyctr.engine.containers.files import write_files
 from pyctr.engine.containers.network import prepare_network
@@ -52,9 +54,9 @@ class StepStore(Store):
 
 
 class Command:
-    """What a RUN asks for. `env` may hold secrets: it is never kept. `mounts` are the runtime-spec's, `options` of `run`."""
+    """What a RUN asks for. `mounts` are the runtime-spec's, `options` of `run`; with `has_secrets` no file may hold `env`."""
 
-    __slots__ = ("args", "cwd", "env", "mounts", "options", "user")
+    __slots__ = ("args", "cwd", "env", "has_secrets", "mounts", "options", "user")
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Command:
         user: str,
         mounts: list[dict[str, Any]] | None = None,
         options: dict[str, Any] | None = None,
+        has_secrets: bool = False,
     ) -> None:
         self.args = args
         self.env = env
@@ -72,6 +75,7 @@ class Command:
         self.user = user
         self.mounts = mounts or []
         self.options = options or {}
+        self.has_secrets = has_secrets
 
 
 class Ended:
@@ -92,7 +96,7 @@ class Sandbox:
         self.lower = lower
         self.store = StepStore(engine.root, engine.run_root)
         self.id = ""
-        self._lock = self._owner = -1
+        self._lock = self._owner = self._memory = -1
         self._session: Session | None = None
         self._cancelled = False
 
@@ -117,7 +121,7 @@ class Sandbox:
         self._take_back()
         remove_tree(self.store.run_path(self.id))
         remove_tree(self.store.path(self.id))
-        for fd in (self._lock, self._owner):
+        for fd in (self._lock, self._owner, self._memory):
             if fd >= 0:
                 os.close(fd)
 
@@ -163,8 +167,7 @@ class Sandbox:
         request["overlay"]["volatile"] = True
         # Not an event of a container anybody asked for.
         request["events"] = directory + "/events.jsonl"
-        # A secret may be in the environment: both files are root's alone, and go with the step.
-        write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
+        self._write_spec(directory + "/spec.json", json_dumps(spec), in_memory=command.has_secrets)
         write_atomic(directory + "/monitor.json", json_dumps(request), sync=False)
         ours, theirs = Channel.pair()
         session = Session(ours, self.id)
@@ -185,6 +188,16 @@ class Sandbox:
         if self._cancelled:
             self.cancel()
         return session
+
+    def _write_spec(self, path: str, data: bytes, *, in_memory: bool) -> None:
+        """For the monitor to read; what no disk may hold is a link to memory of ours, which it follows while it starts."""
+        if not in_memory:
+            write_atomic(path, data, sync=False)
+            return
+        self._memory = os.memfd_create("spec", os.MFD_CLOEXEC)
+        with open(self._memory, "wb", closefd=False) as file:
+            file.write(data)
+        os.symlink(owner_path(self._memory), path)
 
     def _record(self, command: Command) -> tuple[dict[str, Any], Any]:
         options = {"hostname": HOSTNAME, "log_driver": "none", **command.options}
@@ -302,6 +315,7 @@ def _kill_orphan(store: Store, step_id: str) -> None:
     if lock is None:
         return
     try:
+        remove_secrets(store.run_path(step_id))
         remove_tree(store.run_path(step_id))
         remove_tree(path)
     finally:
