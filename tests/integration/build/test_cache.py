@@ -127,6 +127,59 @@ def test_cache_in_a_directory_serves_another_root(build: Builder, tmp_path: Path
     assert elsewhere.told.warnings
 
 
+def _elsewhere(build: Builder, path: Path) -> Builder:
+    other = Engine(str(path / "root"), str(path / "run"))
+    other.images.bootstrap("busybox", include=[])
+    return Builder(other, build.context)
+
+
+def test_cache_without_the_earlier_stages_is_enough_until_something_changes(build: Builder, tmp_path: Path) -> None:
+    build.write("a.txt", "min")
+    place = str(tmp_path / "cache")
+    first = build(_TWO_STAGES, no_cache=True, cache_to=(Typed("local", {"dest": place}),)).images[0]
+    elsewhere = _elsewhere(build, tmp_path)
+    stored = {path.name for path in Path(elsewhere.engine.image_store.layers).iterdir()}
+    again = elsewhere(_TWO_STAGES, cache_from=(Typed("local", {"src": place}),)).images[0]
+    assert again.manifest_digest == first.manifest_digest
+    assert not [name for name in elsewhere.told.started if name.startswith(("RUN", "COPY", "WORKDIR"))]
+    made = {path.name for path in Path(elsewhere.engine.image_store.layers).iterdir()} - stored
+    assert len([name for name in made if not name.endswith(".json")]) == 2, "the result's layers alone came along"
+    # A step that needs the stage has it done, with all before it; the one after it in the target does not change that.
+    changed = _TWO_STAGES.replace("/work/made /made", "/work/a.txt /made")
+    third = elsewhere(changed, cache_from=(Typed("local", {"src": place}),)).images[0]
+    assert "RUN cat a.txt > made" in elsewhere.told.started
+    assert third.manifest_digest != first.manifest_digest
+    assert build(changed).images[0].manifest_digest == third.manifest_digest
+
+
+def test_cache_mounts_go_along_if_that_is_asked_for(build: Builder, tmp_path: Path) -> None:
+    place = str(tmp_path / "cache")
+    dockerfile = (
+        "FROM busybox\nRUN --mount=type=cache,id=carried,target=/c,uid=7,mode=0750"
+        " test -e /c/{n} || (mkdir /c/{n} && ln -s {n} /c/link && chown 9 /c/{n}); ls -ldn /c /c/* > /list\n"
+    )
+    build(dockerfile.format(n="one"), cache_to=(Typed("local", {"dest": place, "mounts": "true"}),))
+    elsewhere = _elsewhere(build, tmp_path)
+    source = (Typed("local", {"src": place}),)
+    made = elsewhere.files(
+        dockerfile.format(n="two").replace("ln -s two /c/link", "true"), tmp_path / "out", cache_from=source
+    )
+    lines = [line.split() for line in (made / "list").read_text().splitlines()]
+    assert [(words[0], words[2], words[-1]) for words in lines] == [
+        ("drwxr-x---", "7", "/c"), ("lrwxrwxrwx", "0", "one"), ("drwxr-xr-x", "9", "/c/one"), ("drwxr-xr-x", "9", "/c/two"),
+    ]  # fmt: skip
+    assert not elsewhere.told.warnings
+    # One that is there already is left alone, one that is damaged costs its content only.
+    elsewhere(dockerfile.format(n="three").replace("ln -s three /c/link", "rmdir /c/one"), cache_from=source)
+    for blob in Path(place, "blobs/sha256").iterdir():
+        if blob.read_bytes().startswith(b"\x1f\x8b"):
+            blob.write_bytes(b"damaged")
+    third = _elsewhere(build, tmp_path / "third")
+    made = third.files(dockerfile.format(n="four"), tmp_path / "out3", cache_from=source)
+    assert "/c/one" not in (made / "list").read_text()
+    assert [text for text in third.told.warnings if text.startswith("cache mount ")]
+
+
 def test_command_line_names_first_and_settles_afterwards(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo settled > /made\n")
     cli("build", "-t", "settled", str(tmp_path))

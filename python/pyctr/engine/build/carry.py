@@ -10,7 +10,7 @@ from pyctr.engine.build.files import Selected, copy_selected, resolve_owner, sel
 from pyctr.engine.build.keys import key_of
 from pyctr.engine.build.layers import Layer, Snapshot, pack_changes, take_changes
 from pyctr.engine.build.scratch import Changes
-from pyctr.engine.build.values import LocalValue, Value
+from pyctr.engine.build.values import AnyValue, LocalValue, Value
 from pyctr.errors import BuildError
 from pyctr.image import write
 
@@ -244,9 +244,11 @@ class RunStep:
         for mount in self.step.mounts:
             if mount.source_step is not None:
                 value = self.executor.value(mount.source_step)
-                tree = value.tree(self.executor.store, self.executor.scratch)
-                keys.append(value.identity or tree.digest(mount.source))
+                keys.append(value.identity or self._digest(value, mount.source))
         return keys
+
+    def _digest(self, value: AnyValue, source: str) -> str:
+        return value.tree(self.executor.store, self.executor.scratch).digest(source)
 
     def _run(self, key: str) -> Value:
         from pyctr.engine.build.mounts import Mounted

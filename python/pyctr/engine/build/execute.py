@@ -26,7 +26,7 @@ from pyctr.engine.build.epoch import MINIMUM_S, created_epoch, request_epoch
 from pyctr.engine.build.layers import Layer, Snapshot, image_snapshot
 from pyctr.engine.build.schedule import Cancelled, Flag, run_steps
 from pyctr.engine.build.scratch import Scratch, sweep_scratch
-from pyctr.engine.build.values import AnyValue, LocalValue, Value
+from pyctr.engine.build.values import Absent, AnyValue, LocalValue, Value
 from pyctr.errors import BuildError, PyctrError
 from pyctr.image import settle, write
 from pyctr.image.manifest import host_platform
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pyctr.build.report import Report
     from pyctr.build.request import Request
     from pyctr.engine import Engine
+    from pyctr.engine.build.cache_from import Imported
     from pyctr.engine.build.contexts import Context
-    from pyctr.engine.build.exchange import Imported
     from pyctr.engine.build.export import Built
     from pyctr.engine.build.sandbox import Sandbox
     from pyctr.image.store import Store
@@ -84,6 +84,9 @@ class Executor:
         self._closing = contextlib.ExitStack()
         self._ending: list[threading.Thread] = []
         self._announced = False
+        #: Keys of steps that are done whatever an imported cache knows of them without having it; one thread at a time adds to them.
+        self._filled: set[str] = set()
+        self._filling = threading.RLock()
         self._native = "/".join(part for part in host_platform() if part)
 
     def __enter__(self) -> Self:
@@ -99,7 +102,7 @@ class Executor:
         self.scratch = Scratch(self.store)
         self._closing.callback(self.scratch.close)
         if self.request.cache_from:
-            from pyctr.engine.build.exchange import Imported
+            from pyctr.engine.build.cache_from import Imported
 
             self.imported = Imported(self)
             self._closing.callback(self.imported.close)
@@ -138,6 +141,9 @@ class Executor:
 
             refuse_foreign(plan)
         run_steps(plan, self._run_step, self.cancel)
+        with self._filling:
+            for result in plan.results:
+                self._fill(result.step)
 
     def cancel(self) -> None:
         """Stop whatever runs."""
@@ -152,7 +158,13 @@ class Executor:
     def _run_step(self, step: Step) -> None:
         self.cancelled.check()
         try:
-            value = self._value_of(step)
+            try:
+                value = self._value_of(step)
+            except Absent:
+                with self._filling:
+                    for below in step.inputs:
+                        self._fill(below)
+                value = self._value_of(step)
         except BuildError as error:
             if error.line is None:
                 error.line = step.where.first_line or None
@@ -167,6 +179,15 @@ class Executor:
             raise failure from error
         with self._lock:
             self.values[step.key] = value
+
+    def _fill(self, step: Step) -> None:
+        """Do a step of which an imported cache knows no more than what it comes to, and those it needs."""
+        value = self.values[step.key]
+        if isinstance(value, Value) and not value.snapshot.is_here:
+            for below in step.inputs:
+                self._fill(below)
+            self._filled.add(step.key)
+            self._run_step(step)
 
     def _value_of(self, step: Step) -> AnyValue:
         from pyctr.engine.build import carry
@@ -244,6 +265,8 @@ class Executor:
             record = self.cache.find(key)
             if record is None and self.imported is not None:
                 record = self.imported.find(key, step.where.name)
+            if record is not None and record.layer is not None and record.layer.absent and step.key in self._filled:
+                record = None
             if record is not None:
                 self._use(record)
         return record
@@ -262,6 +285,10 @@ class Executor:
     def done(self, step: Step, work: Callable[[], Value]) -> Value:
         """Do a step's work, telling of it."""
         inputs = tuple(below.key for below in step.inputs)
+        for key in inputs:
+            value = self.values[key]
+            if isinstance(value, Value) and not value.snapshot.is_here:
+                raise Absent
         self.report.start(step.key, step.where.name, inputs=inputs)
         try:
             value = work()

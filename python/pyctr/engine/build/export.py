@@ -82,7 +82,7 @@ def export(executor: Executor, plan: Plan) -> Built:
 
 def _export_cache(executor: Executor, plan: Plan) -> None:
     if executor.request.cache_to:
-        from pyctr.engine.build.exchange import export_cache
+        from pyctr.engine.build.cache_to import export_cache
 
         export_cache(executor, plan)
 
@@ -90,7 +90,7 @@ def _export_cache(executor: Executor, plan: Plan) -> None:
 def _inline(executor: Executor, plan: Plan) -> dict[str, Any]:
     if not executor.request.cache_to:
         return {}
-    from pyctr.engine.build.exchange import inline_config
+    from pyctr.engine.build.cache_to import inline_config
 
     return inline_config(executor, plan)
 

@@ -27,15 +27,19 @@ COMPRESSION = "gzip"
 class Layer:
     """A layer in the store: diff id, digest, media type and bytes of its blob, bytes of its content."""
 
-    __slots__ = ("blob_size", "diff_id", "digest", "media_type", "size")
+    __slots__ = ("absent", "blob_size", "diff_id", "digest", "media_type", "size")
 
-    def __init__(self, diff_id: str, digest: str, media_type: str, *, blob_size: int, size: int = 0) -> None:
+    def __init__(
+        self, diff_id: str, digest: str, media_type: str, *, blob_size: int, size: int = 0, absent: bool = False
+    ) -> None:
         self.diff_id = diff_id
         self.digest = digest
         self.media_type = media_type
         #: Known without the blob: one whose content came with another image is not kept (pyctr.engine.transfer.pull).
         self.blob_size = blob_size
         self.size = size
+        #: It is known that a step comes to this, but nobody has it (an imported cache of `mode=min`).
+        self.absent = absent
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Layer:
@@ -44,11 +48,17 @@ class Layer:
         if not is_digest(diff_id) or not is_digest(digest):
             raise ValueError("not a digest")
         size, blob_size = int(value["size"]), int(value["blob_size"])
-        return cls(diff_id, digest, str(value["media_type"]), blob_size=blob_size, size=size)
+        absent = bool(value.get("absent"))
+        return cls(diff_id, digest, str(value["media_type"]), blob_size=blob_size, size=size, absent=absent)
 
     def to_json(self) -> dict[str, Any]:
         """As a cache record holds it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        names = self.__slots__ if self.absent else self.__slots__[1:]
+        return {name: getattr(self, name) for name in names}
+
+    def without_content(self) -> Layer:
+        """The same, absent."""
+        return Layer(self.diff_id, self.digest, self.media_type, blob_size=self.blob_size, size=self.size, absent=True)
 
 
 class Snapshot:
@@ -67,6 +77,11 @@ class Snapshot:
     def key(self) -> str:
         """What identifies it: a digest of its diff ids (OCI's chain id says the same, less evenly)."""
         return hashlib.sha256("\n".join(layer.diff_id for layer in self.layers).encode()).hexdigest()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all of it can be read."""
+        return not any(layer.absent for layer in self.layers)
 
     def directories(self, store: Store) -> list[str]:
         """Its directories, topmost first, as overlay takes them, each once (`Image.layer_paths`); an empty one where there is none."""

@@ -28,7 +28,7 @@ def mount_all(executor: Executor, step: Run, mounted: Mounted) -> None:
             mounted.add_bind(mount, bind_value(executor, step, mount, value))
         elif mount.kind == "cache":
             initial = bind_value(executor, step, mount, value) if value is not None else None
-            mounted.add_cache(mount, initial, lambda: executor.cancelled.pause(_WAIT_S))
+            mounted.add_cache(mount, initial, lambda: executor.cancelled.pause(_WAIT_S), executor.imported)
         elif mount.kind == "tmpfs":
             mounted.add_tmpfs(mount)
         elif mount.kind == "secret":
@@ -53,7 +53,7 @@ def local_snapshot(executor: Executor, step: Run, source: str, value: LocalValue
     path = source.strip("/")
     key = key_of("local", path, tree.digest(source), "kept" if executor.keeps_times else str(epoch_s))
     record = executor.cached(step, key)
-    if record is not None:
+    if record is not None and (record.layer is None or not record.layer.absent):
         return Value(Snapshot() + record.layer, epoch_s=epoch_s)
     clamp = None if executor.keeps_times else epoch_s
     empty = Snapshot().directories(executor.store)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pyctr.build.plan.step import Mount
     from pyctr.build.request import Agent, Secret
+    from pyctr.engine.build.cache_from import Imported
     from pyctr.engine.build.scratch import Scratch
     from pyctr.image.store import Store
 
@@ -87,18 +88,20 @@ class Mounted:
         self.specs.append({"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options})
         self.targets.append(mount.target)
 
-    def add_cache(self, mount: Mount, initial: Value | None, wait: Callable[[], None]) -> None:
+    def add_cache(
+        self, mount: Mount, initial: Value | None, wait: Callable[[], None], imported: Imported | None
+    ) -> None:
         """A directory that outlives the build; `wait` is called while another build has it and raises when it is over."""
         directory, lock = take_cache(self.store.root, mount, initial is not None, wait)
         self._closing.callback(os.close, lock)
         with _alone(f"{directory}/filling"):  # of those who share it one makes it
             if not os.path.isdir(f"{directory}/data"):
-                self._fill(directory, mount, initial)
+                self._fill(directory, mount, initial, imported)
         place, _ = SourceTree(f"{directory}/data").open_place("/" if initial is not None else mount.source)
         self._closing.callback(os.close, place)
         self._bind(mount.target, place, read_only=mount.read_only)
 
-    def _fill(self, directory: str, mount: Mount, initial: Value | None) -> None:
+    def _fill(self, directory: str, mount: Mount, initial: Value | None, imported: Imported | None) -> None:
         draft = f"{directory}/.data"
         remove_tree(draft)  # of a build that was killed
         os.mkdir(draft)
@@ -110,6 +113,8 @@ class Mounted:
                 initial.tree(self.store, self.scratch).copy(mount.source, draft, "/")
         elif mount.source.strip("/"):
             make_directory(draft, mount.source, owner=owner)
+        if imported is not None:
+            imported.fill_mount(os.path.basename(os.path.dirname(directory)), draft)
         os.rename(draft, f"{directory}/data")
 
     def add_secret(self, mount: Mount, secret: Secret | None) -> None:

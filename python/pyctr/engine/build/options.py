@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 _LIMITS = ("cpu_period", "cpu_quota", "cpu_shares", "cpuset_cpus", "cpuset_mems", "memory", "memory_swap")
 _OUTPUTS = ("image", "local", "tar", "oci", "docker", "registry", "cacheonly")
 _RIGHTS = ("network.host", "security.insecure")
+#: What `--cache-to` and `--cache-from` know, and which values of it; none: any value.
+_EXPORT_KEYS: dict[str, tuple[str, ...]] = {
+    "mode": ("min", "max"), "mounts": ("true", "false"), "ignore-error": ("true", "false"),
+    "image-manifest": ("true",), "oci-mediatypes": ("true",),
+}  # fmt: skip
+_CACHE_KEYS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
+    ("cache-to", "registry"): {"ref": (), **_EXPORT_KEYS},
+    ("cache-to", "local"): {"dest": (), "tag": (), **_EXPORT_KEYS},
+    ("cache-to", "inline"): {"mode": ("min",)},
+    ("cache-from", "registry"): {"ref": ()},
+    ("cache-from", "local"): {"src": (), "tag": (), "digest": ()},
+}
 _NO = ("", "false", "0", "f", "F", "False", "FALSE")
 
 
@@ -189,6 +201,11 @@ def parse_cache(text: str, flag: str) -> Typed:
     known = ("registry", "local", "inline") if flag == "cache-to" else ("registry", "local")
     if kind not in known:
         raise InvalidArgument(f'invalid --{flag} "{text}": type is one of {", ".join(known)}')
+    for name, value in values.items():
+        allowed = _CACHE_KEYS[flag, kind].get(name)
+        if allowed is None or (allowed and value not in allowed):
+            hint = ", ".join(_CACHE_KEYS[flag, kind]) if allowed is None else f"{name} is {' or '.join(allowed)}"
+            raise InvalidArgument(f'invalid --{flag} "{text}": {name}={value} is not supported', hint=hint or None)
     needed = {"registry": "ref", "local": "src" if flag == "cache-from" else "dest"}.get(kind)
     if needed and not values.get(needed):
         raise InvalidArgument(f'invalid --{flag} "{text}": {needed} is missing')

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pyctr.image.store import Store
 
 
+class Absent(Exception):
+    """A file system is asked for of which only its digests are known."""
+
+
 class Value:
     """A file system. `epoch_s` is what later times become in layers on top of it; `layer` what the step itself added."""
 
@@ -36,6 +40,8 @@ class Value:
 
     def root(self, store: Store, scratch: Scratch) -> str | int:
         """Its root directory, to read from: a path, or the descriptor of a mount that lasts as long as this."""
+        if not self.snapshot.is_here:
+            raise Absent
         directories = self.snapshot.directories(store)
         if len(directories) == 1:
             return directories[0]
