@@ -25,14 +25,19 @@ _SINGLE = (
 
 def build(request: Request) -> Stream:
     """Build what is sent, or what an address leads to."""
-    from pyctr.engine.build.opening import is_git
+    from pyctr.build.plan.git import parse_git
 
     if request.text("version", "1") not in ("", "1"):
         raise InvalidArgument("BuildKit's protocol is not supported: version=1 is", hint="DOCKER_BUILDKIT=0")
     options = build_options(request)
     remote = request.text("remote")
     # Never a path of this machine: who may use the socket could name any.
-    if remote and remote != "client-session" and not remote.startswith(("http://", "https://")) and not is_git(remote):
+    if (
+        remote
+        and remote != "client-session"
+        and not remote.startswith(("http://", "https://"))
+        and not parse_git(remote, context=True)
+    ):
         raise InvalidArgument(f"invalid remote {remote}: an address of http, https or git is expected")
     request.engine.image_store.prepare()
     context = _keep(request) if not remote else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

@@ -168,10 +168,9 @@ def download(
 def fetch_git(executor: Executor, step: GitSource) -> Value:
     """A checkout, by its commit."""
     base = Value(Snapshot(), epoch_s=executor.epoch_of({}))
-    commit = git.resolve(step.remote, step.reference)
-    if step.checksum and not commit.startswith(step.checksum):
-        raise BuildError(f"expected checksum to match {step.checksum}, got {commit}")
-    parts = (commit, step.subdirectory, str(step.keep_git_dir), step.remote if step.keep_git_dir else "")
+    commit = git.resolve_checked(step.remote, step.reference, step.checksum)
+    kept = (str(step.keep_git_dir), step.remote if step.keep_git_dir else "", str(step.submodules))
+    parts = (commit, step.subdirectory, *kept)
     key = key_of("git", *parts, times_key(executor, base))
     record = executor.cached(step, key)
     if record is not None:
@@ -179,7 +178,8 @@ def fetch_git(executor: Executor, step: GitSource) -> Value:
 
     def work() -> Value:
         checkout = executor.scratch.directory(0o755)
-        git.check_out(step.remote, step.reference, commit, checkout, output=_teller(executor, step))
+        output = _teller(executor, step)
+        git.check_out(step.remote, step.reference, commit, checkout, submodules=step.submodules, output=output)
         skip = [] if step.keep_git_dir else git.metadata_of(checkout)
         with Changes(executor.scratch, base.snapshot.directories(executor.store)) as changes:
             tree = SourceTree(checkout, skip=skip, anonymous=True)

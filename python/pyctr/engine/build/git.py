@@ -74,8 +74,18 @@ def resolve(remote: str, reference: str) -> str:
     raise BuildError(f"repository does not contain ref {wanted}, {_HIDDEN.sub(chr(92) + '1', remote)}")
 
 
-def check_out(remote: str, reference: str, commit: str, directory: str, *, output: Callable[[bytes], None]) -> None:
-    """Fetch one commit with its submodules into an empty directory."""
+def resolve_checked(remote: str, reference: str, checksum: str) -> str:
+    """As `resolve`; what is found must begin as the checksum says, if there is one."""
+    commit = resolve(remote, reference)
+    if not commit.startswith(checksum):
+        raise BuildError(f"expected checksum to match {checksum}, got {commit}")
+    return commit
+
+
+def check_out(
+    remote: str, reference: str, commit: str, directory: str, *, submodules: bool, output: Callable[[bytes], None]
+) -> None:
+    """Fetch one commit, with its submodules if they are wanted, into an empty directory."""
     _git(["init", "-q", "--initial-branch=main", "--", directory])
     _git(["remote", "add", "origin", remote], directory=directory)
     try:
@@ -84,7 +94,7 @@ def check_out(remote: str, reference: str, commit: str, directory: str, *, outpu
         # A server that gives out no commit by its digest: what leads to it, whole.
         _git(["fetch", "-q", "--tags", "origin", reference or "HEAD"], directory=directory, output=output)
     _git(["checkout", "-q", "--detach", commit], directory=directory, output=output)
-    if os.path.exists(f"{directory}/.gitmodules"):
+    if submodules and os.path.exists(f"{directory}/.gitmodules"):
         _git(["submodule", "update", "-q", "--init", "--recursive", "--depth=1"], directory=directory, output=output)
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from typing import TYPE_CHECKING
 
+from pyctr._core import SourceTree, remove_tree
 from pyctr.build.plan.config import go_quote
+from pyctr.build.plan.git import parse_git
 from pyctr.errors import BuildError, InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyctr.build.plan.git import GitReference
     from pyctr.build.report import Report
     from pyctr.engine import Engine
 
-_GIT = re.compile(r"(?:git@[^/:]+:|git://|ssh://|github\.com/)|https?://[^#]*\.git(?:#|$)")
 _VERTEX = "[internal] load remote build context"
 
 
@@ -30,24 +31,21 @@ class Opened:
         self.temporary = temporary
 
 
-def is_git(text: str) -> bool:
-    """Whether a context is git's (moby builder/remotecontext/urlutil)."""
-    return bool(_GIT.match(text))
-
-
 @contextlib.contextmanager
-def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> Iterator[Opened]:
+def open_context(
+    engine: Engine, text: str, *, report: Report, stdin: int, keep_git_dir: bool = False
+) -> Iterator[Opened]:
     """A directory of what the user typed. Raises BuildError, InvalidArgument."""
-    remote = is_git(text) or text.startswith(("http://", "https://"))
-    if text != "-" and not remote:
-        if not os.path.isdir(text):
-            reason = f"path {go_quote(text)} not found"
-            if os.path.lexists(text):
-                reason = f"context must be a directory: {os.path.abspath(text)}"
-            raise InvalidArgument(f"unable to prepare context: {reason}")
+    if os.path.isdir(text):
         # The directory itself may be a link: only what is in it must not lead out.
         yield Opened(os.path.realpath(text), temporary=False)
         return
+    source = parse_git(text, context=True)
+    if text != "-" and source is None and not text.startswith(("http://", "https://")):
+        reason = f"path {go_quote(text)} not found"
+        if os.path.lexists(text):
+            reason = f"context must be a directory: {os.path.abspath(text)}"
+        raise InvalidArgument(f"unable to prepare context: {reason}")
     from pyctr.engine.build.scratch import Scratch
 
     engine.image_store.prepare()
@@ -60,7 +58,10 @@ def open_context(engine: Engine, text: str, *, report: Report, stdin: int) -> It
             return
         report.start(_VERTEX, f"{_VERTEX} {text.partition('#')[0]}")
         try:
-            path = _clone(text, directory, report) if is_git(text) else _fetch(text, directory, report)
+            if source is None:
+                path = _fetch(text, directory, report)
+            else:
+                path = _clone(source, directory, report, keep_git_dir=source.keep_git_dir or keep_git_dir)
         except BaseException as error:
             report.done(_VERTEX, error=str(error) or "canceled")
             raise
@@ -109,24 +110,25 @@ def _fetch(url: str, directory: str, report: Report) -> str:
     return directory
 
 
-def _clone(text: str, directory: str, report: Report) -> str:
-    """``REMOTE#REF:SUBDIRECTORY``."""
-    from pyctr._core import SourceTree
+def _clone(source: GitReference, directory: str, report: Report, *, keep_git_dir: bool) -> str:
+    """A checkout, or a directory of it; without what is git's own, unless it is wanted."""
     from pyctr.engine.build import git
 
-    remote, _, fragment = text.partition("#")
-    reference, _, subdirectory = fragment.partition(":")
-    if remote.startswith("github.com/"):
-        remote = f"https://{remote}"
-    commit = git.resolve(remote, reference)
-    git.check_out(remote, reference, commit, directory, output=lambda data: report.log(_VERTEX, 2, data))
+    commit = git.resolve_checked(source.remote, source.reference, source.checksum)
+    git.check_out(
+        source.remote, source.reference, commit, directory,
+        submodules=source.submodules, output=lambda data: report.log(_VERTEX, 2, data),
+    )  # fmt: skip
+    for path in () if keep_git_dir else git.metadata_of(directory):
+        remove_tree(f"{directory}/{path}")
+    subdirectory = source.subdirectory
     if not subdirectory.strip("/"):
         return directory
     # A link in the checkout leads inside it.
     place, is_directory = SourceTree(directory).open_place(subdirectory)
     try:
         if not is_directory:
-            raise BuildError(f"{subdirectory} is no directory of {remote}")
+            raise BuildError(f"{subdirectory} is no directory of {source.remote}")
         return os.readlink(f"/proc/self/fd/{place}")
     finally:
         os.close(place)

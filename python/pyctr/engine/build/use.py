@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pyctr.engine.build.export import Built
 
 _DEFINITION = "[internal] load build definition from"
+#: Build argument of BuildKit's.
+_KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _DOCKERFILE_MAX_BYTES = 2 << 20
 #: BuildKit's own frontends: what we read ourselves.
 _FRONTENDS = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?")
@@ -65,8 +67,10 @@ def planned(
     if file == "-" and context == "-":
         raise InvalidArgument("invalid argument: can't use stdin for both build context and dockerfile")
     # Before anything is fetched.
-    check_options(engine, parse_request(options, context="", environment=os.environ))
-    with open_context(engine, context, report=report, stdin=stdin) as opened:
+    asked = parse_request(options, context="", environment=os.environ)
+    check_options(engine, asked)
+    keep_git_dir = asked.build_args.get(_KEEP_GIT_DIR, "").lower() in ("1", "t", "true")
+    with open_context(engine, context, report=report, stdin=stdin, keep_git_dir=keep_git_dir) as opened:
         path, name = _dockerfile_path(opened.path, file, temporary=opened.temporary)
         text = _read_stdin(stdin) if file == "-" else _read_dockerfile(path, name, report)
         _check_frontend(text, name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyctr.build.ignore import Matcher
+from pyctr.build.plan.git import parse_git
 from pyctr.build.request import Request
 from pyctr.engine.build.cache import Record, parse_record
 from pyctr.engine.build.command import check_consent, container_options
@@ -17,7 +18,6 @@ from pyctr.engine.build.epoch import MINIMUM_S, created_epoch, iso_time, request
 from pyctr.engine.build.git import check_reference, metadata_of
 from pyctr.engine.build.keys import key_of
 from pyctr.engine.build.layers import Layer, Snapshot
-from pyctr.engine.build.opening import is_git
 from pyctr.engine.build.schedule import Flag, run_steps
 from pyctr.errors import BuildError, InvalidArgument
 
@@ -85,9 +85,9 @@ def test_what_is_gits() -> None:
         "github.com/x/y",
         "ssh://g@h/x",
     ):
-        assert is_git(text), text
+        assert parse_git(text, context=True), text
     for text in ("https://host/x.tar.gz", "./x.git", "-", "http://host/#x.git"):
-        assert not is_git(text), text
+        assert not parse_git(text, context=True), text
     with pytest.raises(BuildError):
         check_reference("--upload-pack=x", "")
     with pytest.raises(BuildError):
