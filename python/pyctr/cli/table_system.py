@@ -11,7 +11,7 @@ COMMANDS = {
             ("all", "a", FLAG, "", "Also what images share"),
             ("filter", "", LIST, "KEY=VALUE", "Remove only what matches"),
             ("force", "f", FLAG, "", "Do not ask"),
-            ("keep-storage", "", TEXT, "BYTES", "The same as --reserved-space"),
+            ("keep-storage", "", TEXT, "BYTES", "The older name of reserved-space"),
             ("max-used-space", "", TEXT, "BYTES", "Bytes of cache that may stay at most"),
             ("min-free-space", "", TEXT, "BYTES", "Bytes of the disk that should be free afterwards"),
             ("reserved-space", "", TEXT, "BYTES", "Bytes of cache that always stay"),
