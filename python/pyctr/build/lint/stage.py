@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
-
 from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.suggest import nearest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pyctr.build.dockerfile.lexer import Instruction
     from pyctr.build.lint.rules import Linter
 
-_SECRET = re.compile("(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE)
-_PUBLIC = re.compile("(?:^|_)public(?:_|$)", re.IGNORECASE)
+#: Words of a name that say that its value is nobody's business, and one that says that it is everybody's.
+_SECRET = frozenset(
+    ("apikey", "auth", "credential", "credentials", "key", "passwd", "password", "pword", "secret", "token")
+)
+_PUBLIC = "public"
 #: Only the last of these counts.
 _ONCE = frozenset(("CMD", "ENTRYPOINT", "HEALTHCHECK"))
 
@@ -39,29 +40,36 @@ class StageLinter:
 
     def check_command(self, command: commands.Command, *, has_shell: bool) -> None:
         """An instruction by itself, before it is carried out; `has_shell`: SHELL is set."""
-        source, report = command.source, self._report
+        source = command.source
         if command.keyword in _ONCE:
-            before = self._once.get(command.keyword)
-            if before is not None:
-                text = f"Multiple {source.written_keyword} instructions should not be used in the same stage because only the last one will be used"
-                report("MultipleInstructionsDisallowed", text, before)
-            self._once[command.keyword] = source
+            self._check_once(source)
         if isinstance(command, commands.Pairs):
-            if command.legacy:
-                word = source.written_keyword
-                text = f'"{word} key=value" should be used instead of legacy "{word} key value" format'
-                report("LegacyKeyValueFormat", text, source)
-            if command.keyword == "ENV":
-                self._check_secrets(source, (name for name, _ in command.pairs))
+            self._check_pairs(command)
         elif isinstance(command, commands.Arg):
             self._check_secrets(source, (name for name, _ in command.arguments))
         elif _is_for_the_shell(command) and not has_shell:
             text = f"JSON arguments recommended for {source.written_keyword} to prevent unintended behavior related to OS signals"
-            report("JSONArgsRecommended", text, source)
+            self._report("JSONArgsRecommended", text, source)
+
+    def _check_once(self, source: Instruction) -> None:
+        before = self._once.get(source.keyword)
+        if before is not None:
+            text = f"Multiple {source.written_keyword} instructions should not be used in the same stage because only the last one will be used"
+            self._report("MultipleInstructionsDisallowed", text, before)
+        self._once[source.keyword] = source
+
+    def _check_pairs(self, command: commands.Pairs) -> None:
+        source, word = command.source, command.source.written_keyword
+        if command.legacy:
+            text = f'"{word} key=value" should be used instead of legacy "{word} key value" format'
+            self._report("LegacyKeyValueFormat", text, source)
+        if command.keyword == "ENV":
+            self._check_secrets(source, (name for name, _ in command.pairs))
 
     def _check_secrets(self, source: Instruction, names: Iterable[str]) -> None:
         for name in names:
-            if _SECRET.search(name) and not _PUBLIC.search(name):
+            words = name.lower().split("_")
+            if _PUBLIC not in words and not _SECRET.isdisjoint(words):
                 text = f'Do not use ARG or ENV instructions for sensitive data ({source.keyword} "{name}")'
                 self._report("SecretsUsedInArgOrEnv", text, source)
 

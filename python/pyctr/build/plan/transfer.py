@@ -133,17 +133,18 @@ def _file_name(url: str) -> str:
     return name if name not in ("", ".", "..") and "\0" not in name else "__unnamed__"
 
 
+def _source_place(plan: StagePlan, where: Where, source: str) -> Where:
+    """Where a source of an instruction is shown: beside it, under its own name."""
+    head, bracket, _ = where.name.rpartition("] ")
+    return Where(plan.name, head + bracket + source, first_line=where.first_line, last_line=where.last_line)
+
+
 def _http(plan: StagePlan, flags: _Flags, url: str, where: Where) -> Step:
     if flags.checksum and not _DIGEST.fullmatch(flags.checksum):
         raise InvalidArgument(
             f"invalid checksum digest format: {flags.checksum}", hint="sha256: and 64 hexadecimal digits"
         )
-    place = Where(
-        plan.name,
-        f"{where.name.rpartition('] ')[0]}] {url}".removeprefix("] "),
-        first_line=where.first_line,
-        last_line=where.last_line,
-    )
+    place = _source_place(plan, where, url)
     return HttpSource(
         url, file_name=_file_name(url), checksum=flags.checksum, where=place, platform=plan.platform, ignore_cache=plan.ignore_cache
     )  # fmt: skip
@@ -161,12 +162,7 @@ def _git(plan: StagePlan, command: commands.Transfer, flags: _Flags, path: str, 
     if checksum and not _COMMIT.fullmatch(checksum):
         raise InvalidArgument(f"invalid checksum: {checksum}", hint="the checksum of a git source is its commit")
     keep = git.keep_git_dir if git.keep_git_dir is not None else bool(command.keep_git_dir)
-    place = Where(
-        plan.name,
-        f"{where.name.rpartition('] ')[0]}] {path}".removeprefix("] "),
-        first_line=where.first_line,
-        last_line=where.last_line,
-    )
+    place = _source_place(plan, where, path)
     return GitSource(
         git.remote, reference=git.reference, subdirectory=git.subdirectory, keep_git_dir=keep, checksum=checksum, submodules=git.submodules,
         where=place, platform=plan.platform, ignore_cache=plan.ignore_cache,
