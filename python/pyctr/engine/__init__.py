@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyctr.engine.containers import Containers
     from pyctr.engine.networks import NetworkService
     from pyctr.engine.volumes import Volumes
+    from pyctr.registry.credentials import Credentials
 
 DEFAULT_ROOT = "/var/lib/pyctr"
 DEFAULT_RUN_ROOT = "/run/pyctr"
@@ -54,8 +55,8 @@ class Engine:
         self._config: Config | None = None
         #: Makes what a pull tells of its progress is given to, when `create` has to pull; None: nobody wants to know.
         self.pull_report: Callable[[str], Any] | None = None
-        #: User and password for registries, in place of those that are kept; the API's clients bring their own.
-        self.credentials: tuple[str, str] | None = None
+        #: For registries, in place of those that are kept; the API's clients bring their own.
+        self.credentials: Credentials | None = None
         #: Whether a pull's sync may go on in another process when the command is done: for commands, which have no threads.
         self.settles_afterwards = False
 

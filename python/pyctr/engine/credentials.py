@@ -35,16 +35,18 @@ def domain_of(server: str) -> str:
     return key
 
 
-def check_login(engine: Engine, server: str, user: str, password: str) -> Credentials:
-    """Try credentials. Raises RegistryError if the registry does not take them."""
+def check_login(engine: Engine, server: str, credentials: Credentials) -> Credentials:
+    """Try credentials; those to keep, which are an identity token if the registry's token server gives one.
+
+    Raises RegistryError if the registry does not take them.
+    """
     from pyctr.engine.transfer import make_transport
     from pyctr.registry.client import Registry
 
     domain = domain_of(server)
-    credentials = Credentials(user, password)
     transport = make_transport(engine)
     try:
-        registry = Registry(domain, transport, pull=False, find=lambda: credentials)
+        registry = Registry(domain, transport, pull=False, login=True, find=lambda: credentials)
         try:
             registry.ping()
         except RegistryError as error:
@@ -54,12 +56,13 @@ def check_login(engine: Engine, server: str, user: str, password: str) -> Creden
             raise
     finally:
         transport.close()
-    return credentials
+    token = registry.auth.identity_token
+    return Credentials(credentials.user, identity_token=token) if token else credentials
 
 
 def login(engine: Engine, server: str, user: str, password: str) -> Kept:
     """Try credentials and keep them. Raises RegistryError if the registry does not take them; nothing is kept then."""
-    credentials = check_login(engine, server, user, password)
+    credentials = check_login(engine, server, Credentials(user, password))
     config = ClientConfig()
     helper = config.store(server, credentials)
     return Kept(helper, "" if helper else config.path)

@@ -1,4 +1,8 @@
-"""Who we are to a registry: Basic, or Bearer tokens from the place it names (distribution's token specification)."""
+"""Who we are to a registry: Basic, or Bearer tokens from the place it names (distribution's token specification).
+
+A login asks the place for an identity token too: it is kept in the password's stead, and traded for Bearer tokens (OAuth 2's
+refresh_token grant).
+"""
 
 from __future__ import annotations
 
@@ -29,18 +33,33 @@ _DEFAULT_LIFE_S = 60
 _CLIENT_ID = "pyctr"
 
 
+class Token:
+    """A Bearer token, how long it lasts, and an identity token if one came with it."""
+
+    __slots__ = ("identity", "life_s", "value")
+
+    def __init__(self, value: str, life_s: float = _DEFAULT_LIFE_S, identity: str = "") -> None:
+        self.value = value
+        self.life_s = life_s
+        self.identity = identity
+
+
 class Authorizer:
-    """Authorization headers for one registry; tokens are kept until they expire."""
+    """Authorization headers for one registry; tokens are kept until they expire. A `login` wants an identity token."""
 
     def __init__(
         self,
         transport: Transport,
         find: Callable[[], Credentials | None],
         *,
+        login: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.transport = transport
+        self.login = login
         self.clock = clock
+        #: The newest that came.
+        self.identity_token = ""
         self._find = find
         self._credentials: list[Credentials | None] = []
         self._basic: set[str] = set()
@@ -72,9 +91,10 @@ class Authorizer:
                 return current  # another thread was asked the same
             bearer = offered.get("bearer")
             if bearer is not None:
-                token, life_s = self._fetch_token(endpoint, bearer, scopes)
-                self._tokens[endpoint.url, scopes] = (token, self.clock() + life_s * 0.9)
-                return f"Bearer {token}"
+                token = self._fetch_token(endpoint, bearer, scopes)
+                self._tokens[endpoint.url, scopes] = (token.value, self.clock() + token.life_s * 0.9)
+                self.identity_token = token.identity or self.identity_token
+                return f"Bearer {token.value}"
             if "basic" in offered:
                 # A mirror is somebody else: it gets no password of the registry it stands for.
                 if self.credentials is None or not self.credentials.user or endpoint.mirror:
@@ -88,38 +108,38 @@ class Authorizer:
             f"{endpoint.host} asks for authentication by {schemes}: only basic and bearer are supported"
         )
 
-    def _fetch_token(self, endpoint: Endpoint, challenge: Challenge, scopes: Scopes) -> tuple[str, float]:
+    def _fetch_token(self, endpoint: Endpoint, challenge: Challenge, scopes: Scopes) -> Token:
         realm = challenge.parameters.get("realm", "")
-        parts = urlsplit(realm)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise RegistryError(f"{endpoint.host} asks for a token of {clean(realm) or 'nowhere'}: not a URL")
-        if parts.scheme == "http" and not endpoint.insecure:
-            raise RegistryError(f"{endpoint.host} asks for a token of {clean(realm)}: not a secure place")
+        host = _check_realm(endpoint, realm)
+        service = challenge.parameters.get("service", "")
         wanted = scopes or tuple(filter(None, challenge.parameters.get("scope", "").split(" ")))
         credentials = None if endpoint.mirror else self.credentials
         if credentials is not None and credentials.registry_token:
-            return credentials.registry_token, _DEFAULT_LIFE_S
-        fields = [("service", challenge.parameters.get("service", "")), *(("scope", scope) for scope in wanted)]
+            return Token(credentials.registry_token)
         # The place may have parameters of its own.
         url = realm.partition("#")[0]
         if credentials is not None and credentials.identity_token:
-            form = [
-                ("grant_type", "refresh_token"), ("service", challenge.parameters.get("service", "")),
-                ("client_id", _CLIENT_ID), ("scope", " ".join(wanted)), ("refresh_token", credentials.identity_token),
-            ]  # fmt: skip
+            form = {
+                "grant_type": "refresh_token", "service": service, "client_id": _CLIENT_ID, "scope": " ".join(wanted),
+                # A server may give a new one for each that it takes.
+                "refresh_token": self.identity_token or credentials.identity_token,
+            }  # fmt: skip
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             method, body = "POST", urlencode(form).encode()
         else:
+            fields = [("service", service), *(("scope", scope) for scope in wanted)]
             headers = {}
             if credentials is not None and credentials.user:
                 fields.append(("account", credentials.user))
                 headers["Authorization"] = credentials.basic
-            url += ("&" if parts.query else "?") + urlencode([field for field in fields if field[1]])
+            if self.login:
+                fields += [("offline_token", "true"), ("client_id", _CLIENT_ID)]
+            url += ("&" if urlsplit(url).query else "?") + urlencode([field for field in fields if field[1]])
             method, body = "GET", None
         response = self.transport.send(method, url, headers, body, insecure=endpoint.insecure)
         if response.status != 200:
             raise self._token_refused(method, url, response)
-        return _read_token(read_bounded(response, _TOKEN_MAX_BYTES, "token"), parts.hostname)
+        return _read_token(read_bounded(response, _TOKEN_MAX_BYTES, "token"), host)
 
     def _token_refused(self, method: str, url: str, response: object) -> RegistryError:
         error: Refused = refusal(method, url, response)  # type: ignore[arg-type]
@@ -129,14 +149,27 @@ class Authorizer:
         return error
 
 
-def _read_token(data: bytes, host: str) -> tuple[str, float]:
+def _check_realm(endpoint: Endpoint, realm: str) -> str:
+    """The host of the place where tokens are; a registry may send us anywhere, but not our password through the open."""
+    parts = urlsplit(realm)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise RegistryError(f"{endpoint.host} asks for a token of {clean(realm) or 'nowhere'}: not a URL")
+    if parts.scheme == "http" and not endpoint.insecure:
+        raise RegistryError(f"{endpoint.host} asks for a token of {clean(realm)}: not a secure place")
+    return parts.hostname
+
+
+def _read_token(data: bytes, host: str) -> Token:
     try:
         value = json.loads(data)
         token = value.get("token") or value.get("access_token")
+        identity = value.get("refresh_token") or ""
         life_s = float(value.get("expires_in") or _DEFAULT_LIFE_S)
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise RegistryError(f"{host} gave a malformed token") from None
     # It becomes a header: nothing that ends a line.
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
         raise RegistryError(f"{host} gave a malformed token")
-    return token, max(life_s, _DEFAULT_LIFE_S)
+    if not isinstance(identity, str):
+        raise RegistryError(f"{host} gave a malformed token")
+    return Token(token, max(life_s, _DEFAULT_LIFE_S), identity)

@@ -54,12 +54,13 @@ class Registry:
         transport: Transport,
         *,
         pull: bool = True,
+        login: bool = False,
         find: Callable[[], Credentials | None] | None = None,
     ) -> None:
         self.domain = domain
         self.transport = transport
         self.pull = pull
-        self.auth = Authorizer(transport, find or (lambda: ClientConfig().find(domain)))
+        self.auth = Authorizer(transport, find or (lambda: ClientConfig().find(domain)), login=login)
         self._lock = threading.Lock()
         self._endpoints: list[Endpoint] | None = None
 

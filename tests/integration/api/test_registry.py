@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.conftest import need_tool
 from tests.integration.registry.conftest import HTPASSWD, running_registry
+from tests.token_server import TokenServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,3 +37,17 @@ def test_push_and_pull_with_the_clients_own_credentials(api: Api, tmp_path: Path
         docker("logout", host)
         docker("pull", name, code=1)
     assert "refused" in docker("pull", name, code=1).stderr
+
+
+def test_identity_token_goes_to_the_client_and_comes_back(api: Api, tmp_path: Path) -> None:
+    tokens = TokenServer(tmp_path, need_tool("openssl"))
+    tokens.users["me"] = "secret"
+    docker = api.docker
+    with tokens.serving(), running_registry(tmp_path / "registry", extra=tokens.registry_options) as host:
+        docker("login", "-u", "me", "--password-stdin", host, input="secret")
+        assert len(tokens.identities) == 1
+        tokens.users["me"] = "changed"
+        docker("tag", "busybox", f"{host}/busybox")
+        docker("push", "-q", f"{host}/busybox")
+        docker("rmi", f"{host}/busybox")
+        docker("logout", host)

@@ -162,15 +162,17 @@ def _use_credentials(request: Request) -> None:
     text = request.headers.get("x-registry-auth", "")
     if not text:
         return
+    from pyctr.registry.credentials import Credentials
+
     try:
         given = json_loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        user, password = given.get("username") or "", given.get("password") or ""
+        words = [given.get(key) or "" for key in ("username", "password", "identitytoken", "registrytoken")]
     except (ValueError, AttributeError):
         raise InvalidArgument("invalid X-Registry-Auth header") from None
-    if given.get("identitytoken") or given.get("registrytoken"):
-        raise InvalidArgument("X-Registry-Auth: tokens are not supported, a user name and a password are")
-    if user or password:
-        request.engine.credentials = (user, password)
+    if not all(isinstance(word, str) for word in words):
+        raise InvalidArgument("invalid X-Registry-Auth header")
+    if any(words):
+        request.engine.credentials = Credentials(*words)
 
 
 def load(request: Request) -> Stream:

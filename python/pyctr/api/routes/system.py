@@ -79,10 +79,12 @@ def disk_usage(request: Request) -> Response:
 def auth(request: Request) -> Response:
     """Try credentials; the client keeps them."""
     from pyctr.engine.credentials import check_login
+    from pyctr.registry.credentials import Credentials
 
     body = request.json()
-    check_login(request.engine, body.get("serveraddress", ""), body.get("username", ""), body.get("password", ""))
-    return answer({"Status": "Login Succeeded", "IdentityToken": ""})
+    words = [str(body.get(key) or "") for key in ("username", "password", "identitytoken")]
+    credentials = check_login(request.engine, str(body.get("serveraddress") or ""), Credentials(*words))
+    return answer({"Status": "Login Succeeded", "IdentityToken": credentials.identity_token})
 
 
 ROUTES = [

@@ -48,9 +48,7 @@ def connect(engine: Engine, domain: str, *, pull: bool, insecure: bool = False) 
     transport = make_transport(engine)
     if insecure:
         transport.settings.insecure.append(domain)
-    if engine.credentials is None:
+    given = engine.credentials
+    if given is None:
         return Registry(domain, transport, pull=pull)
-    from pyctr.registry.credentials import Credentials
-
-    given = Credentials(*engine.credentials)
     return Registry(domain, transport, pull=pull, find=lambda: given)
