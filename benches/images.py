@@ -1,15 +1,18 @@
 """Image rows: pull and unpack, push, save, load, commit, against docker, podman, skopeo and umoci.
 
-``PYCTR_BENCH_MB`` is the size of the sample, unpacked (830); every run writes to an ext4 made for it. Needs docker-registry.
+``PYCTR_BENCH_MB`` is the size of the sample, unpacked (830); ``PYCTR_BENCH_ROWS`` chooses rows (pull push archive commit); every run
+writes to an ext4 made for it. Needs docker-registry.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from typing import TYPE_CHECKING
 
 from benches.parts import Disk, Docker, Registry, make_sample, scratch, touch_memory
@@ -118,6 +121,31 @@ class Bench:
         self.disk.end()
 
 
+def bare_pipeline(bench: Bench) -> list[Contender]:
+    """What a pull is at least, by the system's own tools: download, both digests, inflate, write; all layers side by side."""
+    tools = [find(name) for name in ("bash", "curl", "openssl", "gzip", "tar")]
+    if None in tools:
+        return []
+    bash, curl, openssl, gzip, tar = map(str, tools)
+    base = f"http://{bench.source.address}/v2/sample"
+    kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    asked = urllib.request.Request(f"{base}/manifests/1", headers={"Accept": kinds})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        layers = json.load(answer)["layers"]
+    digest = f"{openssl} dgst -sha256"
+    script = "set -o pipefail; pids=()\n"
+    for number, layer in enumerate(layers):
+        target = f"{bench.disk.mount}/bare{number}"
+        script += (
+            f"mkdir {target}; ({curl} -sf {base}/blobs/{layer['digest']} | tee {target}.gz >({digest} > {target}.digest)"
+            f" | {gzip} -dc | tee >({digest} > {target}.diff) | {tar} -x -C {target}) & pids+=($!)\n"
+        )
+    script += 'for pid in "${pids[@]}"; do wait "$pid" || exit 1; done'
+    return [
+        Contender("bare pipeline", lambda _: [bash, "-c", script], 1.2, before=bench._before(None), after=bench._after)
+    ]
+
+
 def pull_row(bench: Bench, rounds: int) -> None:
     """A pull with all that belongs to it, onto an empty disk."""
     name = f"{bench.source.address}/{_NAME}"
@@ -125,6 +153,7 @@ def pull_row(bench: Bench, rounds: int) -> None:
     peers = bench.of_podman(["pull", "-q", "--tls-verify=false", name], 0.25) + bench.of_docker(
         ["pull", "-q", name], 0.25
     )
+    peers += bare_pipeline(bench)
     if bench.skopeo is not None:
         copy = [bench.skopeo, "copy", "-q", "--src-tls-verify=false", f"docker://{name}", f"oci:{mount}/oci:1"]
         peers.append(bench.plain("skopeo, no unpacking", copy))
@@ -207,6 +236,9 @@ def commit_row(bench: Bench, rounds: int) -> None:
     race(f"commit of {bench.megabytes // _COMMITTED} MB of changes", ours, peers, rounds, warm_up=False)
 
 
+ROWS = {"pull": pull_row, "push": push_row, "archive": archive_rows, "commit": commit_row}
+
+
 def rows(base: Path, rounds: int) -> None:
     """All image rows."""
     megabytes = int(os.environ.get("PYCTR_BENCH_MB") or _SIZE_MB)
@@ -224,10 +256,8 @@ def rows(base: Path, rounds: int) -> None:
                 ["save", "-o", str(bench.archive), _NAME],
             ):  # fmt: skip
                 quietly(bench.pyctr, *words, env=bench.env)
-            pull_row(bench, rounds)
-            push_row(bench, rounds)
-            archive_rows(bench, rounds)
-            commit_row(bench, rounds)
+            for row in (os.environ.get("PYCTR_BENCH_ROWS") or " ".join(ROWS)).split():
+                ROWS[row](bench, rounds)
         finally:
             bench.source.end()
             bench.disk.end()
