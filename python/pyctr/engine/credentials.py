@@ -35,6 +35,11 @@ def domain_of(server: str) -> str:
     return key
 
 
+def given_credentials(user: str, password: str, identity_token: str = "", registry_token: str = "") -> Credentials:
+    """Credentials that a client brings along."""
+    return Credentials(user, password, identity_token, registry_token)
+
+
 def check_login(engine: Engine, server: str, credentials: Credentials) -> Credentials:
     """Try credentials; those to keep, which are an identity token if the registry's token server gives one.
 

@@ -6,15 +6,13 @@ Nothing of this touches the images here: a list says which image of a registry i
 from __future__ import annotations
 
 import base64
-import hashlib
 from typing import TYPE_CHECKING
 
 from pyctr.engine.transfer import connect, silent
-from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound, RegistryError
+from pyctr.errors import Conflict, InvalidArgument, NotFound, RegistryError
 from pyctr.image.manifest import INDEXES, MANIFEST_MAX_BYTES, OCI_MANIFEST, Descriptor, parse_json, parse_manifest
 from pyctr.image.manifest_lists import PLATFORM_FIELDS, ManifestLists, order_platform, render_index
 from pyctr.image.reference import parse_reference
-from pyctr.registry.transport import read_bounded
 
 if TYPE_CHECKING:
     from typing import Any
@@ -238,12 +236,7 @@ def _fetch_manifest(repository: Repository, reference: Reference) -> Answer:
 
 def _platform(repository: Repository, value: Any) -> dict[str, Any]:
     """What an image says of itself that is in no index."""
-    descriptor = Descriptor(value.get("config"))
-    response, _ = repository.open_blob(descriptor.digest)
-    data = read_bounded(response, min(descriptor.size, MANIFEST_MAX_BYTES), f"image config {descriptor.digest}")
-    if "sha256:" + hashlib.sha256(data).hexdigest() != descriptor.digest:
-        raise CorruptData(f"verify image config {descriptor.digest}: its content does not have this digest")
-    config = parse_json(data, "image config")
+    config = parse_json(repository.small_blob(Descriptor(value.get("config")), "image config"), "image config")
     return {key: config[key] for key in PLATFORM_FIELDS if config.get(key)}
 
 

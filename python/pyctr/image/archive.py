@@ -13,7 +13,6 @@ from pyctr._core import ArchiveReader
 from pyctr.errors import CorruptData, InvalidArgument, NotFound
 from pyctr.image import write
 from pyctr.image.manifest import (
-    EMPTY_LAYER,
     INDEXES,
     MANIFEST_MAX_BYTES,
     MANIFESTS,
@@ -21,6 +20,7 @@ from pyctr.image.manifest import (
     Descriptor,
     choose_platform,
     clean,
+    fits_platform,
     host_platform,
     parse_config,
     parse_json,
@@ -28,7 +28,6 @@ from pyctr.image.manifest import (
     platform_text,
 )
 from pyctr.image.reference import is_digest, parse_reference
-from pyctr.image.settle import announce
 
 if TYPE_CHECKING:
     from typing import Any
@@ -69,8 +68,6 @@ def load(store: Store, fd: int, platform: Platform | None = None, *, sync: bool 
     try:
         with write.adding(store):
             contents = read_members(store, fd)
-            if not sync:
-                announce(store)
             return add_images(store, contents, platform, sync=sync)
     except BaseException:
         write.sweep(store)
@@ -125,16 +122,12 @@ def add_images(store: Store, contents: Contents, platform: Platform | None = Non
 
 def check_platform(config: dict[str, Any], what: str, platform: Platform | None) -> None:
     """An image for one platform, where another one was asked for, is refused. Raises NotFound."""
-    if platform is None:
+    if platform is None or fits_platform(config, platform):
         return
-    mine = {key: config.get(key) for key in ("os", "architecture", "variant")}
-    try:
-        choose_platform([Descriptor({"digest": EMPTY_LAYER, "size": 0, "platform": mine})], platform)
-    except NotFound:
-        wanted = "/".join(part for part in platform if part)
-        raise NotFound(
-            f"image {what} was found but does not provide the specified platform ({wanted}): it is for {platform_text(mine)}"
-        ) from None
+    wanted = "/".join(part for part in platform if part)
+    raise NotFound(
+        f"image {what} was found but does not provide the specified platform ({wanted}): it is for {platform_text(config)}"
+    )
 
 
 def _add_docker(store: Store, contents: Contents, platform: Platform | None, *, sync: bool) -> list[Image]:

@@ -135,16 +135,18 @@ def choose_platform(descriptors: list[Descriptor], wanted: tuple[str, str, str])
 
     An older variant runs on a newer machine, the nearest best: on arm/v7 also v6 and v5 (containerd platforms/compare.go).
     """
-    fitting = [
-        item for item in descriptors if (item.platform.get("os"), item.platform.get("architecture")) == wanted[:2]
-    ]
-    ranked = [(_variant_rank(item.platform.get("variant"), wanted), item) for item in fitting]
-    possible = [(rank, item) for rank, item in ranked if rank is not None]
-    if possible:
-        return min(possible, key=lambda pair: pair[0])[1]
+    fitting = [item for item in descriptors if fits_platform(item.platform, wanted)]
+    if fitting:
+        return min(fitting, key=lambda item: _variant_rank(item.platform.get("variant"), wanted) or 0)
     known = {platform_text(item.platform) for item in descriptors if item.platform.get("os") not in (None, "unknown")}
     text = "/".join(part for part in wanted if part)
     raise NotFound(f"no image for platform {text}; there is {', '.join(sorted(known)) or 'none'}")
+
+
+def fits_platform(config: dict[str, Any], wanted: tuple[str, str, str]) -> bool:
+    """Whether an image of this config, or what an index says of it, runs on a platform."""
+    mine = (config.get("os"), config.get("architecture"))
+    return mine == wanted[:2] and _variant_rank(config.get("variant"), wanted) is not None
 
 
 #: What a missing variant means.

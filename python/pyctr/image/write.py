@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyctr._core import extract_layer, json_dumps, json_loads, remove_tree, store_blob, write_atomic
 from pyctr.errors import CorruptData, NotFound
 from pyctr.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse_config, parse_manifest
-from pyctr.image.settle import boot_id, is_present, set_aside, settle
+from pyctr.image.settle import announce, boot_id, is_present, set_aside, settle
 from pyctr.image.store import Image, Store, encode_name, entry_bytes
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _add_layers(store: Store, missing: dict[str, Descriptor]) -> None:
 def add_image(store: Store, manifest_digest: str, names: list[str], *, sync: bool = True) -> Image:
     """Make an image of a stored manifest: extract its layers, then let the names lead to it.
 
-    The caller holds `adding`, and without `sync` has announced that it settles afterwards. Raises CorruptData if anything is missing
-    or does not match.
+    The caller holds `adding`. Without `sync` it is announced that the caller settles afterwards: whoever settles what he sees
+    announced settles all of it. Raises CorruptData if anything is missing or does not match.
     """
     manifest = parse_manifest(store.read_blob(manifest_digest))
     config = parse_config(store.read_blob(manifest.config.digest))
@@ -175,6 +175,8 @@ def add_image(store: Store, manifest_digest: str, names: list[str], *, sync: boo
     _add_layers(store, missing)
     if sync:
         settle(store, diff_ids)
+    else:
+        announce(store)
     for name in names or [""]:
         _write_entry(store, manifest.config.digest, manifest_digest, name)
     return Image(store, manifest.config.digest, manifest_digest, names)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from urllib3.response import BaseHTTPResponse
 
+    from pyctr.image.manifest import Descriptor
     from pyctr.registry.auth import Scopes
     from pyctr.registry.credentials import Credentials
     from pyctr.registry.hosts import Endpoint
@@ -275,6 +276,19 @@ class Repository:
             response.close()
             raise RegistryError(f"blob {digest}: asked for bytes from {offset}, got others")
         return response, offset
+
+    def small_blob(self, descriptor: Descriptor, what: str) -> bytes:
+        """A blob that is read whole, an image's config say, of the size of a manifest at most. Raises CorruptData naming `what`."""
+        if descriptor.size > MANIFEST_MAX_BYTES:
+            raise CorruptData(f"read {what}: larger than {MANIFEST_MAX_BYTES} bytes")
+        response, _ = self.open_blob(descriptor.digest)
+        data = read_bounded(response, descriptor.size, f"{what} {descriptor.digest}")
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        if (digest, len(data)) != (descriptor.digest, descriptor.size):
+            raise CorruptData(
+                f"verify {what}: digest is {digest}, size {len(data)}; expected {descriptor.digest}, {descriptor.size}"
+            )
+        return data
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository has a blob."""

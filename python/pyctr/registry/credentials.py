@@ -90,7 +90,7 @@ class ClientConfig:
             return {}
         except PermissionError as error:
             raise PyctrError(f"read {self.path}: {(error.strerror or '').lower()}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidArgument(f"read {self.path}: {error}") from None
         if not isinstance(value, dict):
             raise InvalidArgument(f"read {self.path}: not a JSON object")
@@ -181,7 +181,7 @@ def _ask_helper(helper: str, key: str) -> Credentials | None:
     try:
         value = json.loads(output)
         user, secret = str(value["Username"]), str(value["Secret"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise PyctrError(f"docker-credential-{helper} get: malformed answer") from None
     return Credentials(identity_token=secret) if user == _TOKEN_USER else Credentials(user, secret)
 

@@ -266,7 +266,7 @@ def refusal(method: str, url: str, response: BaseHTTPResponse) -> Refused:
         first = errors[0]
         code = clean(str(first.get("code") or ""))
         reason = f"{code.lower().replace('_', ' ')}: {clean(str(first.get('message') or ''))}".rstrip(": ")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RegistryError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, RegistryError):
         code, reason = "", f"received unexpected HTTP status: {status} {response.reason or ''}".rstrip()
     hint = None
     if status == 429:

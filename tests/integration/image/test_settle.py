@@ -11,13 +11,17 @@ import pytest
 
 from pyctr.engine import Engine
 from pyctr.errors import NotFound
-from pyctr.image.settle import facts_of, is_present
+from pyctr.image import write
+from pyctr.image.settle import facts_of, is_present, settle
 from tests.conftest import needs_root
 from tests.fake_registry import FakeRegistry, Layer, tar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pyctr.image.manifest import Descriptor
+    from pyctr.image.store import Store
 
 pytestmark = needs_root
 
@@ -98,6 +102,40 @@ def test_power_cut_that_lost_a_blob_too_is_as_if_there_had_been_no_pull(
     assert not os.path.exists(f"{engine.root}/unsettled")
     engine.images.pull(f"{fake.address}/x")
     assert engine.images.check() == []
+
+
+@pytest.mark.parametrize("of", ["manifest", "config"])
+def test_power_cut_that_lost_what_describes_an_image_loses_the_image(
+    fake: FakeRegistry, engine: Engine, tmp_path: Path, of: str
+) -> None:
+    engine.images.pull(f"{fake.address}/x")
+    image = engine.image_store.resolve(f"{fake.address}/x")
+    digest = {"manifest": image.manifest_digest, "config": image.id}[of]
+    engine = after_power_cut(tmp_path, engine, engine.image_store.blob_path(digest))
+    assert engine.images.list() == []
+    engine.images.pull(f"{fake.address}/x")
+    assert engine.images.check() == []
+
+
+def test_load_whose_layers_come_after_another_settled_is_announced_still(
+    fake: FakeRegistry, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.images.pull(f"{fake.address}/x")
+    with open(tmp_path / "x.tar", "wb") as file:
+        engine.images.save([f"{fake.address}/x"], file.fileno())
+    engine.images.remove(f"{fake.address}/x")
+    extract = write._add_layers
+
+    def extract_late(store: Store, missing: dict[str, Descriptor]) -> None:
+        settle(store)
+        extract(store, missing)
+
+    monkeypatch.setattr(write, "_add_layers", extract_late)
+    engine.settles_afterwards = True
+    with open(tmp_path / "x.tar", "rb") as file:
+        engine.images.load(file.fileno())
+    assert "unsynced" in (facts_of(engine.image_store, TOP.diff_id) or {})
+    assert os.listdir(f"{engine.root}/unsettled")
 
 
 def test_layer_of_an_earlier_boot_is_made_again_by_load(fake: FakeRegistry, engine: Engine, tmp_path: Path) -> None:

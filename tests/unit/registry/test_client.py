@@ -263,8 +263,9 @@ def test_refusal_is_worded_as_dockers(fake: FakeRegistry, error: Any, kind: type
         client(fake)[0].repository("x").manifest("latest")
 
 
-def test_error_page_of_a_proxy_is_one_line(fake: FakeRegistry) -> None:
-    fake.faults.append(only("/manifests/", lambda handler: handler.reply(403, b"<html>\x1b[2J" * 10_000)))
+@pytest.mark.parametrize("page", [b"<html>\x1b[2J" * 10_000, b"[" * 60_000, b'{"errors":' * 6_000])
+def test_error_page_of_a_proxy_is_one_line(fake: FakeRegistry, page: bytes) -> None:
+    fake.faults.append(only("/manifests/", lambda handler: handler.reply(403, page)))
     with pytest.raises(RegistryError, match="HTTP status: 403") as caught:
         client(fake)[0].repository("x").manifest("latest")
     assert "\x1b" not in str(caught.value)

@@ -162,7 +162,7 @@ def _use_credentials(request: Request) -> None:
     text = request.headers.get("x-registry-auth", "")
     if not text:
         return
-    from pyctr.registry.credentials import Credentials
+    from pyctr.engine.credentials import given_credentials
 
     try:
         given = json_loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -172,7 +172,7 @@ def _use_credentials(request: Request) -> None:
     if not all(isinstance(word, str) for word in words):
         raise InvalidArgument("invalid X-Registry-Auth header")
     if any(words):
-        request.engine.credentials = Credentials(*words)
+        request.engine.credentials = given_credentials(*words)
 
 
 def load(request: Request) -> Stream:

@@ -78,12 +78,11 @@ def disk_usage(request: Request) -> Response:
 
 def auth(request: Request) -> Response:
     """Try credentials; the client keeps them."""
-    from pyctr.engine.credentials import check_login
-    from pyctr.registry.credentials import Credentials
+    from pyctr.engine.credentials import check_login, given_credentials
 
     body = request.json()
     words = [str(body.get(key) or "") for key in ("username", "password", "identitytoken")]
-    credentials = check_login(request.engine, str(body.get("serveraddress") or ""), Credentials(*words))
+    credentials = check_login(request.engine, str(body.get("serveraddress") or ""), given_credentials(*words))
     return answer({"Status": "Login Succeeded", "IdentityToken": credentials.identity_token})
 
 

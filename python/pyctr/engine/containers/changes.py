@@ -15,7 +15,6 @@ from pyctr.image import write
 from pyctr.image.change import apply_changes
 from pyctr.image.manifest import EMPTY_LAYER, OCI_LAYER, OCI_TYPES, parse_manifest
 from pyctr.image.reference import parse_reference
-from pyctr.image.settle import announce
 
 if TYPE_CHECKING:
     from typing import Any
@@ -103,8 +102,6 @@ def commit_container(
         if layer.diff_id != EMPTY_LAYER:
             layers.append((layer.digest, OCI_LAYER))
         manifest = write.build_manifest(store, image_config, layers)
-        if engine.settles_afterwards:
-            announce(store)
         names = [str(reference)] if reference else []
         image = write.add_image(store, manifest, names, sync=not engine.settles_afterwards)
     extra = {"imageID": image.id, "imageRef": str(reference) if reference else ""}

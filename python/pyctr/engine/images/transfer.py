@@ -12,7 +12,6 @@ from pyctr.image import write
 from pyctr.image.change import apply_changes
 from pyctr.image.manifest import OCI_LAYER, host_platform, parse_platform, platform_text
 from pyctr.image.reference import is_hex, parse_reference
-from pyctr.image.settle import announce
 
 if TYPE_CHECKING:
     from typing import Any
@@ -73,8 +72,6 @@ def import_archive(
                 "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
             }
             manifest = write.build_manifest(store, image_config, [(layer.digest, f"{OCI_LAYER}+{_COMPRESSION}")])
-            if not sync:
-                announce(store)
             return write.add_image(store, manifest, [str(reference)] if reference else [], sync=sync).id
     except BaseException:
         write.sweep(store)

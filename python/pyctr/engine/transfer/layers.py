@@ -10,7 +10,6 @@ import errno
 import os
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from urllib3.exceptions import HTTPError
@@ -21,6 +20,7 @@ from pyctr._core import (
     remove_tree,
     write_atomic,
 )
+from pyctr.engine.transfer.parallel import side_by_side
 from pyctr.engine.transfer.partial import Cancelled, Partial, layer_draft, locked
 from pyctr.errors import CorruptData, KernelError, NotFound, PyctrError, RegistryError
 from pyctr.image.settle import boot_id, is_present, set_aside
@@ -81,21 +81,7 @@ class LayerPuller:
         order = sorted(missing.values(), key=lambda layer: layer[0].size, reverse=True)
         for descriptor, _ in order[self.downloads :]:
             self.report("Waiting", short(descriptor.digest))
-        with ThreadPoolExecutor(self.downloads, thread_name_prefix="layer") as threads:
-            futures = [threads.submit(self._pull, *layer) for layer in order]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                failed = any(future.done() and not future.cancelled() and future.exception() for future in futures)
-                if failed or not all(future.done() for future in futures):
-                    self.cancelled.set()
-                    for future in futures:
-                        future.cancel()
-        errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
-        # Who was told to stop is not who failed.
-        errors.sort(key=lambda error: isinstance(error, Cancelled))
-        if errors:
-            raise errors[0]
+        side_by_side(self._pull, order, threads=self.downloads, name="layer", cancelled=self.cancelled)
 
     def _pull(self, descriptor: Descriptor, diff_id: str) -> None:
         id = short(descriptor.digest)

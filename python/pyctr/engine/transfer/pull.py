@@ -16,6 +16,7 @@ from pyctr.image.manifest import (
     Descriptor,
     choose_platform,
     clean,
+    fits_platform,
     host_platform,
     parse_config,
     parse_json,
@@ -25,7 +26,6 @@ from pyctr.image.manifest import (
 )
 from pyctr.image.reference import Reference, parse_reference
 from pyctr.registry.client import SCHEMA_1
-from pyctr.registry.transport import read_bounded
 
 if TYPE_CHECKING:
     from typing import Any
@@ -154,37 +154,24 @@ class Pull:
             raise RegistryError(
                 f"{self.reference.familiar} is not an image: its config is {clean(descriptor.media_type)}"
             )
-        if descriptor.size > MANIFEST_MAX_BYTES:
-            raise CorruptData(f"read image config: larger than {MANIFEST_MAX_BYTES} bytes")
         if self.store.has_blob(descriptor.digest):
             data = self.store.read_blob(descriptor.digest)
             if _digest(data) == descriptor.digest:
                 return parse_config(data)
-        response, _ = self.repository.open_blob(descriptor.digest)
-        data = read_bounded(response, descriptor.size, f"image config {descriptor.digest}")
-        if (_digest(data), len(data)) != (descriptor.digest, descriptor.size):
-            raise CorruptData(
-                f"verify image config: digest is {_digest(data)}, size {len(data)}; "
-                f"expected {descriptor.digest}, {descriptor.size}"
-            )
+        data = self.repository.small_blob(descriptor, "image config")
         config = parse_config(data)
         write.put_blob(self.store, data)
         return config
 
     def _check_platform(self, config: dict[str, Any]) -> None:
         """An image that is no index is for one platform; another one that was asked for is refused."""
-        if self.platform is None:
+        if self.platform is None or fits_platform(config, self.platform):
             return
-        mine = {"os": config.get("os"), "architecture": config.get("architecture"), "variant": config.get("variant")}
-        described = Descriptor({"digest": "sha256:" + "0" * 64, "size": 0, "platform": mine})
-        try:
-            choose_platform([described], self.platform)
-        except NotFound:
-            wanted = "/".join(part for part in self.platform if part)
-            raise NotFound(
-                f"image with reference {self.reference.familiar} was found but does not match the specified platform: "
-                f"wanted {wanted}, actual: {platform_text(mine)}"
-            ) from None
+        wanted = "/".join(part for part in self.platform if part)
+        raise NotFound(
+            f"image with reference {self.reference.familiar} was found but does not match the specified platform: "
+            f"wanted {wanted}, actual: {platform_text(config)}"
+        )
 
 
 def _digest(data: bytes) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from pyctr._core import compress_blob, json_dumps
 from pyctr.engine.transfer import connect, silent
 from pyctr.engine.transfer.layers import fetch_blob, short
+from pyctr.engine.transfer.parallel import side_by_side
 from pyctr.engine.transfer.partial import Cancelled
 from pyctr.errors import InvalidArgument, NotFound, RegistryError
 from pyctr.image import write
@@ -129,19 +129,8 @@ class Push:
         return {**entry, "manifest": digest}
 
     def _push_layers(self, layers: list[tuple[Descriptor, str]]) -> None:
-        with ThreadPoolExecutor(self.engine.config.max_concurrent_uploads, thread_name_prefix="push") as threads:
-            futures = [threads.submit(self._push_layer, *layer) for layer in layers]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                if any(not future.done() or future.exception() for future in futures):
-                    self.cancelled.set()
-                    for future in futures:
-                        future.cancel()
-        errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
-        errors.sort(key=lambda error: isinstance(error, Cancelled))
-        if errors:
-            raise errors[0]
+        threads = self.engine.config.max_concurrent_uploads
+        side_by_side(self._push_layer, layers, threads=threads, name="push", cancelled=self.cancelled)
 
     def _push_layer(self, layer: Descriptor, diff_id: str) -> None:
         id = short(diff_id)
