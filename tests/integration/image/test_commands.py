@@ -274,3 +274,12 @@ def test_commit_of_nothing_changed_is_an_empty_layer(cli: Cli) -> None:
     assert cli("history", "--format", "{{.Size}}", image).stdout.split()[0] == "0B"
     cli("rm", "still")
     assert cli("commit", "still", code=1).stderr == "pyctr: No such container: still\n"
+
+
+def test_commit_of_a_paused_container_leaves_it_paused(cli: Cli) -> None:
+    cli("run", "-d", "--network", "none", "--name", "resting", "busybox", "sleep", "1000")
+    cli("pause", "resting")
+    cli("commit", "resting", "resting:1")
+    assert cli("inspect", "-f", "{{.State.Status}}", "resting").stdout == "paused\n"
+    cli("rm", "-f", "resting")
+    cli("rmi", "resting:1")

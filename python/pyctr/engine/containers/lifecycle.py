@@ -10,7 +10,7 @@ from pyctr.engine.containers.session import connect
 from pyctr.engine.containers.state import ACTIVE, current_state, is_running
 from pyctr.engine.containers.store import check_name, name_conflict
 from pyctr.engine.signals import SIGKILL, SIGTERM, parse_signal
-from pyctr.errors import Conflict, StateError
+from pyctr.errors import Conflict, PyctrError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def pause_container(store: Store, container_id: str, *, paused: bool) -> None:
         raise StateError(f"Container {container_id} is not running")
     with connect(store.run_path(container_id), container_id) as session:
         session.send({"op": "pause" if paused else "unpause"})
-        session.expect("ok", timeout_s=_KILL_PATIENCE_S)
+        try:
+            session.expect("ok", timeout_s=_KILL_PATIENCE_S)
+        except PyctrError as error:  # the monitor's word: it is paused already, or is not
+            raise StateError(str(error)) from None
 
 
 def wait_container(store: Store, container_id: str) -> int:
