@@ -1,4 +1,5 @@
-"""`system check` of the networks: links that somebody removed, packet rules that somebody flushed, endpoints of killed monitors.
+"""`system check` of the networks: links that somebody removed, packet rules that somebody flushed, endpoints of killed monitors,
+and what on the host keeps packets of containers back.
 
 Rules are derived from files, so they can be made again, in one transaction. `nft` is asked what is there; where it is not installed
 mending makes the rules again without a finding.
@@ -39,6 +40,58 @@ def check_networks(engine: Engine, *, mend: bool = False) -> list[Finding]:
             found.append(Finding(f"packet rules (table inet {networks.table})", reason, mended=mend))
         if mend:
             engine.networks.repair()
+        links = [network["link"] for network in bridges]
+        found += [Finding("forwarding", reason, mended=False) for reason in dropping(list_rules() or [], links)]
+    found += [
+        Finding("forwarding", f"net.{family}.{key} is off, so containers have no way out", mended=mend)
+        for family, key in forwarding_off(up, mend=mend)
+    ]
+    return found
+
+
+def forwarding_off(networks: list[dict[str, Any]], *, mend: bool) -> list[tuple[str, str]]:
+    """The switches that networks need and somebody has turned off; with `mend` they are on again."""
+    switches = {"ipv4": "ip_forward", "ipv6": "conf.all.forwarding"}
+    found = []
+    for family, key in switches.items():
+        if not any(network[family] and network["driver"] == "bridge" for network in networks):
+            continue
+        path = f"/proc/sys/net/{family}/{key.replace('.', '/')}"
+        with open(path, encoding="ascii") as file:
+            off = file.read().strip() == "0"
+        if off:
+            found.append((family, key))
+        if off and mend:
+            with open(path, "w", encoding="ascii") as file:  # anew: a number is only taken at the file's beginning
+                file.write("1")
+    return found
+
+
+def dropping(listed: list[dict[str, Any]], bridges: list[str]) -> list[str]:
+    """Chains of others that drop what is forwarded unless a rule allows it, and have no rule that names our bridges.
+
+    An accept of ours cannot save a packet from another table's chain, so the host's administrator has to allow it there.
+    """
+    found = []
+    for chain in (each["chain"] for each in listed if "chain" in each):
+        if chain.get("hook") != "forward" or chain.get("policy") != "drop":
+            continue
+        where = (chain["family"], chain["table"])
+        rules = (each["rule"] for each in listed if "rule" in each)
+        texts = [str(rule["expr"]) for rule in rules if (rule["family"], rule["table"]) == where]
+        shut = [bridge for bridge in bridges if not any(f"'{bridge}'" in text for text in texts)]
+        if not shut:
+            continue
+        program = {("ip", "filter"): "iptables", ("ip6", "filter"): "ip6tables"}.get(where)
+        rule = f"{program} -I {chain['name']}"
+        allow = (
+            f"{rule} -i {shut[0]} -j ACCEPT; {rule} -o {shut[0]} -j ACCEPT"
+            if program
+            else f"let it accept what comes from and goes to {shut[0]}"
+        )
+        found.append(
+            f"chain {chain['name']} of table {' '.join(where)} drops packets of {', '.join(shut)} (policy drop): {allow}"
+        )
     return found
 
 
@@ -65,12 +118,12 @@ def _missing_links(networks: list[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def list_rules(table: str) -> list[dict[str, Any]] | None:
-    """What nft says is in a table, nothing where there is none; None where nobody can be asked."""
+def list_rules(table: str = "") -> list[dict[str, Any]] | None:
+    """What nft says is in a table, or everywhere; nothing where there is none; None where nobody can be asked."""
     nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin")
     if nft is None:
         return None
-    command = [nft, "-j", "list", "table", "inet", table]
+    command = [nft, "-j", "list", *(["table", "inet", table] if table else ["ruleset"])]
     done = subprocess.run(command, capture_output=True, check=False, timeout=_NFT_TIMEOUT_S)
     if done.returncode:
         return []

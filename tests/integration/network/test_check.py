@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.conftest import needs_root
-from tests.integration.network.conftest import HOST
+from tests.integration.network.conftest import HOST, OUTSIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.network.conftest import Host
 
 pytestmark = needs_root
@@ -33,3 +37,28 @@ def test_check_names_a_network_whose_link_is_gone(clean: Host) -> None:
     assert "network net: link gone0 was removed" in clean("system", "check", code=1).stdout
     clean("run", "--rm", "--network", "net", "busybox", "true")
     assert clean("system", "check").stdout == ""
+
+
+@pytest.fixture
+def forwards_nothing(host: Host) -> Iterator[Host]:
+    """A host that forwards nothing until somebody switches it on. (Which changes `accept_redirects` too, by the kernel.)"""
+    host.clear()
+    host.sh("sysctl -q -w net.ipv4.ip_forward=0")
+    yield host
+    host.clear()
+
+
+def test_check_finds_forwarding_switched_off_and_switches_it_on(forwards_nothing: Host) -> None:
+    clean = forwards_nothing
+    clean("run", "-d", "--name", "box", "busybox", "sleep", "60")
+    clean.sh("sysctl -q -w net.ipv4.ip_forward=0")
+    reach = ("exec", "box", "ping", "-c", "1", "-W", "1", OUTSIDE)
+    assert clean(*reach, code=None).returncode != 0
+    assert "forwarding: net.ipv4.ip_forward is off" in clean("system", "check", code=1).stdout
+    assert "(mended)" in clean("system", "check", "--mend").stdout
+    assert clean(*reach).returncode == 0
+    assert clean("system", "check").stdout == ""
+
+
+def test_start_switches_forwarding_on(forwards_nothing: Host) -> None:
+    assert forwards_nothing("run", "--rm", "busybox", "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0

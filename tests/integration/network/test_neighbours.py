@@ -93,8 +93,13 @@ def test_firewall_that_drops_forwarding_needs_the_documented_rules(clean: Host) 
     try:
         clean.serve("web1", "-p", "8080:80")
         clean.fetch(f"http://{HOST}:8080/", outside=True, code=28)
+        told = clean("system", "check", code=1).stdout
+        assert told.startswith("forwarding: chain FORWARD of table ip filter drops packets of ")
         bridge = clean.sh("ip -o link show type bridge | cut -d: -f2").strip()
-        clean.sh(f"iptables -I FORWARD -i {bridge} -j ACCEPT; iptables -I FORWARD -o {bridge} -j ACCEPT")
+        allow = f"iptables -I FORWARD -i {bridge} -j ACCEPT; iptables -I FORWARD -o {bridge} -j ACCEPT"
+        assert told.endswith(f"(policy drop): {allow}\n")
+        clean.sh(allow)
+        assert clean("system", "check").stdout == ""
         assert clean.fetch(f"http://{HOST}:8080/", outside=True) == "web1\n"
         assert clean("exec", "web1", "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0
         clean.sh(f"iptables -D FORWARD -i {bridge} -j ACCEPT; iptables -D FORWARD -o {bridge} -j ACCEPT")

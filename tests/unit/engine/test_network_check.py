@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyctr.engine.network_check import missing_rules
+from pyctr.engine.network_check import dropping, missing_rules
 
 CHAINS = ("ports", "raw", "prerouting", "output", "forward", "postrouting")
 BRIDGE = {"link": "pyctr0"}
@@ -27,3 +27,18 @@ def test_missing_rules_names_the_first_thing_that_is_gone() -> None:
     assert missing_rules(listed(without="forward"), [BRIDGE], []) == "chain forward has no rules"
     assert missing_rules(listed(), [BRIDGE, BRIDGE], []) == "a bridge is missing in set bridges"
     assert missing_rules(listed(), [BRIDGE], [{"host_port": 9090, "protocol": "udp"}]) == "port 9090/udp is missing"
+
+
+def chain(table: str, *, policy: str, hook: str = "forward") -> dict[str, Any]:
+    return {"chain": {"family": "inet", "table": table, "name": "c", "hook": hook, "policy": policy}}
+
+
+def test_dropping_names_chains_of_others_until_a_rule_names_the_bridge() -> None:
+    listed = [chain("a", policy="accept"), chain("b", policy="drop"), chain("c", policy="drop", hook="input")]
+    [reason] = dropping(listed, ["pyctr0", "br1"])
+    assert reason.startswith("chain c of table inet b drops packets of pyctr0, br1 (policy drop): let it accept")
+    match = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "pyctr0"}}
+    allowed = {"rule": {"family": "inet", "table": "b", "chain": "c", "expr": [match, {"accept": None}]}}
+    [reason] = dropping([*listed, allowed], ["pyctr0", "br1"])
+    assert "packets of br1 (" in reason
+    assert dropping([*listed, allowed], ["pyctr0"]) == []
