@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from statistics import median
 from typing import TYPE_CHECKING
 
 from benches.race import Contender, find, race
@@ -52,7 +51,7 @@ class Engine:
     def start(self, name: str, *words: str, options: tuple[str, ...] = ()) -> str:
         """A container that runs one of the machine's programs; its address."""
         machine = ("-v", "/:/host:ro", "-v", f"{self.scratch}:/host/tmp", "busybox", "/bin/busybox", "chroot", "/host")
-        self("run", "-d", "--name", name, *self.limits, *options, *machine, *words)
+        self("run", "-d", "--name", name, "--cap-add", "NET_RAW", *self.limits, *options, *machine, *words)
         networks = json.loads(self("inspect", name))[0]["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
 
@@ -118,10 +117,10 @@ def runc(base: Path) -> list[Contender]:
         return []
     bundle = base / "bundle"
     bundle.mkdir()
-    (bundle / "rootfs").symlink_to(base / "image")
     run(program, "spec", "-b", str(bundle))
     spec = json.loads((bundle / "config.json").read_text())
     spec["process"] |= {"terminal": False, "args": ["/bin/busybox", "true"]}
+    spec["root"]["path"] = str(base / "image")
     (bundle / "config.json").write_text(json.dumps(spec))
     command = [program, "--root", f"{base}/runc", "run", "-b", str(bundle)]
     return [Contender("runc run", lambda number: [*command, f"net{number}"], 1.2)]
@@ -145,30 +144,25 @@ def bridge_start(base: Path, found: list[Engine], rounds: int) -> None:
     race("run --rm IMAGE true, default bridge", contenders[0], [*runc(base), *contenders[1:]], rounds)
 
 
-def publish(ours: Engine, rounds: int) -> None:
-    """One more published port beside none and beside many: both are to cost the same."""
+def publish(base: Path, ours: Engine, rounds: int) -> None:
+    """One more published port beside none and beside many, in turn: both are to cost the same."""
     many = int(os.environ.get("PYCTR_BENCH_PORTS", _PORTS))
-
-    def starts() -> list[float]:
-        taken = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            ours("run", "-d", "--name", "one", "-p", str(_FIRST_PORT - 1) + ":80", "busybox", "sleep", "1000")
-            taken.append((time.perf_counter() - began) * 1000)
-            ours.remove("one")
-        return taken
-
-    first = starts()
+    env = {"PYCTR_ROOT": f"{base}/crowded", "PYCTR_RUN_ROOT": f"{base}/crowded-run"}
+    crowded = Engine("crowded", ours.command, env, ours.scratch)
+    crowded("image", "bootstrap", "busybox")
     last = _FIRST_PORT + many - 2
-    ours("run", "-d", "--name", "many", "-p", f"{_FIRST_PORT}-{last}:{_FIRST_PORT}-{last}", "busybox", "sleep", "1000")
-    thousandth = starts()
-    ours.remove("many")
-    print(f"\npublished port number 1 and {many}")
-    print(f"  {'first':22} median {median(first):7.2f}  min {min(first):7.2f}")
-    print(
-        f"  {'number ' + str(many):22} median {median(thousandth):7.2f}  min {min(thousandth):7.2f}"
-        f"  ratio {median(thousandth) / median(first):.3f}"
+    crowded(
+        "run", "-d", "--name", "many", "-p", f"{_FIRST_PORT}-{last}:{_FIRST_PORT}-{last}", "busybox", "sleep", "1000"
     )
+
+    def contender(name: str, engine: Engine, port: int, promise: float | None = None) -> Contender:
+        words = ["run", "-d", "--name", "one", "-p", f"{port}:80", "busybox", "sleep", "1000"]
+        argv = [*engine.command, *words]
+        return Contender(name, lambda _: argv, promise, engine.env, after=lambda _: engine.remove("one"))
+
+    first = contender("number 1", ours, _FIRST_PORT - 1, 1.1)
+    race(f"published port number {many}", contender(f"number {many}", crowded, last + 1), [first], rounds)
+    crowded.remove("many")
 
 
 def traffic(found: list[Engine]) -> None:
@@ -212,5 +206,5 @@ def rows(base: Path, rounds: int) -> None:
     with own_network(), ExitStack() as stack:
         found = engines(base, stack)
         bridge_start(base, found, rounds)
-        publish(found[0], rounds)
+        publish(base, found[0], rounds)
         traffic(found)
