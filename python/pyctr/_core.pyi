@@ -161,11 +161,13 @@ def diff_layer(
     clamp_mtime: int | None = None,
     extract_to: str | None = None,
     hidden: list[str] = ...,
+    sync: bool = True,
 ) -> WrittenLayer:
     """Write what an overlay upper directory changes of `lowers` (topmost first) as a layer.
 
     `sink` is a directory of blobs or a descriptor; `compression` none, gzip or zstd; `clamp_mtime` in seconds since the epoch;
-    `hidden` are mount points to leave out. Raises StateError for what a layer cannot say.
+    `hidden` are mount points to leave out; without `sync` the blob may not have reached the disk. Raises StateError
+    for what a layer cannot say.
     """
 
 def export_tree(
@@ -218,9 +220,15 @@ def compress_blob(source: str | int, sink: str | int, *, compression: str) -> Wr
     """Write a stream, plain or compressed with gzip or zstd, in another compression."""
 
 def store_blob(
-    source: str | int, blobs_dir: str, *, digest: str | None = None, size: int | None = None, max_bytes: int = ...
+    source: str | int,
+    blobs_dir: str,
+    *,
+    digest: str | None = None,
+    size: int | None = None,
+    max_bytes: int = ...,
+    sync: bool = True,
 ) -> BlobInfo:
-    """Store a file's content under its digest. Idempotent; returns only when stored. Raises CorruptData."""
+    """Store a file's content under its digest. Idempotent; returns only when stored, with `sync` on disk. Raises CorruptData."""
 
 def write_atomic(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Replace a file in one rename; with `sync` it survives a power cut."""

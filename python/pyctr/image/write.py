@@ -52,30 +52,30 @@ def _locked(store: Store, operation: int) -> Iterator[None]:
         os.close(lock)
 
 
-def put_blob(store: Store, data: bytes) -> str:
-    """Store a small blob; its digest."""
+def put_blob(store: Store, data: bytes, *, sync: bool = True) -> str:
+    """Store a small blob; its digest. Without `sync` it is settled with the image that it becomes part of."""
     reader, writer = os.pipe()
     try:
         # Within a pipe's capacity this cannot block; more goes through a file.
         if len(data) > 60_000:
-            return _put_large_blob(store, data)
+            return _put_large_blob(store, data, sync=sync)
         os.write(writer, data)
         os.close(writer)
         writer = -1
-        return store_blob(reader, store.blobs).digest
+        return store_blob(reader, store.blobs, sync=sync).digest
     finally:
         os.close(reader)
         if writer >= 0:
             os.close(writer)
 
 
-def _put_large_blob(store: Store, data: bytes) -> str:
+def _put_large_blob(store: Store, data: bytes, *, sync: bool) -> str:
     memory = os.memfd_create("blob")
     try:
         with open(memory, "wb", closefd=False) as file:
             file.write(data)
         os.lseek(memory, 0, os.SEEK_SET)
-        return store_blob(memory, store.blobs).digest
+        return store_blob(memory, store.blobs, sync=sync).digest
     finally:
         os.close(memory)
 
@@ -189,14 +189,15 @@ def build_manifest(
     *,
     annotations: dict[str, str] | None = None,
     sizes: dict[str, int] | None = None,
+    sync: bool = True,
 ) -> str:
     """Store a config and an OCI manifest for layers (digest, media type), base first; the manifest's digest.
 
-    `sizes` are those of blobs that are not in the store.
+    `sizes` are those of blobs that are not in the store; `sync` is that of `put_blob`.
     """
     known = sizes or {}
     config_data = json_dumps(config)
-    config_digest = put_blob(store, config_data)
+    config_digest = put_blob(store, config_data, sync=sync)
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -211,7 +212,7 @@ def build_manifest(
         ],
         **({"annotations": annotations} if annotations else {}),
     }
-    return put_blob(store, json_dumps(manifest))
+    return put_blob(store, json_dumps(manifest), sync=sync)
 
 
 def manifest_config(store: Store, manifest_digest: str) -> str:

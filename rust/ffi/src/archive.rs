@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use pyctr_core::layer::blob::{self, Durability};
+use pyctr_core::layer::codec;
 use pyctr_core::layer::tar::{self, TarReader};
-use pyctr_core::layer::{blob, codec};
 use pyctr_core::{Error, Kind, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -110,7 +111,7 @@ impl ArchiveReader {
         let expected = expected(digest, size).into_python(py)?;
         let stored = self.with(py, |reader| {
             let directory = open_directory(&blobs_dir)?;
-            blob::store(reader, directory.as_fd(), expected, max_bytes)
+            blob::store(reader, directory.as_fd(), expected, max_bytes, Durability::Synced)
         })?;
         Ok(BlobInfo::from(stored))
     }

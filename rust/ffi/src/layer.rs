@@ -4,8 +4,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use pyctr_core::layer::blob::{self, Durability};
 use pyctr_core::layer::digest::{Digest, Expected};
-use pyctr_core::layer::{Extracted, Limits, Whiteouts, blob, extract};
+use pyctr_core::layer::{Extracted, Limits, Whiteouts, extract};
 use pyctr_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -41,6 +42,11 @@ impl From<Extracted> for LayerInfo {
             skipped_devices: extracted.skipped_devices,
         }
     }
+}
+
+/// What `sync=` says in Python.
+pub fn durability(sync: bool) -> Durability {
+    if sync { Durability::Synced } else { Durability::Later }
 }
 
 impl From<blob::Blob> for BlobInfo {
@@ -99,13 +105,14 @@ pub fn extract_layer(
 }
 
 #[pyfunction]
-#[pyo3(signature = (source, blobs_dir, *, digest=None, size=None, max_bytes=u64::MAX))]
+#[pyo3(signature = (source, blobs_dir, *, digest=None, size=None, max_bytes=u64::MAX, sync=true))]
 pub fn store_blob(
     source: &Bound<'_, PyAny>,
     blobs_dir: PathBuf,
     digest: Option<&str>,
     size: Option<u64>,
     max_bytes: u64,
+    sync: bool,
 ) -> PyResult<BlobInfo> {
     let py = source.py();
     let file = open_source(source)?;
@@ -114,7 +121,7 @@ pub fn store_blob(
     let mut source = Source::new(file, &cancelled);
     let stored = interrupt::run(py, &cancelled, || {
         let directory = open_directory(&blobs_dir)?;
-        blob::store(&mut source, directory.as_fd(), expected, max_bytes)
+        blob::store(&mut source, directory.as_fd(), expected, max_bytes, durability(sync))
     })?;
     Ok(BlobInfo::from(stored))
 }

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use pyctr_core::layer::blob::{self, Durability};
 use pyctr_core::layer::pack::{self, Compression, Digests, Options, Packed, Written};
-use pyctr_core::layer::{Limits, Whiteouts, blob, unpack};
+use pyctr_core::layer::{Limits, Whiteouts, unpack};
 use pyctr_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -15,7 +16,7 @@ use pyo3::prelude::*;
 use crate::error::IntoPython;
 use crate::files::open_directory;
 use crate::interrupt::{self, Cancelled, Source, Target};
-use crate::layer::open_source;
+use crate::layer::{durability, open_source};
 
 #[pyclass(frozen, get_all, module = "pyctr._core")]
 pub struct WrittenLayer {
@@ -68,6 +69,7 @@ impl Sink {
     fn receive<T>(
         self,
         cancelled: &Cancelled,
+        durability: Durability,
         write: impl FnOnce(&mut (dyn Write + Send)) -> Result<T>,
         digest: impl FnOnce(&T) -> Digests,
     ) -> Result<T> {
@@ -77,7 +79,7 @@ impl Sink {
                 let directory = open_directory(&path)?;
                 let mut draft = blob::Draft::new(directory.as_fd())?;
                 let written = write(&mut Cancellable { inner: &mut draft, cancelled })?;
-                draft.publish(&digest(&written).digest)?;
+                draft.publish(&digest(&written).digest, durability)?;
                 Ok(written)
             }
         }
@@ -121,6 +123,7 @@ struct Request {
     compression: Compression,
     clamp_mtime: Option<i64>,
     extract_to: Option<PathBuf>,
+    durability: Durability,
 }
 
 impl Request {
@@ -131,7 +134,7 @@ impl Request {
         extract_to: Option<PathBuf>,
     ) -> PyResult<Self> {
         let compression = Compression::parse(compression).into_python(sink.py())?;
-        Ok(Self { sink: Sink::new(sink)?, compression, clamp_mtime, extract_to })
+        Ok(Self { sink: Sink::new(sink)?, compression, clamp_mtime, extract_to, durability: Durability::Synced })
     }
 
     fn run(
@@ -140,20 +143,20 @@ impl Request {
         write: impl FnOnce(&mut (dyn Write + Send), Options<'_>) -> Result<Written> + Send,
     ) -> PyResult<WrittenLayer> {
         let cancelled = Cancelled::default();
-        let Self { sink, compression, clamp_mtime, extract_to } = self;
+        let Self { sink, compression, clamp_mtime, extract_to, durability } = self;
         let written = interrupt::run(py, &cancelled, || {
             let target = extract_to.as_deref().map(open_directory).transpose()?;
             let extract_to = target.as_ref().map(AsFd::as_fd);
             let options =
                 Options { compression, clamp_mtime, extract_to, ..Options::new(Whiteouts::of_this_process()) };
-            sink.receive(&cancelled, |out| write(out, options), |written| written.digests)
+            sink.receive(&cancelled, durability, |out| write(out, options), |written| written.digests)
         })?;
         Ok(WrittenLayer::new(written.digests, &written.packed))
     }
 }
 
 #[pyfunction]
-#[pyo3(signature = (upper, lowers, sink, *, compression="none", clamp_mtime=None, extract_to=None, hidden=Vec::new()))]
+#[pyo3(signature = (upper, lowers, sink, *, compression="none", clamp_mtime=None, extract_to=None, hidden=Vec::new(), sync=true))]
 #[allow(clippy::too_many_arguments)] // keyword arguments of Python
 pub fn diff_layer(
     upper: PathBuf,
@@ -163,8 +166,10 @@ pub fn diff_layer(
     clamp_mtime: Option<i64>,
     extract_to: Option<PathBuf>,
     hidden: Vec<PathBuf>,
+    sync: bool,
 ) -> PyResult<WrittenLayer> {
-    Request::new(sink, compression, clamp_mtime, extract_to)?.run(sink.py(), |mut out, options| {
+    let request = Request::new(sink, compression, clamp_mtime, extract_to)?;
+    Request { durability: durability(sync), ..request }.run(sink.py(), |mut out, options| {
         let (upper, lowers) = (open_directory(&upper)?, open_all(&lowers)?);
         let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
         pack::diff(upper.as_fd(), &lowers, &hidden, &mut out, options)
@@ -253,7 +258,8 @@ pub fn compress_blob(source: &Bound<'_, PyAny>, sink: &Bound<'_, PyAny>, compres
     let cancelled = Cancelled::default();
     let source = Source::new(file, &cancelled);
     let digests = interrupt::run(py, &cancelled, || {
-        sink.receive(&cancelled, |mut out| pack::recompress(source, &mut out, compression), |digests| *digests)
+        let write = |out: &mut (dyn Write + Send)| pack::recompress(source, &mut { out }, compression);
+        sink.receive(&cancelled, Durability::Synced, write, |digests| *digests)
     })?;
     Ok(WrittenLayer::new(digests, &Packed::default()))
 }

@@ -86,6 +86,7 @@ def commit_container(
     record = engine.containers.store.record(container_id)
     config = _image_config(record["Config"], changes or [])
     store: Images = engine.image_store
+    sync = not engine.settles_afterwards
     with write.adding(store):
         parent = parent_of(store, record)
         upper, lowers = directories(engine, record)
@@ -93,7 +94,7 @@ def commit_container(
             layer = write.new_layer(
                 store,
                 lambda target: diff_layer(
-                    upper, lowers, store.blobs, compression="none", extract_to=target, hidden=STUBS
+                    upper, lowers, store.blobs, compression="none", extract_to=target, hidden=STUBS, sync=sync
                 ),
             )
         _still_there(engine, record)
@@ -101,9 +102,9 @@ def commit_container(
         layers = parent_layers(store, parent)
         if layer.diff_id != EMPTY_LAYER:
             layers.append((layer.digest, OCI_LAYER))
-        manifest = write.build_manifest(store, image_config, layers)
+        manifest = write.build_manifest(store, image_config, layers, sync=sync)
         names = [str(reference)] if reference else []
-        image = write.add_image(store, manifest, names, sync=not engine.settles_afterwards)
+        image = write.add_image(store, manifest, names, sync=sync)
     extra = {"imageID": image.id, "imageRef": str(reference) if reference else ""}
     write_event(engine.root, "commit", record, comment=message, **extra)
     return image.id

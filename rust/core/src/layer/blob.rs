@@ -31,16 +31,31 @@ pub struct Draft<'fd> {
     name: Option<String>,
 }
 
-/// Writes what `source` gives into `directory` under its digest. Idempotent; returns only when stored, on disk.
+/// Whether a blob has its name only when it is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power cut.
+    Synced,
+    /// Who asked for it syncs the file system later, and until then trusts it no longer than this boot.
+    Later,
+}
+
+/// Writes what `source` gives into `directory` under its digest. Idempotent; returns only when stored.
 ///
 /// Fails with kind Corrupt, and leaves nothing, if it is longer than `max_bytes` or not what is expected.
-pub fn store(source: &mut impl Read, directory: BorrowedFd<'_>, expected: Expected, max_bytes: u64) -> Result<Blob> {
+pub fn store(
+    source: &mut impl Read,
+    directory: BorrowedFd<'_>,
+    expected: Expected,
+    max_bytes: u64,
+    durability: Durability,
+) -> Result<Blob> {
     let mut draft = Draft::new(directory)?;
     let max_bytes = max_bytes.min(expected.size.unwrap_or(u64::MAX));
     let (digest, size) =
         read_all(source, max_bytes, |data| draft.write_all(data).map_err(|error| Error::io("write", "blob", &error)))?;
     expected.check("blob", &digest, size)?;
-    draft.publish(&digest)?;
+    draft.publish(&digest, durability)?;
     Ok(Blob { digest, size })
 }
 
@@ -80,9 +95,9 @@ impl<'fd> Draft<'fd> {
         Self::create(directory).map_err(|errno| Error::kernel("create", "blob", errno))
     }
 
-    /// Gives it the name of what was written, once that is on disk. The digest is the caller's word.
-    pub fn publish(mut self, digest: &Digest) -> Result<()> {
-        self.name_it(&digest.hex()).map_err(|errno| Error::kernel("store blob", digest.to_string(), errno))
+    /// Gives it the name of what was written. The digest is the caller's word.
+    pub fn publish(mut self, digest: &Digest, durability: Durability) -> Result<()> {
+        self.name_it(&digest.hex(), durability).map_err(|errno| Error::kernel("store blob", digest.to_string(), errno))
     }
 
     fn create(directory: BorrowedFd<'fd>) -> rustix::io::Result<Self> {
@@ -100,8 +115,11 @@ impl<'fd> Draft<'fd> {
         }
     }
 
-    fn name_it(&mut self, name: &str) -> rustix::io::Result<()> {
-        rustix::fs::fsync(&self.file)?;
+    fn name_it(&mut self, name: &str, durability: Durability) -> rustix::io::Result<()> {
+        let is_synced = durability == Durability::Synced;
+        if is_synced {
+            rustix::fs::fsync(&self.file)?;
+        }
         if self.name.is_none() && !self.link(name)? {
             // What has the name may have been damaged since; only a rename replaces it at once.
             let temporary = temporary_name();
@@ -114,7 +132,7 @@ impl<'fd> Draft<'fd> {
             rustix::fs::renameat(self.directory, &temporary, self.directory, name)?;
             self.name = None;
         }
-        rustix::fs::fsync(self.directory)
+        if is_synced { rustix::fs::fsync(self.directory) } else { Ok(()) }
     }
 
     /// Names the nameless file; false if the name is taken.
@@ -162,11 +180,11 @@ mod tests {
     #[test]
     fn stored_twice_is_stored_once_and_heals() {
         let (dir, fd) = directory();
-        let blob = store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3).unwrap();
+        let blob = store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3, Durability::Synced).unwrap();
         assert_eq!((blob.size, blob.digest), (3, digest_of(&mut &b"abc"[..]).unwrap().0));
         let path = dir.path().join(blob.digest.hex());
         std::fs::write(&path, "damaged").unwrap();
-        assert_eq!(store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3).unwrap(), blob);
+        assert_eq!(store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3, Durability::Later).unwrap(), blob);
         assert_eq!(std::fs::read(&path).unwrap(), b"abc");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -181,7 +199,7 @@ mod tests {
             (b"abc", Expected { digest, size: Some(4) }, 10),
             (b"abc", Expected { digest, size: None }, 2),
         ] {
-            let error = store(&mut &*data, fd.as_fd(), expected, max_bytes).unwrap_err();
+            let error = store(&mut &*data, fd.as_fd(), expected, max_bytes, Durability::Later).unwrap_err();
             assert_eq!(error.kind, crate::Kind::Corrupt);
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
