@@ -24,6 +24,15 @@ def test_default_bridge_address_route_mtu_and_way_out(clean: Host) -> None:
     assert clean.sh("cat /proc/sys/net/ipv4/ip_forward").strip() == "1"
 
 
+def test_container_without_ipv6_sends_nothing_by_itself(clean: Host) -> None:
+    script = "sleep 1; ip addr show eth0; cat /sys/class/net/eth0/statistics/tx_packets"
+    shown = clean("run", "--rm", "busybox", "sh", "-c", script).stdout
+    assert "inet6" not in shown
+    assert shown.splitlines()[-1] == "0"
+    clean("network", "create", "-o", "com.docker.network.driver.mtu=1000", "narrow")  # too narrow for IPv6
+    assert "mtu 1000" in clean("run", "--rm", "--network", "narrow", "busybox", "ip", "link", "show", "eth0").stdout
+
+
 def test_outside_sees_the_hosts_address_and_cannot_reach_in(clean: Host) -> None:
     clean.serve("web")
     address = clean.address("web")

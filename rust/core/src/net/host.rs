@@ -22,6 +22,12 @@ pub fn enable_forwarding(ipv6: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether links with this MTU have anything to do with IPv6 here (RFC 8200, section 5; net/ipv6/addrconf.c).
+pub fn speaks_ipv6(mtu: u32) -> bool {
+    const LEAST_MTU: u32 = 1280;
+    mtu >= LEAST_MTU && std::path::Path::new("/proc/sys/net/ipv6").exists()
+}
+
 /// The MTU of the host's default route: that of the route, else its link's; 1500 without one.
 pub fn default_mtu(socket: &Socket) -> u32 {
     let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::net::link::{self, Link, Pair, Stacked};
 use crate::net::names::NameServer;
 use crate::net::netlink::{Batch, Kernel, Socket};
 use crate::net::request::{Driver, Endpoint, Request};
-use crate::net::{network, port};
+use crate::net::{host, network, port};
 use crate::{Error, Kind, Result};
 
 mod change;
@@ -246,6 +246,9 @@ fn add(
     let gone = || Error::new(Kind::State, "find link", &endpoint.interface, "it is gone again");
     let own = link::find(inside, &endpoint.interface)?.ok_or_else(gone)?;
     let mut batch = Batch::default();
+    if endpoint.ipv6.is_none() && host::speaks_ipv6(own.mtu) {
+        link::without_own_ipv6(&mut batch, own.index, &endpoint.interface);
+    }
     link::set_up(&mut batch, own.index, &endpoint.interface);
     for (address, family, _) in endpoint.addresses() {
         link::add_address(&mut batch, own.index, address, family.prefix()?);
