@@ -1,7 +1,5 @@
 """``python -m pyctr``."""
 
-import sys
+from pyctr.cli.main import command
 
-from pyctr.cli.main import main
-
-sys.exit(main())
+command()

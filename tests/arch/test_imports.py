@@ -33,11 +33,30 @@ ALLOWED = {
 }
 
 
+#: Each costs `exec` a quarter of a millisecond.
+EXEC_MODULES = frozenset(
+    ("pyctr", "pyctr._core", "pyctr.errors", "pyctr.engine", "pyctr.engine.containers", "pyctr.engine.spec",
+     "pyctr.engine.spec.environment", "pyctr.cli", "pyctr.cli.commands", "pyctr.cli.commands.execute", "pyctr.cli.main",
+     "pyctr.cli.parse", "pyctr.cli.table", "pyctr.engine.containers.execute", "pyctr.engine.containers.foreground",
+     "pyctr.engine.containers.session", "pyctr.engine.containers.state", "pyctr.engine.containers.store")
+)  # fmt: skip
+
+
+def pyctr_modules_after(code: str) -> set[str]:
+    """Modules of pyctr that were imported, by their whole names."""
+    return {name for name in imported_by(code) if name.partition(".")[0] == "pyctr"}
+
+
 def modules_after(code: str) -> set[str]:
+    """Packages in sys.modules beyond those of a bare interpreter."""
+    return {name.partition(".")[0] for name in imported_by(code)}
+
+
+def imported_by(code: str) -> set[str]:
     """Names in sys.modules beyond those of a bare interpreter."""
     script = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); before = set(sys.modules)\n{code}\nprint('\\n'.join(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in done.stdout.split()}
+    return set(done.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["run", "execute", "lifecycle", "ps", "logs"])
@@ -48,6 +67,26 @@ def test_hot_command_imports_nothing_heavy(module: str) -> None:
         "engine.containers, engine.image_store"
     )
     assert not modules_after(code) & HEAVY
+
+
+def test_exec_imports_what_it_plans_with_and_no_more() -> None:
+    code = (
+        "import pyctr.cli.main, pyctr.cli.commands.execute, pyctr.engine.containers.execute, pyctr.engine.spec.environment\n"
+        "from pyctr.engine import Engine\nEngine('/nonexistent', '/nonexistent').containers"
+    )
+    assert pyctr_modules_after(code) == EXEC_MODULES
+
+
+def test_list_of_containers_imports_no_network_and_no_burial() -> None:
+    code = (
+        "from pyctr.cli.commands.ps import ps\nfrom pyctr.engine import Engine\n"
+        "ps(Engine('/nonexistent', '/nonexistent'), {'all': True}, [])"
+    )
+    found = pyctr_modules_after(code)
+    assert "pyctr.engine.containers.listing" in found
+    assert not {
+        name for name in found if "network" in name or "options" in name or name.endswith((".burial", ".ports"))
+    }
 
 
 def test_start_path_imports_nothing_heavy() -> None:

@@ -70,6 +70,8 @@ class Loader:
     places: Places = field(default_factory=Places)
     warnings: list[str] = field(default_factory=list)
     parsed: dict[str, tuple[document.Document, ...]] = field(default_factory=dict)
+    #: Where marks of what the schema allowed are kept.
+    known_dir: str | None = None
 
     def unset(self, name: str) -> None:
         """Note once that a variable has no value."""
@@ -139,7 +141,7 @@ class Loader:
                 if "version" in own:
                     self.warn(f"{file}: {_OBSOLETE}")
                 merged = unique(merge(merged, own), self.places)
-                validate(merged, self.places)
+                validate(merged, self.places, known_dir=self.known_dir)
                 merged = unique(canonical(merged, self.places, lenient=not self.options.interpolate), self.places)
         merged.pop("include", None)
         merged.pop("version", None)
@@ -194,10 +196,14 @@ def load(
     stdin: Callable[[], bytes] | None = None,
     all_resources: bool = False,
     options: Options | None = None,
+    known_dir: str | None = None,
 ) -> Project:
-    """Read a project. Raises ComposeError (no file: NotFound), whose message has file and line."""
+    """Read a project. Raises ComposeError (no file: NotFound), whose message has file and line.
+
+    In `known_dir` marks are kept, so that what the schema allowed once is not checked again.
+    """
     options = options or Options()
-    loader = Loader(options, stdin or sys.stdin.buffer.read)
+    loader = Loader(options, stdin or sys.stdin.buffer.read, known_dir=known_dir)
     found = discover.discover(files, project_directory, env_files, os.environ if environment is None else environment)
     name = discover.project_name(project_name, found, loader)
     variables = {**found.environment, "COMPOSE_PROJECT_NAME": name}

@@ -12,24 +12,32 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pyctr.compose import known
 from pyctr.compose.errors import ComposeError, Path, Places, dotted, nearest
 from pyctr.compose.units import duration_ns
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator, ValidationError
 
+_SCHEMA = os.path.join(os.path.dirname(__file__), "compose-spec.json")
 _PORTS = re.compile(r"(?:.*:)?(?:[0-9]+(?:-[0-9]+)?)?:?[0-9]+(?:-[0-9]+)?(?:/[a-zA-Z]+)?")
 _EXPOSE = re.compile(r"[0-9]+(?:-[0-9]+)?(?:/[a-zA-Z]+)?")
 
 
-def validate(tree: dict[str, Any], places: Places) -> None:
-    """Raise ComposeError for the first thing the schema does not allow."""
+def validate(tree: dict[str, Any], places: Places, *, known_dir: str | None = None) -> None:
+    """Raise ComposeError for the first thing the schema does not allow; `known_dir` keeps marks of what it allowed."""
+    plain = _plain(tree)
+    mark = known.mark_of(known_dir, plain, (_SCHEMA, __file__)) if known_dir else None
+    if mark and known.is_marked(mark):
+        return
     try:
-        error = next(iter(_validator().iter_errors(_plain(tree))), None)
+        error = next(iter(_validator().iter_errors(plain)), None)
     except ValueError as failure:
         raise ComposeError(f"the file cannot be checked: {failure}") from failure
     if error is not None:
         raise _explain(error, tree, places)
+    if mark:
+        known.remember(mark)
 
 
 def _plain(value: Any) -> Any:
@@ -50,7 +58,7 @@ def _validator() -> Draft7Validator:
 
     import jsonschema_rs
 
-    with open(os.path.join(os.path.dirname(__file__), "compose-spec.json"), encoding="utf-8") as file:
+    with open(_SCHEMA, encoding="utf-8") as file:
         schema = json.load(file)
     return jsonschema_rs.Draft7Validator(
         schema,

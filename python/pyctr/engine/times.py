@@ -9,6 +9,8 @@ from pyctr.errors import InvalidArgument
 _SECOND_NS = 1_000_000_000
 #: What Docker shows for "never" (Go's zero time).
 ZERO = "0001-01-01T00:00:00Z"
+#: Dates seen → days since 1970: what is listed together was made on few days.
+_days: dict[str, int] = {}
 
 
 def format_time(nanoseconds: int) -> str:
@@ -31,18 +33,33 @@ def parse_time(text: str) -> int:
     date, separator, clock = text.partition("T")
     if not separator:
         raise ValueError(f"not a time: {text}")
+    days = _days.get(date)
+    if days is None:
+        days = _days[date] = parse_date(date)
     clock, offset_s = split_zone(clock)
     whole, _, fraction = clock.partition(".")
-    numbers = [*date.split("-"), *whole.split(":")]
-    if len(numbers) != 6 or not all(number.isascii() and number.isdigit() for number in numbers):
+    hour, minute, second = split_numbers(whole, ":")
+    if not (hour < 24 and minute < 60 and second < 61) or (fraction and not fraction.isdigit()):
         raise ValueError(f"not a time: {text}")
-    if fraction and not fraction.isdigit():
+    seconds = days * 86400 + hour * 3600 + minute * 60 + second - offset_s
+    return seconds * _SECOND_NS + (int(fraction[:9].ljust(9, "0")) if fraction else 0)
+
+
+def parse_date(text: str) -> int:
+    """Days since 1970 of a time's date, ``2026-01-02``; raises ValueError."""
+    year, month, day = split_numbers(text, "-")
+    if not (1 <= month <= 12 and 1 <= day <= 31):
         raise ValueError(f"not a time: {text}")
-    year, month, day, hour, minute, second = map(int, numbers)
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61):
+    return days_from_civil(year, month, day)
+
+
+def split_numbers(text: str, separator: str) -> tuple[int, int, int]:
+    """Three numbers of digits alone; raises ValueError."""
+    numbers = text.split(separator)
+    if len(numbers) != 3 or not text.isascii() or not all(map(str.isdigit, numbers)):
         raise ValueError(f"not a time: {text}")
-    seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s
-    return seconds * _SECOND_NS + int(fraction[:9].ljust(9, "0") or 0)
+    first, second, third = numbers
+    return int(first), int(second), int(third)
 
 
 def split_zone(clock: str) -> tuple[str, int]:

@@ -18,6 +18,7 @@ mod network;
 mod pack;
 mod paths;
 mod process;
+mod records;
 mod seccomp;
 mod tree;
 
@@ -50,6 +51,8 @@ mod _core {
     use crate::paths::{mount_layers, stat_path};
     #[pymodule_export]
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
+    #[pymodule_export]
+    use crate::records::read_records;
     #[pymodule_export]
     use crate::seccomp::resolve_seccomp_profile;
     #[pymodule_export]

@@ -16,7 +16,7 @@ from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import merge_image, split_command
-from pyctr.engine.spec import Joined, plan_spec
+from pyctr.engine.spec.plan import Joined, plan_spec
 from pyctr.engine.volumes.points import plan_mount_points
 from pyctr.errors import InvalidArgument
 from tests.peers import running_dockerd

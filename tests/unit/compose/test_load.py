@@ -8,6 +8,7 @@ import pytest
 from pyctr.cli.commands.compose.context import ComposeContext
 from pyctr.compose import ComposeError, load, select
 from pyctr.compose.plan import names
+from pyctr.engine import Engine
 from pyctr.errors import NotFound
 
 if TYPE_CHECKING:
@@ -121,6 +122,25 @@ def test_loading_writes_nothing_and_asks_no_engine(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["c.yaml"]
 
 
+def test_tree_the_schema_allowed_needs_no_validator_and_another_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, known = tmp_path / "compose.yaml", str(tmp_path / "known")
+    write(file, "services: {web: {image: a, stop_grace_period: 1s}}")
+    first = load([str(file)], known_dir=known)
+    monkeypatch.setattr("pyctr.compose.schema._validator", lambda: pytest.fail("the validator was asked"))
+    assert load([str(file)], known_dir=known) == first
+    write(file, "services: {web: {image: a, stop_grace_period: 2s}}")
+    with pytest.raises(pytest.fail.Exception):
+        load([str(file)], known_dir=known)
+    monkeypatch.undo()
+    for _ in range(2):  # what is refused leaves no mark
+        write(file, "services: {web: {image: a, nonsense: 2s}}")
+        with pytest.raises(ComposeError, match="nonsense"):
+            load([str(file)], known_dir=known)
+    assert len(os.listdir(known)) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "variable", "separator"), [({}, "", "-"), ({"compatibility": True}, "", "_"), ({}, "true", "_")]
 )
@@ -129,7 +149,7 @@ def test_compatibility_asks_for_names_with_underscores(
 ) -> None:
     monkeypatch.setenv("COMPOSE_COMPATIBILITY", variable)
     write(tmp_path / "compose.yaml", "name: p\nservices: {web: {build: .}}")
-    project = ComposeContext(None, settings).project()  # type: ignore[arg-type]  # loading asks no engine
+    project = ComposeContext(Engine(str(tmp_path), str(tmp_path)), settings).project()
     assert names.container_name(project, {"name": "web"}, 1) == separator.join(("p", "web", "1"))
     assert names.image_name(project, {**project.services["web"], "name": "web"}) == separator.join(("p", "web"))
 

@@ -18,7 +18,7 @@ from pyctr.engine.options import parse_request
 from pyctr.engine.options.environment import read_file
 from pyctr.engine.options.record import new_host_config
 from pyctr.engine.signals import parse_signal
-from pyctr.engine.spec import plan_cgroups_path, plan_seccomp, seccomp_mode
+from pyctr.engine.spec.plan import plan_cgroups_path, plan_seccomp, seccomp_mode
 from pyctr.errors import InvalidArgument, PyctrError
 
 SECOND = 10**9

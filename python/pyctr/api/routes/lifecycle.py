@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def start(request: Request, id: str) -> Response:
     """Start a container; who attached before gets its streams."""
+    from pyctr.engine.containers.burial import repair_locked
     from pyctr.engine.containers.start import prepare
-    from pyctr.engine.containers.state import repair_locked
     from pyctr.engine.host import gather
 
     engine = request.engine

@@ -32,7 +32,7 @@ def check_consent(request: Request, step: Run) -> None:
 def plan_command(executor: Executor, step: Run, base: Value, mounted: Mounted) -> Command:
     """What the container of a RUN is asked for."""
     from pyctr.engine.build.sandbox import Command
-    from pyctr.engine.spec.process import DEFAULT_PATH
+    from pyctr.engine.spec.environment import DEFAULT_PATH
 
     variables: dict[str, str] = {"PATH": DEFAULT_PATH}
     if not executor.keeps_times:

@@ -27,7 +27,7 @@ from pyctr.engine.host import gather
 from pyctr.engine.options import parse_request
 from pyctr.engine.options.limits import verify
 from pyctr.engine.options.merge import split_command
-from pyctr.engine.spec import Joined, plan_spec
+from pyctr.engine.spec.plan import Joined, plan_spec
 from pyctr.errors import StateError
 
 if TYPE_CHECKING:

@@ -83,8 +83,8 @@ class Containers:
 
     def start(self, ref: str, attach: Attach | None = None) -> int | None:
         """Start a container; None, or with `attach` its exit code. One that runs is left running (or attached to)."""
+        from pyctr.engine.containers.burial import repair_locked
         from pyctr.engine.containers.start import prepare
-        from pyctr.engine.containers.state import repair_locked
         from pyctr.engine.host import gather
 
         container_id = self.resolve(ref)

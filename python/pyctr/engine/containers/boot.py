@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyctr.engine.containers.state import ACTIVE, current_state, is_due
+from pyctr.engine.containers.burial import is_due
+from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.errors import CorruptData, NotFound, PyctrError
 
 TYPE_CHECKING = False

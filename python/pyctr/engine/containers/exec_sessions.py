@@ -11,14 +11,9 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.store import Store
 
 
-def sessions_dir(store: Store, container_id: str) -> str:
-    """Where a running container's sessions are."""
-    return store.run_path(container_id) + "/exec"
-
-
 def list_sessions(store: Store, container_id: str) -> list[str]:
     """The ids of sessions whose process lives; what a killed watcher left is passed over."""
-    directory = sessions_dir(store, container_id)
+    directory = store.sessions_path(container_id)
     try:
         names = os.listdir(directory)
     except FileNotFoundError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from pyctr._core import Channel, json_dumps
-from pyctr.engine.containers.exec_sessions import sessions_dir
 from pyctr.engine.containers.foreground import Foreground
 from pyctr.engine.containers.session import Attach, Session, spawn_monitor
 from pyctr.engine.containers.state import current_state
@@ -89,7 +88,7 @@ def plan_exec(store: Store, container_id: str, command: list[str], options: dict
 
 def plan_environment(config: dict[str, Any], options: dict[str, Any], *, terminal: bool) -> list[str]:
     """The container's variables, changed by --env-file and --env; TERM where the command has a terminal."""
-    from pyctr.engine.spec.process import plan_environment as plan_variables
+    from pyctr.engine.spec.environment import plan_environment as plan_variables
 
     given: list[str] = []
     if options.get("env") or options.get("env_file"):
@@ -133,7 +132,7 @@ def plan_session(
         "pid": state["pid"],
         "pid_start": state["pid_start"],
         "cgroup_paths": state["cgroup_paths"],
-        "run_dir": f"{sessions_dir(store, container_id)}/{exec_id}",
+        "run_dir": f"{store.sessions_path(container_id)}/{exec_id}",
         "events": store.root + "/events.jsonl",
         **planned,
     }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # signal itself would import enum
 import os
 
-from pyctr.engine.signals import SIGWINCH
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +53,7 @@ class Foreground:
             for number in _PROXIED:
                 self._catch(number, self._proxy)
         if self.terminal is not None:
-            self._catch(SIGWINCH, self._resize)
+            self._catch(_signal.SIGWINCH, self._resize)
         return self
 
     def __exit__(self, *_: object) -> None:

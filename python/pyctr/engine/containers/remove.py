@@ -6,8 +6,8 @@ import os
 import time
 
 from pyctr._core import remove_tree
+from pyctr.engine.containers.burial import bury, repair_locked
 from pyctr.engine.containers.events import write_event
-from pyctr.engine.containers.state import bury, repair_locked
 from pyctr.engine.containers.store import read_state
 from pyctr.engine.times import format_time
 from pyctr.engine.volumes.store import remove_volume, volume_users

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyctr.engine.signals import SIGTERM, parse_signal
-from pyctr.engine.spec import cgroup_driver, seccomp_mode
+from pyctr.engine.spec.plan import cgroup_driver, seccomp_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import select
 
 from pyctr._core import Channel, json_dumps, json_loads
 from pyctr.errors import CommandNotExecutable, CommandNotFound, KernelError, NotFound, PyctrError, StateError
@@ -97,9 +96,7 @@ class Session:
 
         Raises StateError when the monitor is gone.
         """
-        poll = select.poll()
-        poll.register(self.channel.fileno(), select.POLLIN)
-        if not poll.poll(None if timeout_s is None else max(timeout_s, 0) * 1000):
+        if timeout_s is not None and not wait_readable(self.channel.fileno(), timeout_s):
             return None
         data = self.channel.recv()
         if data is None:
@@ -121,6 +118,15 @@ def start_error(event: dict[str, Any]) -> PyctrError:
     """The monitor's refusal as an exception with its exit code."""
     kinds = {126: CommandNotExecutable, 127: CommandNotFound}
     return kinds.get(event.get("code", 125), PyctrError)(event.get("message", "the start failed"))
+
+
+def wait_readable(fd: int, timeout_s: float) -> bool:
+    """Whether there is something to read before the time is over."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(timeout_s, 0) * 1000))
 
 
 def connect(run_dir: str, container_id: str) -> Session:

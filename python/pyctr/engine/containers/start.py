@@ -8,7 +8,7 @@ from pyctr._core import Channel, json_dumps, write_atomic
 from pyctr.engine.containers.network import prepare_network
 from pyctr.engine.containers.request import plan_request
 from pyctr.engine.containers.session import Session, spawn_monitor
-from pyctr.engine.spec import Joined, plan_spec
+from pyctr.engine.spec.plan import Joined, plan_spec
 from pyctr.errors import InvalidArgument, StateError
 
 TYPE_CHECKING = False

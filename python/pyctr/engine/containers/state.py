@@ -1,19 +1,8 @@
-"""What a container is doing, asked of the kernel: a held lock means it lives, state.json says the rest.
-
-A monitor that was killed cannot write its last word; whoever looks next kills what it left and writes it instead.
-"""
+"""What a container is doing, asked of the kernel: a held lock means it lives, state.json says the rest."""
 
 from __future__ import annotations
 
-import os
-import select
-import time
-
-from pyctr._core import remove_tree, send_signal
-from pyctr.engine import times
-from pyctr.engine.containers.store import UNKNOWN_EXIT, read_state, try_lock
-from pyctr.engine.signals import SIGKILL
-from pyctr.errors import CorruptData, NotFound
+from pyctr.engine.containers.store import read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +11,6 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.store import Store
 
 ACTIVE = ("running", "paused", "restarting")
-_KILLED = 128 + SIGKILL
-_GRACE_MS = 5000
 
 
 def current_state(store: Store, container_id: str) -> dict[str, Any]:
@@ -31,6 +18,8 @@ def current_state(store: Store, container_id: str) -> dict[str, Any]:
     directory = store.path(container_id)
     state = read_state(directory)
     if state.get("status") in ACTIVE and not store.is_locked(container_id):
+        from pyctr.engine.containers.burial import repair
+
         repair(store, container_id)
         state = read_state(directory)
     return state
@@ -39,136 +28,3 @@ def current_state(store: Store, container_id: str) -> dict[str, Any]:
 def is_running(store: Store, container_id: str) -> bool:
     """Whether its command runs (paused and restarting count)."""
     return current_state(store, container_id).get("status") in ACTIVE
-
-
-def repair(store: Store, container_id: str) -> None:
-    """Bury a container whose monitor died. Does nothing when another command is at it, or a new monitor took over."""
-    lock = try_lock(store.path(container_id) + "/lock")
-    if lock is None:
-        return
-    try:
-        restarts = repair_locked(store, container_id)
-    finally:
-        os.close(lock)
-    if restarts is not None and store.revive is not None:
-        store.revive(container_id, restarts)
-
-
-def repair_locked(store: Store, container_id: str) -> int | None:
-    """`repair`, for who holds the lock: how many restarts there were, if there is to be another, else None."""
-    state = read_state(store.path(container_id))
-    if state.get("status") not in ACTIVE:
-        return None
-    # A run-time directory does not outlive the machine, so one that is there says that only the monitor died.
-    rebooted = not os.path.exists(store.run_path(container_id))
-    if not rebooted:
-        kill_process(state.get("pid") or 0, state.get("pid_start"))
-    bury(store, container_id, state)
-    state |= {
-        "status": "exited",
-        "pid": 0,
-        "exit_code": UNKNOWN_EXIT if rebooted else _KILLED,
-        "error": "" if rebooted else "monitor died",
-        "finished_at": times.now(),
-    }
-    store.write(container_id, "state.json", state)
-    record = store.record(container_id)
-    if record["HostConfig"]["AutoRemove"]:
-        from pyctr.engine.containers.remove import remove_locked
-
-        remove_locked(store, container_id, record, volumes=True)
-        return None
-    again = not rebooted and not state.get("stopped_by_user") and is_due(record["HostConfig"]["RestartPolicy"], state)
-    return int(state.get("restart_count") or 0) + 1 if again else None
-
-
-def is_due(policy: dict[str, Any], state: dict[str, Any]) -> bool:
-    """Whether a restart policy wants a container started that ended with this state (moby restartmanager)."""
-    name, limit = policy["Name"], policy["MaximumRetryCount"]
-    if name == "on-failure":
-        return bool(state.get("exit_code")) and (not limit or (state.get("restart_count") or 0) < limit)
-    return name == "always" or (name == "unless-stopped" and not state.get("stopped_by_user"))
-
-
-def bury(store: Store, container_id: str, state: dict[str, Any]) -> None:
-    """Processes of the container's control groups, the groups themselves, the run-time directory."""
-    from pyctr.engine.containers.network import release_network
-
-    try:
-        path = store.read(container_id, "spec.json")["linux"]["cgroupsPath"]
-    except (NotFound, CorruptData, LookupError):  # never started, or half written by a machine that lost power
-        path = ""
-    directories = set(control_groups(path)) if path.startswith("/") else set()
-    directories |= set((state.get("cgroup_paths") or {}).values())
-    for directory in sorted(directories):
-        if os.path.basename(directory) == container_id or directory.endswith(f"-{container_id}.scope"):
-            empty_control_group(directory)
-    release_network(store, container_id)
-    remove_tree(store.run_path(container_id))
-
-
-def kill_process(pid: int, start: int | None) -> None:
-    """SIGKILL `pid` if it is still the process that was started, and wait for its end. A pid may have been reused."""
-    if pid <= 0 or start is None:
-        return
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        send_signal(pid, start, SIGKILL)
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        poll.poll(_GRACE_MS)
-    except NotFound:
-        return
-    finally:
-        os.close(pidfd)
-
-
-def control_groups(path: str) -> list[str]:
-    """The directories a control group path has in the hierarchies mounted here."""
-    root = "/sys/fs/cgroup"
-    try:
-        bases = [root, *(f"{root}/{name}" for name in os.listdir(root))]
-    except FileNotFoundError:
-        return []
-    return [base + path for base in bases if os.path.isdir(base + path)]
-
-
-def empty_control_group(directory: str) -> None:
-    """Kill every process in a control group and remove it, children first."""
-    try:
-        with os.scandir(directory) as iterator:
-            entries = list(iterator)
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            empty_control_group(entry.path)
-    deadline = time.monotonic() + _GRACE_MS / 1000
-    while True:
-        for text in read_processes(directory):
-            try:
-                os.kill(int(text), SIGKILL)
-            except ProcessLookupError:
-                continue
-        try:
-            os.rmdir(directory)
-        except FileNotFoundError:
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
-        else:
-            return
-
-
-def read_processes(directory: str) -> list[str]:
-    """The pids in a control group."""
-    try:
-        with open(directory + "/cgroup.procs", encoding="ascii") as file:
-            return file.read().split()
-    except OSError:
-        return []

@@ -23,6 +23,8 @@ _HEX = frozenset("0123456789abcdef")
 #: A directory without a lock file belongs to a creator between two system calls, unless it is this old.
 _ABANDONED_AFTER_S = 60
 _LOCK_PATIENCE_S = 5.0
+#: A look costs 20 µs, and a monitor's end takes some milliseconds.
+_LOCK_PAUSE_S = 0.004
 #: Exit code of a life whose end nobody saw, as Docker's after an unclean shutdown.
 UNKNOWN_EXIT = 255
 
@@ -56,6 +58,10 @@ class Store:
     def run_path(self, container_id: str) -> str:
         """Its run-time directory, which holds the monitor's socket."""
         return f"{self.run_root}/{container_id}"
+
+    def sessions_path(self, container_id: str) -> str:
+        """Where its sessions of `exec` are while it runs."""
+        return self.run_path(container_id) + "/exec"
 
     # -- creating ------------------------------------------------------------------------------------------------
 
@@ -127,8 +133,7 @@ class Store:
     def name_owner(self, name: str) -> str | None:
         """The id a name stands for."""
         try:
-            with open(f"{self.names_dir}/{name}", encoding="ascii") as file:
-                return file.read().strip()
+            return read_bytes(f"{self.names_dir}/{name}").decode("ascii").strip()
         except FileNotFoundError:
             return None
 
@@ -301,7 +306,7 @@ class Store:
             if time.monotonic() > deadline:
                 raise StateError(f"lock container {container_id[:12]}: another command is at work on it")
             time.sleep(pause_s)  # somebody looked, or a start or removal is under way
-            pause_s = min(pause_s * 2, 0.05)
+            pause_s = min(pause_s * 2, _LOCK_PAUSE_S)
 
 
 def name_conflict(name: str, owner: str) -> Conflict:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.engine.host import Device, HostFacts
-    from pyctr.engine.spec import Joined
+    from pyctr.engine.spec.plan import Joined
 
 #: moby oci/defaults.go: zero, null, urandom, random, tty, console; fuse refused.
 _DEFAULT_RULES = ((1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1))

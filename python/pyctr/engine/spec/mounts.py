@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyctr.engine.spec import Joined
+    from pyctr.engine.spec.plan import Joined
 
 #: moby oci/defaults.go
 _DEFAULTS = (

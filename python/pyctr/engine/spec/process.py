@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyctr.engine.capabilities import plan_capabilities
 from pyctr.engine.options.limits import granted_hard
+from pyctr.engine.spec.environment import plan_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
     from pyctr.engine.host import HostFacts
 
-DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNLIMITED = (1 << 64) - 1
 #: Without a daemon the caller's shell limits would leak in; these are what dockerd's unit file gives a container.
 _DEFAULT_LIMITS = (("core", -1, -1), ("nofile", 1024, 524288), ("nproc", -1, -1))
@@ -38,20 +38,6 @@ def plan_process(record: dict[str, Any], host: HostFacts, linked: list[str] | No
     if profile:
         process["apparmorProfile"] = profile
     return process
-
-
-def plan_environment(config: dict[str, Any], linked: list[str] | None = None) -> list[str]:
-    """PATH, HOSTNAME, TERM, what links bring, then the record's; a later one replaces an earlier one in place, a bare name unsets it."""
-    variables = {"PATH": DEFAULT_PATH, "HOSTNAME": "HOSTNAME=" + config["Hostname"]}
-    if config["Tty"]:
-        variables["TERM"] = "TERM=xterm"
-    for variable in [*(linked or ()), *config["Env"]]:
-        name, equals, _ = variable.partition("=")
-        if equals:
-            variables[name] = variable
-        else:
-            variables.pop(name, None)
-    return list(variables.values())
 
 
 def plan_rlimits(host_config: dict[str, Any], host: HostFacts) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
 //! Files on the host: atomic writes, removal of trees. By descriptor, without following what a name leads to.
 
 mod journal;
+mod read;
 mod remove;
 mod write;
 
 use std::hash::{BuildHasher, RandomState};
 
 pub use journal::append_journal;
+pub use read::Reader;
 pub use remove::{remove_entry, remove_tree};
 pub use write::write_atomic;
 

@@ -120,6 +120,7 @@ impl Monitor {
                 if restart { self.restarts.next(end.exit_code, self.state.stopped_by_user, end.lasted) } else { None };
             let Some(pause) = pause else { return watched.and(self.ended(end, &cgroup)) };
             let _ = self.note_exit("restarting", end, &cgroup); // a full disk is no reason to stay down
+            self.mounts = None;
             if !self.pause(pause).unwrap_or(false) {
                 return self.ended_in_pause(&cgroup);
             }
@@ -386,12 +387,10 @@ impl Monitor {
             exit::give_up_name(&self.config, &self.directory);
         }
         self.network.withdraw(status == "exited");
-        // Before anybody hears of it: who does writes the events that follow this one.
-        let lasted = end.lasted.as_secs().to_string();
-        self.journal("die", &[("execDuration", lasted), ("exitCode", end.exit_code.to_string())]);
         self.events.announce_exit(&Event::Exited { code: end.exit_code, oom_killed: end.oom_killed });
         self.events.watch_memory(None)?;
-        self.mounts = None;
+        let lasted = end.lasted.as_secs().to_string();
+        self.journal("die", &[("execDuration", lasted), ("exitCode", end.exit_code.to_string())]);
         // Processes that joined the group from outside its pid namespace, or were never in one (--pid host), end with it.
         if cgroup.pids().is_ok_and(|pids| !pids.is_empty()) {
             let _ = cgroup.kill_all(libc::SIGKILL);
@@ -422,12 +421,17 @@ impl Monitor {
 
     /// Control group and directories go, poststop hooks run; what fails does not keep the rest.
     fn clean_up(&mut self, cgroup: Option<&Cgroup>) {
-        self.mounts = None;
         let _ = self.events.watch_network(None);
-        self.network.clean_up();
-        if let Some(cgroup) = cgroup {
-            let _ = cgroup.remove();
-        }
+        let mounts = self.mounts.take();
+        // Unmounting waits for the disk, taking links away for other processors: side by side. Without a thread the one is
+        // done before the other.
+        std::thread::scope(|scope| {
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(mounts));
+            self.network.clean_up();
+            if let Some(cgroup) = cgroup {
+                let _ = cgroup.remove();
+            }
+        });
         self.events.close_log();
         if let Some(spec) = &self.spec {
             let state = self.hook_state(spec, "stopped", None);

@@ -85,6 +85,7 @@ class ComposeContext:
             profiles=settings.get("profile", ()) if profiles is None else profiles,
             all_resources=bool(settings.get("all_resources")),
             options=options,
+            known_dir=f"{self.engine.run_root}/compose/valid",
         )
         if self._is_compatible():
             project = replace(project, separator="_")
