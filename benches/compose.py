@@ -37,7 +37,7 @@ def rows(base: Path, rounds: int) -> None:
     project = base / "project"
     write_project(project)
     own = {"PYCTR_ROOT": str(base / "root"), "PYCTR_RUN_ROOT": str(base / "run")}
-    pyctr = [sys.executable, "-m", "pyctr"]
+    pyctr = [os.path.join(os.path.dirname(sys.executable), "pyctr")]
     environment = {**os.environ, **own}
     subprocess.run([*pyctr, "image", "bootstrap", "busybox"], env=environment, check=True, stdout=subprocess.DEVNULL)
     binary = find("docker-compose") or shutil.which("docker-compose", path=os.path.dirname(sys.executable))

@@ -135,10 +135,9 @@ impl<'a, 'py> Visitor<'_> for Name<'a, 'py> {
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(match self.0.shape {
             Shape::All => Some((PyString::new(self.0.py, text), &Shape::All)),
-            Shape::Members(wanted) => wanted
-                .iter()
-                .find(|(name, ..)| name == text)
-                .map(|(_, name, shape)| (name.clone(), shape)),
+            Shape::Members(wanted) => {
+                wanted.iter().find(|(name, ..)| name == text).map(|(_, name, shape)| (name.clone(), shape))
+            }
         })
     }
 }

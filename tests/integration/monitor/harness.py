@@ -267,8 +267,9 @@ class Container:
         return status
 
     def cgroups(self):
-        found = pathlib.Path("/sys/fs/cgroup").glob(f"**/{self.id}")
-        return [str(path) for path in found]
+        # os.walk passes over groups of other containers that go while it looks; pathlib's glob fails on them.
+        tree = os.walk("/sys/fs/cgroup")
+        return [f"{directory}/{self.id}" for directory, names, _ in tree if self.id in names]
 
     def tidy(self):
         """Kill what is left of a failed test."""
