@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pyctr.cli.terminal import check_terminal
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,7 +11,9 @@ if TYPE_CHECKING:
 
 def exec(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Run a command in a running container; its exit code."""
-    if not options.get("detach"):
-        check_terminal(tty=options.get("tty"), stdin=options.get("interactive"))
+    if options.get("tty") and not options.get("detach"):
+        from pyctr.cli.terminal import check_terminal
+
+        check_terminal(tty=True, stdin=options.get("interactive"))
     result = engine.containers.exec(arguments[0], arguments[1:], options)
     return result if isinstance(result, int) else 0
