@@ -80,6 +80,9 @@ class Store:
                 continue
             lock = os.open(directory + "/lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.fstat(lock).st_nlink:  # somebody swept between the two lines above, and took this one for dead
+                os.close(lock)
+                continue
             fd = os.open(directory + "/id", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             os.write(fd, container_id.encode())
             os.close(fd)

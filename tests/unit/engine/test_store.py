@@ -1,0 +1,33 @@
+"""Containers on disk."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyctr.engine.containers import store as module
+from pyctr.engine.containers.store import Store
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_directory_swept_before_its_lock_is_taken_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "root"), str(tmp_path / "run"))
+    lock_file = fcntl.flock
+    sweeps = []
+
+    def flock(descriptor: int, operation: int) -> Any:
+        if operation == fcntl.LOCK_EX and not sweeps:
+            sweeps.append(store.containers_dir)
+            store.ids()  # another command lists at this very moment
+        return lock_file(descriptor, operation)
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    container_id, _ = store.new_directory()
+    assert sweeps
+    assert (Path(store.temporary_path(container_id)) / "id").read_text() == container_id
+    assert len(list(Path(store.containers_dir).iterdir())) == 1
