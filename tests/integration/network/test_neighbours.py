@@ -115,7 +115,8 @@ NGINX = "daemon off; events {} http { access_log off; server { listen 80; locati
 def test_real_servers_of_debian_through_published_ports(clean: Host) -> None:
     packages = "nginx-light,redis-server"
     # On the machine itself: there is no way to Debian from the test's own host.
-    made = Cli(clean.root.parent)("image", "bootstrap", "debian", "--include", packages, "--name", "servers", code=None)
+    bootstrap = ("image", "bootstrap", "debian", "--include", packages, "--name", "servers")
+    made = Cli(clean.root.parent)(*bootstrap, code=None, timeout=600)
     if made.returncode:
         pytest.skip(f"needs Debian's packages: {made.stderr.strip()[-300:]}")
     clean("network", "create", "net")
