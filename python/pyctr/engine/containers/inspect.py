@@ -74,6 +74,9 @@ def inspect_state(state: dict[str, Any]) -> dict[str, Any]:
         "StartedAt": state.get("started_at") or times.ZERO,
         "FinishedAt": state.get("finished_at") or times.ZERO,
     }
+    if state.get("log_lost"):
+        # Nothing of Docker's: bytes that a full disk or a full ring kept out of the log.
+        shown["LogLost"] = state["log_lost"]
     if state.get("health"):
         shown["Health"] = state["health"]
     return shown

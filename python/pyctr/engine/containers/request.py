@@ -107,7 +107,7 @@ def plan_log(record: dict[str, Any], path: str) -> dict[str, Any]:
     """The monitor's ``log``: driver, file, what the driver itself obeys, what every entry says of the container."""
     config = record["HostConfig"]["LogConfig"]
     settings: dict[str, str] = config["Config"]
-    own = {name: value for name, value in settings.items() if name not in (*_LOG_ATTRIBUTES, "mode")}
+    own = {name: value for name, value in settings.items() if name not in _LOG_ATTRIBUTES}
     planned: dict[str, Any] = {"driver": config["Type"], "path": path, "options": own}
     if any(name in settings for name in _LOG_ATTRIBUTES):
         planned["attributes"] = plan_attributes(settings, record["Config"])

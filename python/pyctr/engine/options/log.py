@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyctr.engine.options import Request
 
 _FILES = frozenset(("max-size", "max-file", "compress"))
+_EVERY = frozenset(("mode", "max-buffer-size"))
 _ATTRIBUTES = frozenset(("labels", "labels-regex", "env", "env-regex"))
 _OPTIONS = {
     "none": frozenset[str](),
@@ -19,10 +20,8 @@ _OPTIONS = {
     "local": _FILES,
     "syslog": frozenset(("syslog-address", "syslog-facility", "syslog-format", "tag")),
 }
-#: Docker's option of every driver that there is no second way of doing here: refused by name, never ignored.
+#: Docker's options that there is no way of doing here: refused by name, never ignored.
 _REFUSED = {
-    "mode": "only blocking: output waits in its pipe, none is dropped",
-    "max-buffer-size": "there is no buffer that drops output",
     "syslog-tls-ca-cert": "syslog over TLS is not supported",
     "syslog-tls-cert": "syslog over TLS is not supported",
     "syslog-tls-key": "syslog over TLS is not supported",
@@ -51,23 +50,28 @@ def check(driver: str, settings: dict[str, str]) -> None:
     if driver == "none" and settings:
         raise InvalidArgument("invalid logging opts for driver none")
     for name, value in settings.items():
-        if name in _REFUSED and (name, value) != ("mode", "blocking"):
+        if name in _REFUSED:
             raise InvalidArgument(f"log opt '{name}' of the {driver} log driver: {_REFUSED[name]}")
-        if name not in _OPTIONS[driver] and name != "mode":
+        if name not in _OPTIONS[driver] | _EVERY:
             raise InvalidArgument(f"unknown log opt '{name}' for {driver} log driver")
         try:
             check_value(name, value)
         except ValueError as error:
             raise InvalidArgument(f"invalid log opt '{name}={value}': {error}") from None
+    mode = settings.get("mode", "")
+    if mode not in ("", "blocking", "non-blocking"):
+        raise InvalidArgument(f"logger: logging mode not supported: {mode}")
+    if "max-buffer-size" in settings and mode != "non-blocking":
+        raise InvalidArgument("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
     if driver in ("json-file", "local"):
         check_rotation(driver, settings)
 
 
 def check_value(name: str, value: str) -> None:
     """Raise ValueError for a value that is none."""
-    if name == "max-size":
-        if value != "-1" and parse_size(value) <= 0:
-            raise ValueError("max-size must be a positive number")
+    if name in ("max-size", "max-buffer-size"):
+        if (name, value) != ("max-size", "-1") and parse_size(value) <= 0:
+            raise ValueError(f"{name} must be a positive number")
     elif name == "max-file":
         if not value.isascii() or not value.isdigit() or int(value) < 1:
             raise ValueError("max-file cannot be less than 1")

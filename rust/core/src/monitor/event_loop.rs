@@ -217,7 +217,10 @@ impl EventLoop {
                     self.outcomes.push_back(Outcome::OutOfMemory { certain: count == size_of::<u64>() });
                 }
             }
-            log::TOKEN => self.log.proceed(),
+            log::TOKEN => {
+                self.log.proceed();
+                self.notice_loss();
+            }
             probe::ENDED => self.outcomes.push_back(Outcome::ProbeEnded),
             probe::OUTPUT => self.outcomes.push_back(Outcome::ProbeOutput),
             token if token >= CLIENTS => {
@@ -363,8 +366,15 @@ impl EventLoop {
     /// Gives what was read to the log and to every client.
     fn spread(&mut self, stream: Stream) {
         self.log.write(stream, &self.buffer);
+        self.notice_loss();
         for client in self.clients.values_mut() {
             client.write(stream, &self.buffer);
+        }
+    }
+
+    fn notice_loss(&mut self) {
+        if self.log.has_lost_more() {
+            self.outcomes.push_back(Outcome::LogLost);
         }
     }
 

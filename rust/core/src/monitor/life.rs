@@ -227,6 +227,10 @@ impl Monitor {
                     self.note_health(ended);
                 }
                 Outcome::Network => self.network.turn(),
+                Outcome::LogLost => {
+                    self.state.log_lost = self.events.log_lost();
+                    let _ = self.state.write(&self.directory); // a full disk is no reason to end a container
+                }
                 Outcome::Signal(signal) => {
                     let _ = running.signal(signal); // the client has its own way of finding out what became of it
                 }
@@ -338,6 +342,7 @@ impl Monitor {
                     self.events.tell(client, &Event::Error { message, code: ENGINE_ERROR });
                 }
                 Outcome::Exited
+                | Outcome::LogLost
                 | Outcome::Signal(_)
                 | Outcome::OutOfMemory { .. }
                 | Outcome::ProbeEnded

@@ -45,6 +45,8 @@ pub enum Outcome {
     Terminate,
     /// Something waits to be carried to a published port.
     Network,
+    /// Some of the output could not be logged.
+    LogLost,
     /// Memory ran out.
     OutOfMemory {
         /// Or came near to it (v2): the kernel's count of kills says which.

@@ -107,7 +107,7 @@ fn prepare(request: &Request, process: &oci_spec::runtime::Process) -> Result<Ev
     make_directory(&request.run_dir)?;
     let terminal = process.terminal() == Some(true);
     let manners = Manners { terminal, open_stdin: request.open_stdin, stdin_once: true };
-    let mut events = EventLoop::new(Poller::new()?, log::Driver::None, manners);
+    let mut events = EventLoop::new(Poller::new()?, log::Driver::none(), manners);
     events.listen(socket(&open_directory(&request.run_dir)?)?)?;
     Ok(events)
 }

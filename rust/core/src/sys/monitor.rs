@@ -7,6 +7,8 @@ use rustix::process::Pid;
 
 /// `sizeof(struct signalfd_siginfo)`.
 const SIGINFO_BYTES: usize = 128;
+/// Behind the standard streams.
+const FIRST_FD: i32 = 3;
 
 /// Sends a signal by number, real-time ones included, which rustix's type has not (pidfd_send_signal(2)).
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> rustix::io::Result<()> {
@@ -54,6 +56,21 @@ pub fn close_inherited(first: u32) {
 ///
 /// Only for a process of one thread: the copy goes on with memory as it is, allocator and all.
 pub fn fork_worker(work: impl FnOnce() -> bool) -> rustix::io::Result<(Pid, OwnedFd)> {
+    fork(None, work)
+}
+
+/// The same, but that the copy is given `kept`.
+pub fn fork_worker_with(
+    kept: BorrowedFd<'_>,
+    work: impl FnOnce(OwnedFd) -> bool,
+) -> rustix::io::Result<(Pid, OwnedFd)> {
+    fork(Some(kept), || {
+        // SAFETY: `fork` has put it there, for nobody else.
+        work(unsafe { OwnedFd::from_raw_fd(FIRST_FD) })
+    })
+}
+
+fn fork(kept: Option<BorrowedFd<'_>>, work: impl FnOnce() -> bool) -> rustix::io::Result<(Pid, OwnedFd)> {
     // SAFETY: this process has one thread (the caller's promise), so no lock is held by another that the copy lacks.
     let pid = unsafe { libc::fork() };
     if pid < 0 {
@@ -61,8 +78,13 @@ pub fn fork_worker(work: impl FnOnce() -> bool) -> rustix::io::Result<(Pid, Owne
     }
     if pid == 0 {
         // Whoever waits for the end of a pipe, or for the container's lock, must not wait for this copy.
+        let mut first = FIRST_FD;
+        if let Some(kept) = kept {
+            // SAFETY: as below; whatever had this number is closed one way or the other.
+            first = unsafe { libc::dup2(kept.as_raw_fd(), FIRST_FD) } + 1;
+        }
         // SAFETY: nothing of this process uses its descriptors again: `work` opens its own, and _exit runs no destructor.
-        unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0u32) };
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
         // SAFETY: ends this process at once.
         unsafe { libc::_exit(i32::from(!done)) };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{Entry, Lines};
+use super::lines::Entry;
 use super::rotate::{RotatingFile, Rotation};
-use super::{Stream, json_line, local_entry, tag};
+use super::{json_line, local_entry, tag};
 use crate::monitor::clock::Time;
 use crate::monitor::config::Config;
 use crate::monitor::poller::Poller;
@@ -39,17 +39,22 @@ impl Format {
 pub struct FileLog {
     format: Format,
     file: RotatingFile,
-    lines: Lines,
     out: Vec<u8>,
     /// What json-file adds to every line, encoded.
     attributes: Vec<u8>,
+    /// Written out once for the many lines of a read.
+    now: (Time, String),
 }
 
 impl FileLog {
     /// Reads `max-size`, `max-file`, `compress` and, for json-file, `tag`; other options are refused by name.
-    pub fn new(format: Format, config: &Config, poller: &Poller) -> Result<Self> {
+    pub fn new(
+        format: Format,
+        config: &Config,
+        mut options: BTreeMap<String, String>,
+        poller: &Poller,
+    ) -> Result<Self> {
         let log = &config.log;
-        let mut options = log.options.clone();
         let mut attributes = log.attributes.clone();
         if let Some(text) = options.remove("tag").filter(|_| format == Format::Json) {
             let tag = tag::expand(&text, config).map_err(|part| {
@@ -60,41 +65,44 @@ impl FileLog {
         let rotation = rotation(format.rotation(), &options)?;
         let file = RotatingFile::new(&log.path, rotation, poller);
         let attributes = json_line::attributes(&attributes);
-        Ok(Self { format, file, lines: Lines::default(), out: Vec::new(), attributes })
+        let now = Time { seconds: 0, nanoseconds: 0 };
+        Ok(Self { format, file, out: Vec::new(), attributes, now: (now, now.rfc3339_nano()) })
     }
 
-    /// Keeps what was read: whole lines at once, the rest until its end comes. One write a read, as a rule.
-    pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        let now = Time::now();
-        let time = now.rfc3339_nano();
-        let mut batch = Batch {
-            format: self.format,
-            file: &mut self.file,
-            out: &mut self.out,
-            attributes: &self.attributes,
-            now: (now, &time),
-        };
-        batch.file.open();
-        self.lines.split(stream, bytes, now, |entry| batch.add(&entry));
-        batch.flush();
-        if bytes.len() < KEEP_BYTES {
+    /// Keeps an entry, in memory until [`Self::flush`] or until there are many.
+    pub fn add(&mut self, entry: &Entry<'_>) {
+        self.file.open();
+        if self.file.is_due(self.out.len()) {
+            self.append();
+            self.file.rotate();
+        } else if self.out.len() >= BATCH_BYTES {
+            self.append();
+        }
+        match self.format {
+            Format::Json => {
+                if entry.time != self.now.0 {
+                    self.now = (entry.time, entry.time.rfc3339_nano());
+                }
+                json_line::append(&mut self.out, entry, &self.attributes, &self.now.1);
+            }
+            Format::Local => local_entry::append(&mut self.out, entry),
+        }
+    }
+
+    /// Writes what waits: one write a read, as a rule.
+    pub fn flush(&mut self) {
+        let few = self.out.len() < KEEP_BYTES;
+        self.append();
+        if few {
             self.out.shrink_to(KEEP_BYTES);
         }
     }
 
-    /// Writes what no newline ended.
-    pub fn finish(&mut self) {
-        let now = Time::now();
-        let time = now.rfc3339_nano();
-        let mut batch = Batch {
-            format: self.format,
-            file: &mut self.file,
-            out: &mut self.out,
-            attributes: &self.attributes,
-            now: (now, &time),
-        };
-        self.lines.finish(now, |entry| batch.add(&entry));
-        batch.flush();
+    fn append(&mut self) {
+        if !self.out.is_empty() {
+            self.file.append(&self.out);
+            self.out.clear();
+        }
     }
 
     /// Bytes that could not be written.
@@ -110,39 +118,6 @@ impl FileLog {
     /// See [`RotatingFile::wait_for_compressor`].
     pub fn wait_for_compressor(&mut self) {
         self.file.wait_for_compressor();
-    }
-}
-
-/// Entries on their way into the file.
-struct Batch<'a> {
-    format: Format,
-    file: &'a mut RotatingFile,
-    out: &'a mut Vec<u8>,
-    attributes: &'a [u8],
-    /// Written out once for the many lines of a read.
-    now: (Time, &'a str),
-}
-
-impl Batch<'_> {
-    fn add(&mut self, entry: &Entry<'_>) {
-        if self.file.is_due(self.out.len()) {
-            self.flush();
-            self.file.rotate();
-        } else if self.out.len() >= BATCH_BYTES {
-            self.flush();
-        }
-        match self.format {
-            Format::Json if entry.time == self.now.0 => json_line::append(self.out, entry, self.attributes, self.now.1),
-            Format::Json => json_line::append(self.out, entry, self.attributes, &entry.time.rfc3339_nano()),
-            Format::Local => local_entry::append(self.out, entry),
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.out.is_empty() {
-            self.file.append(self.out);
-            self.out.clear();
-        }
     }
 }
 
@@ -174,7 +149,7 @@ fn rotation(default: Rotation, options: &BTreeMap<String, String>) -> Result<Rot
 }
 
 /// A number with k, m, g or t (powers of 1024), as docker/go-units reads them.
-fn size(text: &str) -> Option<u64> {
+pub fn size(text: &str) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic() || letter == ' ');
     let shift = match lower[digits.len()..].trim() {
@@ -202,14 +177,15 @@ fn flag(text: &str) -> Option<bool> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::monitor::log::{Driver, Stream};
 
     fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn log(dir: &tempfile::TempDir, pairs: &[(&str, &str)]) -> FileLog {
+    fn log(dir: &tempfile::TempDir, pairs: &[(&str, &str)]) -> Driver {
         let config = Config::for_log("json-file", &dir.path().join("log").to_string_lossy(), options(pairs));
-        FileLog::new(Format::Json, &config, &Poller::new().unwrap()).unwrap()
+        Driver::new(&config, &Poller::new().unwrap()).unwrap()
     }
 
     fn entries(path: &std::path::Path) -> Vec<String> {
@@ -251,7 +227,7 @@ mod tests {
     #[test]
     fn test_new_bad_options_are_refused_by_name() {
         let bad = [
-            ("mode", "non-blocking"),
+            ("mode", "blocking"),
             ("max-size", "many"),
             ("max-size", "0"),
             ("max-file", "0"),

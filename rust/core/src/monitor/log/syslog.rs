@@ -1,16 +1,15 @@
 //! The syslog driver: RFC 3164 and RFC 5424 messages by UDP, TCP or a unix socket, worded as Docker's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 
-use super::lines::{Entry, Lines};
+use super::lines::Entry;
 use super::{Stream, TOKEN};
 use crate::Result;
-use crate::monitor::clock::Time;
 use crate::monitor::config::Config;
 use crate::monitor::poller::{EventFlags, Poller, Source};
 
@@ -18,8 +17,8 @@ mod options;
 
 use options::{Address, Format, Options};
 
-/// What waits for a daemon that is slow or away; beyond that, messages are lost and counted.
-const QUEUE_MAX_BYTES: usize = 128 * 1024;
+/// What waits for a daemon that is slow, unless `max-buffer-size` says otherwise; beyond that, messages are lost and counted.
+const QUEUE_BYTES: usize = 128 * 1024;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 const SEVERITY_ERROR: u8 = 3;
 const SEVERITY_INFORMATIONAL: u8 = 6;
@@ -29,12 +28,14 @@ const SEVERITY_INFORMATIONAL: u8 = 6;
 pub struct Syslog {
     options: Options,
     hostname: String,
-    lines: Lines,
     poller: Poller,
     socket: Option<Socket>,
     failed_at: Option<Instant>,
     /// Of a stream: bytes not taken yet, whole messages but for the first.
     queue: VecDeque<u8>,
+    queue_max_bytes: usize,
+    /// A part of the first message is sent.
+    is_begun: bool,
     /// Messages nobody took.
     pub lost: u64,
 }
@@ -48,36 +49,27 @@ struct Socket {
 
 impl Syslog {
     /// Checks the options; nothing is connected yet.
-    pub fn new(config: &Config, poller: &Poller) -> Result<Self> {
+    pub fn new(
+        config: &Config,
+        options: &BTreeMap<String, String>,
+        queue_bytes: Option<usize>,
+        poller: &Poller,
+    ) -> Result<Self> {
         Ok(Self {
-            options: Options::new(config)?,
+            options: Options::new(config, options)?,
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            lines: Lines::default(),
             poller: poller.clone(),
             socket: None,
             failed_at: None,
             queue: VecDeque::new(),
+            queue_max_bytes: queue_bytes.unwrap_or(QUEUE_BYTES),
+            is_begun: false,
             lost: 0,
         })
     }
 
-    /// Sends each complete line.
-    pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.split(stream, bytes, Time::now(), |entry| self.send(&entry));
-        self.lines = lines;
-        self.flush();
-    }
-
-    /// Sends what no newline ended.
-    pub fn finish(&mut self) {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.finish(Time::now(), |entry| self.send(&entry));
-        self.lines = lines;
-        self.flush();
-    }
-
-    fn send(&mut self, entry: &Entry<'_>) {
+    /// Sends a line, or has it wait. Of what waits too long the oldest goes.
+    pub fn add(&mut self, entry: &Entry<'_>) {
         let message = message(&self.options, &self.hostname, entry);
         self.connect();
         match &self.socket {
@@ -88,14 +80,25 @@ impl Syslog {
                     Err(Errno::AGAIN | Errno::NOBUFS | Errno::MSGSIZE | Errno::INTR) => {}
                     Err(_) => self.fail(),
                 }
+                self.lost += 1;
             }
-            Some(_) if self.queue.len() + message.len() <= QUEUE_MAX_BYTES => {
+            Some(_) => {
+                while self.queue.len() + message.len() > self.queue_max_bytes && self.drop_oldest() {}
                 self.queue.extend(message);
-                return;
             }
-            _ => {}
+            None => self.lost += 1,
         }
+    }
+
+    /// Lets go of the oldest message that is not being sent; false: there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let ends: Vec<usize> =
+            self.queue.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).take(2).collect();
+        let begun = if self.is_begun { ends.first().copied() } else { Some(0) };
+        let (Some(from), Some(to)) = (begun, ends.get(usize::from(self.is_begun))) else { return false };
+        drop(self.queue.drain(from..*to));
         self.lost += 1;
+        true
     }
 
     fn connect(&mut self) {
@@ -116,6 +119,7 @@ impl Syslog {
         self.failed_at = Some(Instant::now());
         // The rest of a message that was cut would be taken for a message.
         self.queue.clear();
+        self.is_begun = false;
     }
 
     /// Sends on what waits, without waiting; the loop comes back when more can be sent.
@@ -124,7 +128,10 @@ impl Syslog {
         while !self.queue.is_empty() {
             let (front, _) = self.queue.as_slices();
             match rustix::net::send(&socket.source, front, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(count) => drop(self.queue.drain(..count)),
+                Ok(count) => {
+                    self.is_begun = front[count - 1] != b'\n';
+                    drop(self.queue.drain(..count));
+                }
                 Err(Errno::INTR) => {}
                 // ENOTCONN: the connection is still being made.
                 Err(Errno::AGAIN | Errno::NOTCONN) => {
@@ -198,11 +205,22 @@ mod tests {
     use std::net::{TcpListener, UdpSocket};
 
     use super::*;
+    use crate::monitor::clock::Time;
+    use crate::monitor::log::lines::Lines;
 
     fn syslog(address: &str, format: &str) -> Syslog {
         let options = [("syslog-address", address), ("syslog-format", format), ("tag", "web")];
         let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Syslog::new(&Config::for_log("syslog", "", options), &Poller::new().unwrap()).unwrap()
+        let config = Config::for_log("syslog", "", options);
+        Syslog::new(&config, &config.log.options, None, &Poller::new().unwrap()).unwrap()
+    }
+
+    /// As the driver does with what is read.
+    fn write(log: &mut Syslog, stream: Stream, bytes: &[u8]) {
+        let mut lines = Lines::default();
+        lines.split(stream, bytes, Time::now(), |entry| log.add(&entry));
+        lines.finish(Time::now(), |entry| log.add(&entry));
+        log.flush();
     }
 
     #[test]
@@ -222,8 +240,7 @@ mod tests {
     fn test_write_udp_line_is_a_datagram() {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut log = syslog(&format!("udp://{}", daemon.local_addr().unwrap()), "rfc5424");
-        log.write(Stream::Stdout, b"one\ntwo\nthr");
-        log.finish();
+        write(&mut log, Stream::Stdout, b"one\ntwo\nthr");
         let mut buffer = [0; 200];
         for expected in [" - one\n", " - two\n", " - thr\n"] {
             let count = daemon.recv(&mut buffer).unwrap();
@@ -235,7 +252,7 @@ mod tests {
     fn test_write_tcp_daemon_restarted_is_connected_again() {
         let daemon = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut log = syslog(&format!("tcp://{}", daemon.local_addr().unwrap()), "rfc3164");
-        log.write(Stream::Stdout, b"one\n");
+        write(&mut log, Stream::Stdout, b"one\n");
         let (connection, _) = daemon.accept().unwrap();
         log.flush(); // as the loop does when the connection is there
         let mut line = String::new();
@@ -243,10 +260,10 @@ mod tests {
         assert!(line.ends_with(": one\n"), "{line}");
         let began = Instant::now();
         while log.socket.is_some() && began.elapsed() < Duration::from_secs(5) {
-            log.write(Stream::Stdout, b"lost\n"); // the first is taken by the kernel, the next finds the reset
+            write(&mut log, Stream::Stdout, b"lost\n"); // the first is taken by the kernel, the next finds the reset
         }
         log.failed_at = None;
-        log.write(Stream::Stdout, b"two\n");
+        write(&mut log, Stream::Stdout, b"two\n");
         let (connection, _) = daemon.accept().unwrap();
         log.flush();
         line.clear();
@@ -258,12 +275,12 @@ mod tests {
     fn test_write_stuck_daemon_memory_is_bounded() {
         let daemon = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut log = syslog(&format!("tcp://{}", daemon.local_addr().unwrap()), "");
-        log.write(Stream::Stdout, b"first\n");
+        write(&mut log, Stream::Stdout, b"first\n");
         let (_connection, _) = daemon.accept().unwrap();
         for _ in 0..2000 {
-            log.write(Stream::Stdout, &[&[b'x'; 8000][..], b"\n"].concat());
+            write(&mut log, Stream::Stdout, &[&[b'x'; 8000][..], b"\n"].concat());
         }
-        assert!(log.lost > 0 && log.queue.len() <= QUEUE_MAX_BYTES);
+        assert!(log.lost > 0 && log.queue.len() <= QUEUE_BYTES);
     }
 
     #[test]
@@ -272,7 +289,7 @@ mod tests {
         let path = dir.path().join("log");
         let daemon = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
         let mut log = syslog(&format!("unix://{}", path.display()), "rfc3164");
-        log.write(Stream::Stderr, b"hi\n");
+        write(&mut log, Stream::Stderr, b"hi\n");
         let mut buffer = [0; 200];
         let count = daemon.recv(&mut buffer).unwrap();
         assert!(buffer[..count].starts_with(b"<27>"));

@@ -1,5 +1,6 @@
 //! `--log-opt` of the syslog driver.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ pub struct Options {
 
 impl Options {
     /// Reads `syslog-address`, `syslog-facility`, `syslog-format` and `tag`; other options are refused by name.
-    pub fn new(config: &Config) -> Result<Self> {
+    pub fn new(config: &Config, given: &BTreeMap<String, String>) -> Result<Self> {
         let mut options = Self {
             address: Address::Unix {
                 paths: ["/dev/log", "/var/run/syslog", "/var/run/log"].map(PathBuf::from).to_vec(),
@@ -74,7 +75,7 @@ impl Options {
             format: Format::Unix,
             tag: tag::short(&config.id).to_owned(),
         };
-        for (key, text) in &config.log.options {
+        for (key, text) in given {
             let bad = |reason: &str| Error::invalid("use log option", format!("{key}={text}"), reason);
             match key.as_str() {
                 "syslog-address" => {
@@ -153,7 +154,7 @@ mod tests {
         let mut config = Config::for_log("syslog", "", pairs);
         config.id = "0123456789abcdef".to_owned();
         config.event_attributes = [("name".to_owned(), "web".to_owned())].into();
-        Options::new(&config)
+        Options::new(&config, &config.log.options)
     }
 
     #[test]
