@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,3 +82,21 @@ def system_state() -> dict[str, set[str]]:
         if name.startswith("pyctr"):
             processes.add(pid)
     return {"mounts": mounts, "cgroups": groups, "processes": processes, "links": set(os.listdir("/sys/class/net"))}
+
+
+def wait_asleep(pid: int) -> None:
+    """Until a process does not wake any more: who looks again and again, however seldom within a second, never gets there."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        before = wake_ups(pid)
+        time.sleep(0.7)
+        if wake_ups(pid) == before:
+            return
+    raise AssertionError(f"process {pid} keeps waking up")
+
+
+def wake_ups(pid: int) -> int:
+    """How often a process went to sleep so far (proc_pid_status(5))."""
+    with open(f"/proc/{pid}/status") as file:
+        lines = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    return int(lines["voluntary_ctxt_switches"])

@@ -239,6 +239,9 @@ def remove_tree(path: str, *, contents_only: bool = False) -> None:
 def append_journal(path: str, line: bytes) -> None:
     """Append one whole line, its end included; a full journal is set aside as `path`.1 (docs/events.md)."""
 
+def watch_directory(path: str) -> int:
+    """A descriptor that becomes readable when something in a directory changes (inotify(7)); reading it never waits."""
+
 def sync_file_system(path: str) -> None:
     """Write out the file system a directory lies on (syncfs(2))."""
 

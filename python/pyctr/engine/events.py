@@ -7,11 +7,12 @@ import time
 
 from pyctr._core import json_loads
 from pyctr.engine import times
+from pyctr.engine.watch import Watch
 from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from pyctr.engine import Engine
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Filters = dict[str, list[str]]
 
 _CHUNK = 1 << 20
-_POLL_S = 0.05
 #: Kinds whose objects a filter of their own name selects, by the beginning of id or name (moby daemon/events/filter.go).
 _NAMED = ("container", "plugin", "volume", "network", "node", "service", "secret", "config", "daemon")
 _KNOWN = frozenset((*_NAMED, "event", "image", "label", "scope", "type"))
@@ -39,7 +39,7 @@ def read_events(
     """Events in the form of Docker's API, oldest first. Raises InvalidArgument at once, not at the first event.
 
     `since` and `until` are a time, seconds since 1970 or a duration ago; without both nothing that was is shown. With
-    `follow` it goes on until `until`, or for ever; the journal's end is looked at twenty times a second.
+    `follow` it goes on until `until`, or for ever, asleep while nothing happens.
     """
     now_ns = time.time_ns()
     since_ns = times.parse_moment(since, now_ns=now_ns) if since else None
@@ -63,7 +63,10 @@ def _select(
     def goes_on() -> bool:
         return follow and (until_ns is None or time.time_ns() < until_ns)
 
-    for line in read_lines(path, goes_on):
+    def left_s() -> float | None:
+        return None if until_ns is None else (until_ns - time.time_ns()) / 1e9
+
+    for line in read_lines(path, Watch(os.path.dirname(path), goes_on, left_s=left_s)):
         event = parse_event(line)
         if event is None:
             continue
@@ -74,8 +77,8 @@ def _select(
             yield event
 
 
-def read_lines(path: str, goes_on: Callable[[], bool]) -> Iterator[bytes]:
-    """Whole lines of the journal, the one set aside first; then, while `goes_on`, those that are appended."""
+def read_lines(path: str, watch: Watch) -> Iterator[bytes]:
+    """Whole lines of the journal, the one set aside first; then, while `watch` goes on, those that are appended."""
     current = _open(path)
     older = _open(path + ".1")
     if older is not None and current is not None and os.path.sameopenfile(older, current):
@@ -86,7 +89,7 @@ def read_lines(path: str, goes_on: Callable[[], bool]) -> Iterator[bytes]:
         if older is not None:
             yield from _to_the_end(older, b"")[0]
         while True:
-            alive = goes_on()  # asked before reading: what was appended before the end is then read
+            alive = watch.goes_on()  # asked before reading: what was appended before the end is then read
             if current is None:
                 current = _open(path)
             if current is not None:
@@ -101,8 +104,9 @@ def read_lines(path: str, goes_on: Callable[[], bool]) -> Iterator[bytes]:
                     continue
             if not alive:
                 return
-            time.sleep(_POLL_S)
+            watch.wait()
     finally:
+        watch.close()
         for fd in (older, current):
             if fd is not None:
                 os.close(fd)

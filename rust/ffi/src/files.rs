@@ -1,6 +1,6 @@
-//! Files: atomic writes, removal by descriptor.
+//! Files: atomic writes, removal by descriptor, being told of changes.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use pyctr_core::{Error, Result, files};
@@ -30,6 +30,11 @@ pub fn remove_tree(py: Python<'_>, path: PathBuf, contents_only: bool) -> PyResu
 #[pyfunction]
 pub fn append_journal(py: Python<'_>, path: PathBuf, line: &[u8]) -> PyResult<()> {
     py.detach(|| files::append_journal(&path, line)).into_python(py)
+}
+
+#[pyfunction]
+pub fn watch_directory(py: Python<'_>, path: PathBuf) -> PyResult<RawFd> {
+    files::watch_directory(&path).map(IntoRawFd::into_raw_fd).into_python(py)
 }
 
 #[pyfunction]

@@ -31,7 +31,7 @@ mod _core {
     #[pymodule_export]
     use crate::channel::Channel;
     #[pymodule_export]
-    use crate::files::{append_journal, remove_tree, sync_file_system, write_atomic};
+    use crate::files::{append_journal, remove_tree, sync_file_system, watch_directory, write_atomic};
     #[pymodule_export]
     use crate::growing::extract_growing_layer;
     #[pymodule_export]

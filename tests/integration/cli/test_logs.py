@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import Cli, needs_root, wait_asleep
 
 pytestmark = needs_root
 
@@ -46,3 +50,66 @@ def test_logs_of_syslog_are_refused(cli: Cli) -> None:
     cli("create", "--name", "syslog", "--log-driver", "syslog", "busybox", "true")
     done = cli("logs", "syslog", code=1)
     assert done.stderr == "pyctr: configured logging driver does not support reading\n"
+
+
+def test_logs_follower_sleeps_until_something_happens(cli: Cli) -> None:
+    script = "echo one; while [ ! -e /go ]; do sleep 0.1; done; echo two; exec sleep 100"
+    container = cli("run", "-d", "--name", "quiet", "--network", "none", "busybox", "sh", "-c", script).stdout.strip()
+    with subprocess.Popen(
+        cli.command("logs", "-f", "quiet"), env=cli.env, stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "one\n"
+        wait_asleep(follower.pid)
+        cli("exec", "quiet", "touch", "/go")
+        assert follower.stdout.readline() == "two\n"
+        wait_asleep(follower.pid)
+        os.kill(monitor_of(cli, container), signal.SIGKILL)  # nobody is left to write that it ended
+        assert follower.stdout.read() == ""
+        assert follower.wait(20) == 0
+    cli("rm", "quiet")
+
+
+def monitor_of(cli: Cli, container: str) -> int:
+    return int(json.loads((cli.root / "containers" / container / "state.json").read_bytes())["monitor_pid"])
+
+
+_NON_BLOCKING = ["--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=100k"]
+
+
+def test_non_blocking_log_is_every_byte_where_the_disk_keeps_up(cli: Cli) -> None:
+    limits = ["--log-opt", "max-size=200k", "--log-opt", "max-file=20", "--log-opt", "compress=true"]
+    script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; printf 'no newline'"
+    cli("run", "--name", "ring", *_NON_BLOCKING, *limits, "busybox", "sh", "-c", script)
+    expected = "".join(f"line {number}\n" for number in range(20000)) + "no newline"
+    assert cli("logs", "ring").stdout == expected
+    assert "LogLost" not in cli("inspect", "ring").stdout
+    cli("rm", "ring")
+
+
+def test_non_blocking_stalled_log_holds_nobody_up_and_says_what_it_lost(cli: Cli) -> None:
+    script = "echo first; while [ ! -e /go ]; do sleep 0.05; done; seq 1 300000; touch /done; exec sleep 100"
+    run = ["run", "-d", "--name", "ring", "--network", "none", *_NON_BLOCKING, "busybox", "sh", "-c", script]
+    container = cli(*run).stdout.strip()
+    monitor, seen = monitor_of(cli, container), ""
+    deadline = time.monotonic() + 20
+    while seen != "first\n" and time.monotonic() < deadline:
+        seen = cli("logs", "ring").stdout
+    init = cli("inspect", "-f", "{{.State.Pid}}", "ring").stdout.strip()
+    with open(f"/proc/{monitor}/task/{monitor}/children") as file:
+        (writer,) = (int(pid) for pid in file.read().split() if pid != init)
+    os.kill(writer, signal.SIGSTOP)  # a disk that stalls
+    try:
+        cli("exec", "ring", "sh", "-c", "touch /go; while [ ! -e /done ]; do sleep 0.05; done", timeout=60)
+        lost = json.loads(cli("inspect", "ring").stdout)[0]["State"]["LogLost"]
+        assert lost > 0, "told while it runs"
+    finally:
+        os.kill(writer, signal.SIGCONT)
+    cli("stop", "-t", "0", "ring")
+    numbers = [int(line) for line in cli("logs", "ring").stdout.splitlines()[1:]]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 300000, "the newest stay"
+    lost = json.loads(cli("inspect", "ring").stdout)[0]["State"]["LogLost"]
+    kept = sum(len(str(number)) for number in numbers)
+    assert kept + lost == sum(len(str(number)) for number in range(1, 300001)), "each byte is kept or counted"
+    cli("rm", "ring")

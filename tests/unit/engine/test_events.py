@@ -7,6 +7,7 @@ import pytest
 
 from pyctr.engine import Engine
 from pyctr.engine.events import matches, parse_event, read_events, read_lines
+from pyctr.engine.watch import Watch
 from pyctr.errors import InvalidArgument
 
 
@@ -102,11 +103,18 @@ def test_read_lines_follows_over_a_change_of_files(tmp_path):
                 file.write(b"7")  # half a line
         return step < 6
 
-    assert list(read_lines(path, goes_on)) == [b"1", b"2", b"3", b"4", b"5", b"6"]
+    assert list(read_lines(path, Watch(str(tmp_path), goes_on, left_s=lambda: 0.01))) == [
+        b"1",
+        b"2",
+        b"3",
+        b"4",
+        b"5",
+        b"6",
+    ]
 
 
 def test_read_lines_without_a_journal_is_empty(tmp_path):
-    assert list(read_lines(str(tmp_path / "none"), lambda: False)) == []
+    assert list(read_lines(str(tmp_path / "none"), Watch(str(tmp_path), lambda: False))) == []
 
 
 def test_read_events_since_and_until_bound_the_times(tmp_path):

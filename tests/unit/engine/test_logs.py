@@ -12,6 +12,7 @@ import pytest
 from pyctr._core import LogDecoder
 from pyctr.engine import times
 from pyctr.engine.containers.logs import Window, follow_log, parse_tail, read_log, rotated_paths
+from pyctr.engine.watch import Watch
 from pyctr.errors import InvalidArgument
 
 
@@ -99,6 +100,11 @@ def test_parse_tail_refuses_words():
         parse_tail("some")
 
 
+def watch(path, goes_on):
+    """Nothing tells these followers that what they follow has ended: they look."""
+    return Watch(os.path.dirname(path), goes_on, left_s=lambda: 0.01)
+
+
 def test_follow_reads_across_rotations_and_ends_with_the_container(path):
     append(path, 0, 1)
     running = threading.Event()
@@ -114,14 +120,14 @@ def test_follow_reads_across_rotations_and_ends_with_the_container(path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    got = numbers(follow_log(path, None, decoder(), running.is_set))
+    got = numbers(follow_log(path, None, decoder(), watch(path, running.is_set)))
     writer.join()
     assert got == list(range(12))
 
 
 def test_follow_with_tail_begins_there(path):
     append(path, *range(10))
-    got = numbers(follow_log(path, 2, decoder(), lambda: False))
+    got = numbers(follow_log(path, 2, decoder(), watch(path, lambda: False)))
     assert got == [8, 9]
 
 
@@ -138,4 +144,4 @@ def test_follow_joins_a_line_written_in_two_pieces(path):
                 file.write(whole[10:])
         return state
 
-    assert [text for _, text in follow_log(path, None, decoder(), running)] == [b"7\n"]
+    assert [text for _, text in follow_log(path, None, decoder(), watch(path, running))] == [b"7\n"]

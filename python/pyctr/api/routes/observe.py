@@ -21,6 +21,7 @@ def logs(request: Request, id: str) -> Stream:
     """What a container wrote."""
     from pyctr.engine.containers.logs import Window, read_logs
     from pyctr.engine.containers.state import is_running
+    from pyctr.engine.watch import LOOK_S
 
     store = request.engine.containers.store
     container_id = request.engine.containers.resolve(id)
@@ -49,6 +50,7 @@ def logs(request: Request, id: str) -> Stream:
         tail=request.text("tail", "all"),
         window=window,
         is_running=goes_on,
+        look_s=LOOK_S,  # no file says that the client has gone
     )
     chunks = (data if tty else frame(_NUMBERS[name], data) for name, data in found if name in wanted)
     return Stream(chunks, content_type=RAW if tty else MULTIPLEXED)

@@ -47,6 +47,7 @@ def events(request: Request) -> Stream:
 
     from pyctr.engine import times
     from pyctr.engine.events import check_filters, matches, parse_event, read_lines
+    from pyctr.engine.watch import LOOK_S, Watch
 
     filters = request.filters()
     check_filters(filters)
@@ -59,7 +60,9 @@ def events(request: Request) -> Stream:
         return not request.cancelled.is_set() and (until_ns is None or time.time_ns() < until_ns)
 
     def lines() -> Iterator[bytes]:
-        for line in read_lines(request.engine.root + "/events.jsonl", goes_on):
+        # No file says that the client has gone.
+        watch = Watch(request.engine.root, goes_on, left_s=lambda: LOOK_S)
+        for line in read_lines(request.engine.root + "/events.jsonl", watch):
             event = parse_event(line)
             if event is None or event["timeNano"] < since_ns or (until_ns and event["timeNano"] > until_ns):
                 continue

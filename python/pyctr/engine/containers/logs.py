@@ -11,6 +11,8 @@ import time
 from pyctr._core import LogDecoder
 from pyctr.engine import times
 from pyctr.engine.containers.request import FILE_DRIVERS, log_path
+from pyctr.engine.containers.store import read_state
+from pyctr.engine.watch import Watch
 from pyctr.errors import InvalidArgument, StateError
 
 TYPE_CHECKING = False
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     Output = Iterator[tuple[str, bytes]]
 
 _CHUNK = 1 << 20
-_POLL_S = 0.05
 
 
 class Window:
@@ -51,6 +52,10 @@ class Window:
         """Whether nothing that is written from now on belongs to it."""
         return self.until_ns is not None and time.time_ns() > self.until_ns
 
+    def left_s(self) -> float | None:
+        """Seconds until it is over; None for never."""
+        return None if self.until_ns is None else (self.until_ns - time.time_ns()) / 1e9
+
 
 def read_logs(
     store: Store,
@@ -60,15 +65,25 @@ def read_logs(
     tail: str | int | None,
     window: Window,
     is_running: Callable[[], bool],
+    look_s: float | None = None,
 ) -> Output:
-    """Yield (stream, bytes) in order. `follow` ends when the container does; raises StateError for driver none."""
+    """Yield (stream, bytes) in order. `follow` ends when the container does; raises StateError for driver none.
+
+    `is_running` is asked when something of the container changes, and every `look_s` seconds where something else may end it.
+    """
     driver = store.record(container_id)["HostConfig"]["LogConfig"]["Type"]
     if driver not in FILE_DRIVERS:
         raise StateError("configured logging driver does not support reading")
     path = log_path(store, container_id, driver)
     decoder, count = window.decoder(driver), parse_tail(tail)
     if follow:
-        return follow_log(path, count, decoder, lambda: is_running() and not window.is_over())
+        watch = Watch(
+            os.path.dirname(path),
+            lambda: is_running() and not window.is_over(),
+            process=lambda: int(read_state(store.path(container_id)).get("monitor_pid") or 0),
+            left_s=lambda: min((left for left in (look_s, window.left_s()) if left is not None), default=None),
+        )
+        return follow_log(path, count, decoder, watch)
     return read_log(path, count, decoder)
 
 
@@ -155,10 +170,10 @@ def inflate(fd: int) -> int:
     return plain
 
 
-def follow_log(path: str, count: int | None, decoder: LogDecoder, is_running: Callable[[], bool]) -> Output:
+def follow_log(path: str, count: int | None, decoder: LogDecoder, watch: Watch) -> Output:
     """What is there, then what comes. The files are opened now: they may be removed before they are read."""
     older = [fd for name in rotated_paths(path)[:-1] if (fd := open_log(name)) is not None]
-    return _follow(path, (older, open_log(path)), count, decoder, is_running)
+    return _follow(path, (older, open_log(path)), count, decoder, watch)
 
 
 def _follow(
@@ -166,7 +181,7 @@ def _follow(
     files: tuple[list[int], int | None],
     count: int | None,
     decoder: LogDecoder,
-    is_running: Callable[[], bool],
+    watch: Watch,
 ) -> Output:
     """After a rotation the open file is read to its end first."""
     older, fd = files
@@ -175,7 +190,7 @@ def _follow(
         yield from read_files([*older, *([fd] if fd is not None else [])], count, decoder)
         rest = b""
         while True:
-            alive = is_running()  # asked before reading: what was written before the end is then read
+            alive = watch.goes_on()  # asked before reading: what was written before the end is then read
             if fd is None:
                 fd = open_log(path)
             chunk = b"" if fd is None else os.pread(fd, _CHUNK, position)
@@ -192,8 +207,9 @@ def _follow(
                 continue
             if not alive:
                 return
-            time.sleep(_POLL_S)
+            watch.wait()
     finally:
+        watch.close()
         for open_fd in (*older, *([fd] if fd is not None else [])):
             os.close(open_fd)
 

@@ -3,6 +3,7 @@
 mod journal;
 mod read;
 mod remove;
+mod watch;
 mod write;
 
 use std::hash::{BuildHasher, RandomState};
@@ -10,6 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 pub use journal::append_journal;
 pub use read::Reader;
 pub use remove::{remove_entry, remove_tree};
+pub use watch::watch_directory;
 pub use write::write_atomic;
 
 /// A name beside which no other process makes the same; hidden, and recognisable as rubbish after a crash.
