@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 import time
 from typing import TYPE_CHECKING
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import Cli, needs_root, wait_asleep
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import IO
 
 pytestmark = needs_root
@@ -81,3 +83,55 @@ def test_events_bad_input_is_refused(cli: Cli) -> None:
         "can't evaluate field Nope"
         in cli("events", "--since", "1m", "--until", "0s", "--format", "{{.Nope}}", code=None).stderr
     )
+
+
+def test_events_of_images_are_dockers(cli: Cli, tmp_path: Path) -> None:
+    """What a dockerd tells of the same commands, action by action, by which name."""
+    archive = tmp_path / "image.tar"
+    with tarfile.open(archive, "w") as file:
+        file.add(__file__, "file")
+    begin = f"{time.time():.9f}"
+    imported = cli("import", str(archive), "-c", "LABEL a=b", "seen:1").stdout.strip()
+    cli("tag", "seen:1", "seen:2")
+    cli("save", "-o", str(archive), "seen:1")
+    cli("rmi", "seen:1")
+    cli("rmi", "seen:2")
+    cli("load", "-i", str(archive))
+    cli("create", "--name", "changed", "seen:1", "/x")
+    committed = cli("commit", "changed", "seen:3").stdout.strip()
+    cli("rm", "changed")
+    cli("rmi", "seen:1", "seen:3")
+    cli("image", "prune", "-f")
+    shown = cli("events", "--since", begin, "--until", "0s", "-f", "type=image", "--format", "json").stdout
+    events = [json.loads(line) for line in shown.splitlines()]
+    labels = {"a": "b"}
+    by_id = {"name": imported}
+    expected = [
+        ("tag", imported, {**labels, "name": "seen:1"}),
+        ("import", imported, {**labels, **by_id}),
+        ("tag", imported, {**labels, "name": "seen:2"}),
+        ("save", imported, {**labels, **by_id}),
+        ("untag", imported, {**labels, **by_id}),
+        ("untag", imported, {**labels, **by_id}),
+        ("delete", imported, by_id),
+        ("load", imported, {**labels, **by_id}),
+        ("tag", committed, {**labels, "name": "seen:3"}),
+        ("untag", imported, {**labels, **by_id}),
+        ("delete", imported, by_id),
+        ("untag", committed, {**labels, "name": committed}),
+        ("delete", committed, {"name": committed}),
+        ("prune", "", {"reclaimed": "0"}),
+    ]
+    assert [(event["Action"], event["Actor"]["ID"], event["Actor"]["Attributes"]) for event in events] == expected
+
+
+def test_events_follower_sleeps_until_something_happens(cli: Cli) -> None:
+    cli("create", "--name", "quiet", "busybox", "true")
+    command = cli.command("events", "--since", "1m", "--filter", "container=quiet", "--format", "{{.Action}}")
+    with subprocess.Popen(command, env=cli.env, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        assert next_line(watcher.stdout) == "create"
+        wait_asleep(watcher.pid)
+        cli("rm", "quiet")
+        assert next_line(watcher.stdout) == "destroy"
+        watcher.terminate()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyctr._core import json_dumps
 from pyctr.engine import times
 from pyctr.engine.build.epoch import iso_time
+from pyctr.engine.images.events import write_image_event
 from pyctr.errors import InvalidArgument
 from pyctr.image import write
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_platform
@@ -177,7 +178,9 @@ def name_images(executor: Executor, images: list[BuiltImage], index: str, output
     if later:
         executor.announce()
     for image in images:
-        write.add_image(store, image.manifest_digest, names if image is chosen else [], sync=not later)
+        stored = write.add_image(store, image.manifest_digest, names if image is chosen else [], sync=not later)
+        for name in stored.names:
+            write_image_event(executor.engine, "tag", stored, parse_reference(name).familiar)
     if index:
         for name in names:
             write.name_image(store, chosen.id, chosen.manifest_digest, name, digest=index)

@@ -10,6 +10,7 @@ from pyctr._core import diff_layer, export_tree, layer_changes
 from pyctr.engine import times
 from pyctr.engine.containers.events import write_event
 from pyctr.engine.containers.freeze import frozen
+from pyctr.engine.images.events import write_image_event
 from pyctr.errors import InvalidArgument, NotFound
 from pyctr.image import write
 from pyctr.image.change import apply_changes
@@ -105,6 +106,8 @@ def commit_container(
         manifest = write.build_manifest(store, image_config, layers, sync=sync)
         names = [str(reference)] if reference else []
         image = write.add_image(store, manifest, names, sync=sync)
+    if reference is not None:
+        write_image_event(engine, "tag", image, reference.familiar)
     extra = {"imageID": image.id, "imageRef": str(reference) if reference else ""}
     write_event(engine.root, "commit", record, comment=message, **extra)
     return image.id

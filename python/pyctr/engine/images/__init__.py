@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyctr.engine import Engine
     from pyctr.engine.images.check import Finding
     from pyctr.engine.images.listing import ImageSummary
-    from pyctr.image.store import Store
+    from pyctr.image.store import Image, Store
 
     Strings = list[str]
     Filters = dict[str, list[str]]
@@ -58,6 +58,7 @@ class Images:
             raise InvalidArgument("refusing to create a tag with a digest reference")
         image = self.store.resolve(source)
         self.store.tag(image.id, image.manifest_digest, str(reference))
+        self._tell("tag", image, reference.familiar)
 
     def load(self, source: int, *, platform: str | None = None) -> Strings:
         """Load every image of an archive read from a descriptor; what Docker prints of each."""
@@ -65,6 +66,7 @@ class Images:
 
         lines = []
         for image in load_archive(self.store, source, platform=platform, sync=not self.engine.settles_afterwards):
+            self._tell("load", image)
             lines += [f"Loaded image: {parse_reference(name).familiar}" for name in image.names]
             if not image.names:
                 lines.append(f"Loaded image ID: {image.id}")
@@ -74,7 +76,8 @@ class Images:
         """Write images to a descriptor as one archive; a repository without a tag means all its tags."""
         from pyctr.engine.images.transfer import save_images
 
-        save_images(self.store, references, sink, platform=platform)
+        for image in save_images(self.store, references, sink, platform=platform):
+            self._tell("save", image)
 
     def import_archive(
         self,
@@ -89,10 +92,14 @@ class Images:
         """Make an image of one layer, a tar read from a descriptor; its id."""
         from pyctr.engine.images.transfer import import_archive
 
-        return import_archive(
+        image = import_archive(
             self.store, source, name, origin=origin, changes=changes, message=message, platform=platform,
             sync=not self.engine.settles_afterwards,
         )  # fmt: skip
+        for given in image.names:
+            self._tell("tag", image, parse_reference(given).familiar)
+        self._tell("import", image)
+        return image.id
 
     def load_builtin(self, name: str) -> None:
         """Put the image that the package carries into the store."""
@@ -100,13 +107,14 @@ class Images:
 
         if str(parse_reference(name)) != "docker.io/library/hello:latest":
             raise NotFound(f"No such image: {name}")
-        load(self.store)
+        self._tell("load", load(self.store))
 
     def bootstrap(self, what: str, *, include: Strings, name: str | None = None) -> str:
         """Make a base image from the distribution's packages; its name."""
         from pyctr.image.bootstrap import bootstrap
 
         image = bootstrap(self.store, what, include=include, name=name)
+        self._tell("import", image)
         return parse_reference(image.names[0]).familiar
 
     def remove(self, reference: str, *, force: bool = False, platforms: Strings | None = None) -> Strings:
@@ -156,6 +164,12 @@ class Images:
 
         built = build(self.engine, context, options, Report() if report is None else report)
         return built.images[0].id if built.images else ""
+
+    def _tell(self, action: str, image: Image, name: str = "") -> None:
+        """The journal hears of what was done."""
+        from pyctr.engine.images.events import write_image_event
+
+        write_image_event(self.engine, action, image, name)
 
     def exists(self, reference: str) -> bool:
         """Whether an image of this name is in the store."""

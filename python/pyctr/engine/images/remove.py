@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pyctr._core import json_loads
 from pyctr.engine import times
+from pyctr.engine.containers.events import write_entry
+from pyctr.engine.images.events import write_deleted, write_image_event
 from pyctr.engine.transfer.partial import remove_partials
 from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound
 from pyctr.image import write
@@ -43,21 +45,26 @@ def remove_image(engine: Engine, reference: str, *, force: bool = False) -> list
             names = list(image.names)
         lines = [f"Untagged: {text}" for text in untagged(image, names)]
         if set(names) < set(image.names):
-            for name in names:
-                write.untag(store, name)
+            untag(engine, image, names)
             return lines
         if _is_name(reference, image) and _user(engine, image) is not None:
             # Forced by name: a container goes on using it, so it stays, nameless.
             write.keep_nameless(store, image)
-            for name in names:
-                write.untag(store, name)
+            untag(engine, image, names)
             return lines
         layers = _layers(image)  # read while the config is still there
-        for name in names:
-            write.untag(store, name)
+        untag(engine, image, names)
         write.forget(store, image.id)
+        write_deleted(engine, image.id)
     removed = set(write.sweep(store))
     return [*lines, f"Deleted: {image.id}", *(f"Deleted: {layer}" for layer in reversed(layers) if layer in removed)]
+
+
+def untag(engine: Engine, image: Image, names: list[str]) -> None:
+    """Take names from an image."""
+    for name in names:
+        write.untag(engine.image_store, name)
+        write_image_event(engine, "untag", image)
 
 
 def untagged(image: Image, names: list[str]) -> list[str]:
@@ -174,14 +181,16 @@ def prune_images(
                 continue  # somebody was faster
             layers = _layers(image)
             sizes.update((layer, store.layer_size(layer)) for layer in layers)
-            for name in image.names:
-                write.untag(store, name)
+            untag(engine, image, image.names)
             write.forget(store, image.id)
+            write_deleted(engine, image.id)
         lines += [f"untagged: {text}" for text in untagged(image, image.names)]
         lines.append(f"deleted: {image.id}")
     removed = write.sweep(store)
     lines += [f"deleted: {layer}" for layer in removed if layer in sizes]
-    return lines, remove_partials(store) + sum(sizes.get(layer, 0) for layer in removed)
+    reclaimed = remove_partials(store) + sum(sizes.get(layer, 0) for layer in removed)
+    write_entry(engine.root, "image", "prune", "", {"reclaimed": str(reclaimed)})
+    return lines, reclaimed
 
 
 def _filter(filters: dict[str, list[str]]) -> Any:

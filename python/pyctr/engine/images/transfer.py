@@ -44,8 +44,8 @@ def import_archive(
     message: str = "",
     platform: str | None = None,
     sync: bool = True,
-) -> str:
-    """Make an image of one layer, a tar read from a descriptor; its id. `origin` is where it comes from, for the history."""
+) -> Image:
+    """Make an image of one layer, a tar read from a descriptor. `origin` is where it comes from, for the history."""
     from pyctr.image.compression import opened
 
     reference = parse_reference(name) if name else None
@@ -72,7 +72,7 @@ def import_archive(
                 "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
             }
             manifest = write.build_manifest(store, image_config, [(layer.digest, f"{OCI_LAYER}+{_COMPRESSION}")])
-            return write.add_image(store, manifest, [str(reference)] if reference else [], sync=sync).id
+            return write.add_image(store, manifest, [str(reference)] if reference else [], sync=sync)
     except BaseException:
         write.sweep(store)
         raise
@@ -169,8 +169,8 @@ def _check_platform(image: Image, text: str, wanted: tuple[str, str, str] | None
     )
 
 
-def save_images(store: Store, references: list[str], sink: int, *, platform: str | None = None) -> None:
-    """Write images to a descriptor as an archive; none of them is removed meanwhile."""
+def save_images(store: Store, references: list[str], sink: int, *, platform: str | None = None) -> list[Image]:
+    """Write images to a descriptor as an archive, none of them being removed meanwhile; which they were."""
     from pyctr.image.save import save
 
     pins: list[int] = []
@@ -179,6 +179,7 @@ def save_images(store: Store, references: list[str], sink: int, *, platform: str
         with write.adding(store):  # blobs stay, even those of an image that loses its name now
             pins += [image.pin() for image in images]
             save(store, images, sink)
+        return images
     finally:
         for pin in pins:
             os.close(pin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyctr.engine.images.events import write_transfer
 from pyctr.engine.transfer import connect, silent
 from pyctr.engine.transfer.layers import LayerPuller
 from pyctr.engine.transfer.partial import sweep_drafts
@@ -73,6 +74,7 @@ def pull(
         if all_tags:
             references = [Reference(reference.domain, reference.path, tag, None) for tag in sorted(repository.tags())]
         pulled = [Pull(engine, repository, item, wanted, report).run() for item in references]
+        write_transfer(engine, "pull", references[0], all_tags=all_tags)
     finally:
         registry.transport.close()
     status = "Downloaded newer image" if any(item.is_new for item in pulled) else "Image is up to date"

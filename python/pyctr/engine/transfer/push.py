@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyctr._core import compress_blob, json_dumps
+from pyctr.engine.images.events import write_transfer
 from pyctr.engine.transfer import connect, silent
 from pyctr.engine.transfer.layers import fetch_blob, short
 from pyctr.engine.transfer.parallel import side_by_side
@@ -62,7 +63,9 @@ def push(engine: Engine, text: str, *, all_tags: bool = False, report: Report = 
     registry = connect(engine, reference.domain, pull=False)
     try:
         uploader = Uploader(registry.repository(reference.path))
-        return [Push(engine, uploader, parse_reference(name), report).run() for name in names]
+        pushed = [Push(engine, uploader, parse_reference(name), report).run() for name in names]
+        write_transfer(engine, "push", reference, all_tags=all_tags)
+        return pushed
     finally:
         registry.transport.close()
 
