@@ -62,6 +62,13 @@ def end_everything(cli: Cli) -> None:
     shutil.rmtree(cli.run_root)
 
 
+def gone_path(path: Path) -> None:
+    deadline = time.monotonic() + 10
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not path.exists()
+
+
 def gone(pid: int) -> None:
     deadline = time.monotonic() + 10
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
@@ -166,6 +173,33 @@ def test_boot_starts_a_container_after_those_it_needs_and_tells_failures(cli: Cl
     assert done.stderr.count("\n") == 1
 
 
+def test_boot_waits_for_the_health_that_compose_asks_for(cli: Cli) -> None:
+    def service(name: str, health: str, *, needs: str = "", script: str = "while :; do sleep 0.05; done") -> None:
+        labels = (f"com.docker.compose.service={name}", f"com.docker.compose.depends_on={needs}")
+        options = [word for label in ("com.docker.compose.project=p", *labels) for word in ("--label", label)]
+        options += ["--health-cmd", health, "--health-interval", "200ms", "--health-retries", "3"] if health else []
+        run(cli, "--name", name, "--restart", "always", *options, command=["busybox", "sh", "-c", script])
+
+    # The youngest first: only what they depend on can put them in order.
+    service("app", "", needs="db:service_healthy:false")
+    service("ill-app", "", needs="ill:service_healthy:true,app:service_started:false")
+    service("db", "test -e /ready", script="rm -f /ready; sleep 0.5; touch /ready; while :; do sleep 0.05; done")
+    service("ill", "false")
+    service("alone", "")
+    end_everything(cli)
+    done = cli("system", "boot", code=1)
+    order = done.stdout.split()
+    assert sorted(order) == ["alone", "app", "db", "ill", "ill-app"]
+    assert order.index("alone") < order.index("app"), "nobody waits for the health of what it does not need"
+    assert done.stderr == (
+        "pyctr: start ill-app: container ill, which it depends on, is unhealthy; started all the same\n"
+    )
+    shown = cli("inspect", "-f", "{{json .State}}", "db", "app").stdout.splitlines()
+    checked, started = (json.loads(line) for line in shown)
+    healthy = next(check["End"] for check in checked["Health"]["Log"] if check["ExitCode"] == 0)
+    assert healthy <= started["StartedAt"]
+
+
 def test_rm_container_of_an_earlier_boot_is_gone(cli: Cli) -> None:
     run(cli, "--rm", "--name", "temporary")
     end_everything(cli)
@@ -219,7 +253,7 @@ def test_monitor_stopped_after_each_step_of_a_life_is_put_right(cli: Cli, call: 
         assert (found["status"], os.path.exists(f"/proc/{found['pid']}")) == ("running", True)
         cli("kill", "steps", code=None)  # the traced monitor may have run until now, and end in this
         cli("stop", "-t", "0", "steps")
-        assert not (cli.run_root / container).exists()
+        gone_path(cli.run_root / container)  # `stop` does not wait for the monitor to clear up
 
 
 def test_install_writes_a_unit_that_systemd_accepts(cli: Cli, tmp_path: Path) -> None:

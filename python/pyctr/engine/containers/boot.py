@@ -1,10 +1,11 @@
-"""After a boot: what should run runs again, each container after those it needs (docs/restarts.md)."""
+"""After a boot: what should run runs again, each container after those it needs, and when they are well (docs/restarts.md)."""
 
 from __future__ import annotations
 
 from pyctr.engine.containers.burial import is_due
 from pyctr.engine.containers.state import ACTIVE, current_state
-from pyctr.errors import CorruptData, NotFound, PyctrError
+from pyctr.engine.watch import LOOK_S, Watch
+from pyctr.errors import CorruptData, NotFound, PyctrError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,24 +16,63 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.store import Store
 
     Record = dict[str, Any]
+    #: A container that is waited for, and until when: the condition of compose.
+    Gate = tuple[str, str]
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _DEPENDS_ON = "com.docker.compose.depends_on"
+_RUNNING = ("none", "starting", "healthy", "unhealthy")
+_HEALTHY, _COMPLETED = "service_healthy", "service_completed_successfully"
 
 
 def boot_containers(engine: Engine, report: Callable[[str, PyctrError], None]) -> list[str]:
     """Start what should run; the ids started. Failures go to `report`, with the container's name, and keep nobody."""
     store = engine.containers.store
+    pending = plan_order(find_due(store))
+    wanted = plan_needs(pending)
+    gates = {record["Id"]: find_gates(store, record) for record in pending}
     started = []
-    for record in plan_order(find_due(store)):
-        try:
-            engine.containers.start(record["Id"])
-            started.append(record["Id"])
-        except NotFound:
-            continue  # removed meanwhile
-        except PyctrError as error:
-            report(record["Name"].removeprefix("/"), error)
+    watch = Watch(
+        engine.root, lambda: True, left_s=lambda: LOOK_S
+    )  # the journal hears of health; a dead monitor says nothing
+    try:
+        while pending:
+            waiting = {record["Id"] for record in pending}
+            ready = next(
+                (
+                    record
+                    for record in pending
+                    if not wanted[record["Id"]] & waiting
+                    and not any(is_shut(store, *gate) for gate in gates[record["Id"]])
+                ),
+                None,
+            )
+            if ready is None:
+                watch.wait()
+                continue
+            pending.remove(ready)
+            if start(engine, ready, gates[ready["Id"]], report):
+                started.append(ready["Id"])
+    finally:
+        watch.close()
     return started
+
+
+def start(engine: Engine, record: Record, gates: list[Gate], report: Callable[[str, PyctrError], None]) -> bool:
+    """Start a container, if it is still there. What it needed being unwell is told, and no reason to keep it down."""
+    store, name = engine.containers.store, record["Name"].removeprefix("/")
+    for other, condition in gates:
+        if condition == _HEALTHY and health_of(store, other) == "unhealthy":
+            other_name = store.record(other)["Name"].removeprefix("/")
+            report(name, StateError(f"container {other_name}, which it depends on, is unhealthy; started all the same"))
+    try:
+        engine.containers.start(record["Id"])
+    except NotFound:
+        return False  # removed meanwhile
+    except PyctrError as error:
+        report(name, error)
+        return False
+    return True
 
 
 def find_due(store: Store) -> list[Record]:
@@ -63,6 +103,57 @@ def plan_order(records: list[Record]) -> list[Record]:
     return ordered
 
 
+def plan_needs(ordered: list[Record]) -> dict[str, set[str]]:
+    """Of each container those it waits for: what it needs and what comes before it, which in a circle is not all it needs."""
+    before: set[str] = set()
+    planned = {}
+    for record in ordered:
+        planned[record["Id"]] = needs(record, ordered) & before
+        before.add(record["Id"])
+    return planned
+
+
+def find_gates(store: Store, record: Record) -> list[Gate]:
+    """The containers of a compose project whose health or end a container waits for, and which of the two."""
+    labels = record["Config"].get("Labels") or {}
+    wanted = dependencies(labels)
+    if not any(condition in (_HEALTHY, _COMPLETED) for condition in wanted.values()):
+        return []
+    found = []
+    for container_id in store.ids():
+        try:
+            other = store.record(container_id)
+        except (NotFound, CorruptData):
+            continue
+        theirs = other["Config"].get("Labels") or {}
+        condition = wanted.get(theirs.get(_SERVICE, ""), "")
+        if theirs.get(_PROJECT) == labels.get(_PROJECT) and condition in (_HEALTHY, _COMPLETED):
+            found.append((container_id, condition))
+    return found
+
+
+def is_shut(store: Store, container_id: str, condition: str) -> bool:
+    """Whether a container must still be waited for. One that does not run will not change by waiting."""
+    return health_of(store, container_id) in (("starting",) if condition == _HEALTHY else _RUNNING)
+
+
+def health_of(store: Store, container_id: str) -> str:
+    """What the health checks of a container that runs say, ``none`` without any; empty if it does not run."""
+    try:
+        state = current_state(store, container_id)
+    except NotFound:
+        return ""
+    if state.get("status") not in ACTIVE:
+        return ""
+    return (state.get("health") or {}).get("Status") or "none"
+
+
+def dependencies(labels: dict[str, str]) -> dict[str, str]:
+    """The services a compose service depends on → the condition: ``SERVICE:CONDITION:RESTART,…`` in a label."""
+    parts = (text.split(":") for text in labels.get(_DEPENDS_ON, "").split(",") if text)
+    return {service: (rest[0] if rest else "") for service, *rest in parts}
+
+
 def needs(record: Record, records: list[Record]) -> set[str]:
     """The ids of those containers that a container needs: namespaces, links, volumes, compose's depends_on."""
     host, labels = record["HostConfig"], record["Config"].get("Labels") or {}
@@ -73,7 +164,7 @@ def needs(record: Record, records: list[Record]) -> set[str]:
     ]
     references += [link.partition(":")[0].removeprefix("/") for link in host.get("Links") or ()]
     references += [source.partition(":")[0].removeprefix("/") for source in host.get("VolumesFrom") or ()]
-    services = {text.partition(":")[0] for text in labels.get(_DEPENDS_ON, "").split(",") if text}
+    services = dependencies(labels)
     found = set()
     for other in records:
         theirs = other["Config"].get("Labels") or {}
