@@ -214,7 +214,7 @@ def test_runtime_that_dies_at_once_is_an_error(engine, tmp_path):
 
 @pytest.mark.slow
 def test_five_hundred_at_once(engine):
-    code = 'for _ in range(25): engine.containers.run("img", ["sleep", "100"], {"detach": True, "label": ["batch"]})'
+    code = 'for _ in range(25): engine.containers.run("img", ["sleep", "inf"], {"detach": True, "label": ["batch"]})'
     clients = [client(engine, code) for _ in range(20)]
     assert [process.wait() for process in clients] == [0] * 20
     running = engine.containers.list(filters={"label": ["batch"]})
