@@ -116,6 +116,8 @@ def test_monitor_killed_on_failure_counts_towards_the_limit(cli: Cli) -> None:
         gone(state(cli, container)["monitor_pid"])
         assert cli("inspect", "-f", "{{.State.Status}}", container).stdout == expected + "\n"
     assert cli("inspect", "-f", "{{.State.ExitCode}} {{.State.Error}}", container).stdout == "137 monitor died\n"
+    shown = cli("events", "--since", "10m", "--until", "0s", "-f", f"container={container}", "--format", "{{.Action}}")
+    assert shown.stdout.split() == ["create", "start", "die", "start", "die"]
 
 
 def test_monitor_killed_wait_hears_of_that_end(cli: Cli) -> None:

@@ -44,6 +44,7 @@ def repair_locked(store: Store, container_id: str) -> int | None:
         return None
     # A run-time directory does not outlive the machine, so one that is there says that only the monitor died.
     rebooted = not os.path.exists(store.run_path(container_id))
+    had_process = bool(state.get("pid"))  # not in the pause before a restart, and that end is told already
     if not rebooted:
         kill_process(state.get("pid") or 0, state.get("pid_start"))
     bury(store, container_id, state)
@@ -56,6 +57,8 @@ def repair_locked(store: Store, container_id: str) -> int | None:
     }
     store.write(container_id, "state.json", state)
     record = store.record(container_id)
+    if had_process and not rebooted:
+        tell_death(store, record, state)
     if record["HostConfig"]["AutoRemove"]:
         from pyctr.engine.containers.remove import remove_locked
 
@@ -63,6 +66,15 @@ def repair_locked(store: Store, container_id: str) -> int | None:
         return None
     again = not rebooted and not state.get("stopped_by_user") and is_due(record["HostConfig"]["RestartPolicy"], state)
     return int(state.get("restart_count") or 0) + 1 if again else None
+
+
+def tell_death(store: Store, record: dict[str, Any], state: dict[str, Any]) -> None:
+    """The ``die`` that a monitor which was killed could not write."""
+    from pyctr.engine.containers.events import write_event
+
+    began, ended = (times.parse_time(state.get(key) or times.ZERO) for key in ("started_at", "finished_at"))
+    lasted_s = max(ended - began, 0) // 1_000_000_000
+    write_event(store.root, "die", record, execDuration=str(lasted_s), exitCode=str(state["exit_code"]))
 
 
 def is_due(policy: dict[str, Any], state: dict[str, Any]) -> bool:
