@@ -353,6 +353,7 @@ mod tests {
             ring.drain();
             let writer = ring.writer.as_ref().unwrap();
             crate::sys::monitor::pidfd_send_signal(writer.pidfd.as_fd(), libc::SIGKILL).unwrap();
+            rustix::event::poll(&mut [PollFd::new(&writer.pidfd, PollFlags::IN)], None).unwrap();
         }
         assert_eq!(lines(&dir.path().join("log")), ["one\n", "two\n"]);
         ring.close();
