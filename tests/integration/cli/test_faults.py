@@ -16,6 +16,7 @@ from tests.conftest import Cli, needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = needs_root
 _LOOP = ("--network", "none", "busybox", "sh", "-c", "while :; do sleep 0.1; done")
@@ -151,3 +152,31 @@ def test_container_that_ignores_its_stop_signal_is_killed_after_the_grace(cli: C
     cli("stop", "-t", "1", "deaf")
     assert 1 <= time.monotonic() - began < 8
     assert cli("inspect", "-f", "{{.State.ExitCode}}", "deaf").stdout == "137\n"
+
+
+def test_full_disk_container_goes_on_and_is_seen_and_removed(tmp_path: Path) -> None:
+    """What frees the disk must not need room on it."""
+    store = tmp_path / "store"
+    store.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", store], check=True)
+    try:
+        small = Cli(tmp_path / "elsewhere")
+        small.env["PYCTR_ROOT"] = str(store)
+        made = small("image", "bootstrap", "busybox", code=None)
+        if made.returncode != 0:
+            pytest.skip(f"needs busybox-static: {made.stderr.strip()}")
+        small("network", "ls")
+        small("run", "-d", "--name", "full", "--network", "none", "busybox", "sh", "-c", "seq 1 400000; exec sleep 100")
+        deadline = time.monotonic() + 30
+        while "sleep" not in small("top", "full").stdout and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert small("ps", "--format", "{{.State}}").stdout == "running\n"
+        numbers = [int(line) for line in small("logs", "full").stdout.splitlines()]
+        assert numbers[0] == 1
+        assert numbers == sorted(set(numbers))
+        small("stop", "-t", "0", "full")
+        assert small("ps", "-a", "--format", "{{.State}}").stdout == "exited\n"
+        small("rm", "full")
+        assert small("ps", "-aq").stdout == ""
+    finally:
+        subprocess.run(["umount", store], check=True)

@@ -12,7 +12,7 @@ from pyctr.engine import times
 from pyctr.engine.containers.state import ACTIVE
 from pyctr.engine.containers.store import UNKNOWN_EXIT, read_state, try_lock
 from pyctr.engine.signals import SIGKILL
-from pyctr.errors import CorruptData, NotFound
+from pyctr.errors import CorruptData, KernelError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,25 +37,40 @@ def repair(store: Store, container_id: str) -> None:
         store.revive(container_id, restarts)
 
 
-def repair_locked(store: Store, container_id: str) -> int | None:
-    """`repair`, for who holds the lock: how many restarts there were, if there is to be another, else None."""
-    state = read_state(store.path(container_id))
-    if state.get("status") not in ACTIVE:
-        return None
-    # A run-time directory does not outlive the machine, so one that is there says that only the monitor died.
-    rebooted = not os.path.exists(store.run_path(container_id))
-    had_process = bool(state.get("pid"))  # not in the pause before a restart, and that end is told already
-    if not rebooted:
-        kill_process(state.get("pid") or 0, state.get("pid_start"))
-    bury(store, container_id, state)
-    state |= {
+def is_of_earlier_boot(store: Store, container_id: str) -> bool:
+    """Of a container whose state claims that it runs: a run-time directory does not outlive the machine."""
+    return not os.path.exists(store.run_path(container_id))
+
+
+def ended(state: dict[str, Any], *, rebooted: bool) -> dict[str, Any]:
+    """The state of a container whose monitor died, or did with the machine."""
+    return state | {
         "status": "exited",
         "pid": 0,
         "exit_code": UNKNOWN_EXIT if rebooted else _KILLED,
         "error": "" if rebooted else "monitor died",
         "finished_at": times.now(),
     }
-    store.write(container_id, "state.json", state)
+
+
+def repair_locked(store: Store, container_id: str) -> int | None:
+    """`repair`, for who holds the lock: how many restarts there were, if there is to be another, else None."""
+    state = read_state(store.path(container_id))
+    if state.get("status") not in ACTIVE:
+        return None
+    rebooted = is_of_earlier_boot(store, container_id)
+    had_process = bool(state.get("pid"))  # not in the pause before a restart, and that end is told already
+    if not rebooted:
+        kill_process(state.get("pid") or 0, state.get("pid_start"))
+    bury(store, container_id, state)
+    state = ended(state, rebooted=rebooted)
+    try:
+        store.write(container_id, "state.json", state)
+    except KernelError:
+        # A full disk keeps nobody from looking at the container, or removing it; who looks next does this again.
+        if not rebooted:
+            os.makedirs(store.run_path(container_id), 0o700, exist_ok=True)
+        return None
     record = store.record(container_id)
     if had_process and not rebooted:
         tell_death(store, record, state)
@@ -72,8 +87,8 @@ def tell_death(store: Store, record: dict[str, Any], state: dict[str, Any]) -> N
     """The ``die`` that a monitor which was killed could not write."""
     from pyctr.engine.containers.events import write_event
 
-    began, ended = (times.parse_time(state.get(key) or times.ZERO) for key in ("started_at", "finished_at"))
-    lasted_s = max(ended - began, 0) // 1_000_000_000
+    began, gone = (times.parse_time(state.get(key) or times.ZERO) for key in ("started_at", "finished_at"))
+    lasted_s = max(gone - began, 0) // 1_000_000_000
     write_event(store.root, "die", record, execDuration=str(lasted_s), exitCode=str(state["exit_code"]))
 
 

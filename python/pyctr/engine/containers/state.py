@@ -18,10 +18,12 @@ def current_state(store: Store, container_id: str) -> dict[str, Any]:
     directory = store.path(container_id)
     state = read_state(directory)
     if state.get("status") in ACTIVE and not store.is_locked(container_id):
-        from pyctr.engine.containers.burial import repair
+        from pyctr.engine.containers.burial import ended, is_of_earlier_boot, repair
 
         repair(store, container_id)
         state = read_state(directory)
+        if state.get("status") in ACTIVE and not store.is_locked(container_id):
+            state = ended(state, rebooted=is_of_earlier_boot(store, container_id))  # the disk is full
     return state
 
 
