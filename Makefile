@@ -55,7 +55,7 @@ bench: setup ## the rows of docs/performance.md against every peer installed
 	$(BIN)/python -m benches
 
 dev: ## debug build of the extension and the binaries, into python/pyctr
-	cargo build -p pyctr-ffi -p pyctr-runtime
+	PYO3_BUILD_EXTENSION_MODULE=1 cargo build -p pyctr-ffi -p pyctr-runtime
 	RUSTFLAGS=-Ctarget-feature=+crt-static cargo build -p pyctr-hello --target $(shell rustc -vV | sed -n 's/host: //p')
 	install $(TARGET_DIR)/debug/lib_core.so python/pyctr/_core.abi3.so
 	install -D -t python/pyctr/_bin $(TARGET_DIR)/debug/pyctr-runtime

@@ -8,7 +8,7 @@ export PYTHONPATH=/opt PYTHONDONTWRITEBYTECODE=1 PYCTR_ROOT=/var/lib/pyctr PYCTR
 root=/sys/fs/cgroup
 failed=0
 
-pyctr() { python3 -m pyctr "$@"; }
+pyctr() { python3.11 -m pyctr "$@"; }
 
 check() { # NAME EXPECTED SEEN
   if [ "$2" = "$3" ]; then echo "engine: $1 ... ok"; else
