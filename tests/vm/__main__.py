@@ -30,7 +30,10 @@ def boot(machine: Machine, kernel: Path, initramfs: Path, options: argparse.Name
         *("-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(options.memory), "-smp", str(options.cpus)),
         *("-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot", "-nic", "none"),
         *("-kernel", str(kernel), "-initrd", str(initramfs)),
-        *("-append", f"console={machine.console} quiet panic=-1 nokaslr no_timer_check mitigations=off cgroup_no_v1=all"),
+        *(
+            "-append",
+            f"console={machine.console} quiet panic=-1 nokaslr no_timer_check mitigations=off cgroup_no_v1=all",
+        ),
     ]
     code = None
     with subprocess.Popen(
