@@ -194,6 +194,8 @@ impl Monitor {
         let pidfd = rustix::io::fcntl_dupfd_cloexec(&running.pidfd, 0)
             .map_err(|errno| Error::kernel("copy", "the container's pidfd", errno))?;
         self.events.attach(running.pid, pidfd, ends)?;
+        // Before anybody hears of it: who does writes the events that follow this one.
+        self.journal("start", &[]);
         self.events.tell_all(&Event::Started { pid: running.pid });
         Ok(())
     }
@@ -207,7 +209,6 @@ impl Monitor {
         {
             self.events.watch_memory(Some(watch.descriptor))?;
         }
-        self.journal("start", &[]);
         Ok(())
     }
 
