@@ -393,10 +393,11 @@ impl Monitor {
             exit::give_up_name(&self.config, &self.directory);
         }
         self.network.withdraw(status == "exited");
-        self.events.announce_exit(&Event::Exited { code: end.exit_code, oom_killed: end.oom_killed });
-        self.events.watch_memory(None)?;
+        // Before anybody hears of it: who does writes the events that follow this one.
         let lasted = end.lasted.as_secs().to_string();
         self.journal("die", &[("execDuration", lasted), ("exitCode", end.exit_code.to_string())]);
+        self.events.announce_exit(&Event::Exited { code: end.exit_code, oom_killed: end.oom_killed });
+        self.events.watch_memory(None)?;
         // Processes that joined the group from outside its pid namespace, or were never in one (--pid host), end with it.
         if cgroup.pids().is_ok_and(|pids| !pids.is_empty()) {
             let _ = cgroup.kill_all(libc::SIGKILL);
