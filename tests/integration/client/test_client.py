@@ -108,7 +108,8 @@ def test_exec_terminal_environment_user_and_directory(box: Any) -> None:
 
 def test_attach_follows_until_the_end(box: Any) -> None:
     deadline = time.monotonic() + 20
-    while box.logs() != b"up\n":  # what is written between the reading of the log and the attach is missed, as in Docker
+    # What is written between the reading of the log and the attach is missed, as in Docker.
+    while box.logs() != b"up\n":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     seen: list[bytes] = []
