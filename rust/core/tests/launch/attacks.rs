@@ -1,7 +1,9 @@
 //! Root file systems and devices made to mislead a start; each has a rule of docs/security.md.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+
+use pyctr_core::process::{Exec, SeccompChoice, Stdio, exec};
 
 use super::{Container, container, spec};
 
@@ -139,4 +141,46 @@ fn sysctl_is_written_to_the_kernel_whatever_lies_on_proc() {
     // Refusing a /proc that is no procfs is as good as writing elsewhere.
     let _ = container.run(&spec, None);
     assert_eq!(std::fs::read(&file).unwrap(), b"forged");
+}
+
+/// A directory of the host, open in whoever starts a process, as runc leaked one (CVE-2024-21626); a path to it.
+fn leaked_directory() -> (std::fs::File, String) {
+    let outside = std::fs::File::open("/").unwrap();
+    rustix::io::fcntl_setfd(&outside, rustix::io::FdFlags::empty()).unwrap();
+    let path = format!("/proc/self/fd/{}", outside.as_raw_fd());
+    (outside, path)
+}
+
+#[test]
+fn working_directory_that_is_a_descriptor_of_the_host_is_not_made() {
+    let Some(container) = container() else { return };
+    let (_outside, path) = leaked_directory();
+    let spec = spec(&["pwd"], |value| value["process"]["cwd"] = path.into());
+    let error = container.run(&spec, None).unwrap_err();
+    assert_eq!(error.errno, Some(rustix::io::Errno::LOOP), "{error}");
+}
+
+#[test]
+fn working_directory_of_exec_that_is_a_descriptor_of_the_host_is_refused() {
+    let Some(container) = container() else { return };
+    let null: OwnedFd = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap().into();
+    let child = container.start(&spec(&["sleep", "100"], |_| {}), &null, None).unwrap();
+    let (_outside, path) = leaked_directory();
+    let spec = spec(&["pwd"], |value| value["process"]["cwd"] = path.into());
+    let result = exec(&Exec {
+        container: child.pidfd.as_fd(),
+        container_pid: child.pid,
+        process: spec.process().as_ref().unwrap(),
+        stdio: Stdio::Descriptors([null.as_fd(), null.as_fd(), null.as_fd()]),
+        cgroup: None,
+        seccomp: SeccompChoice::Unconfined,
+        profile: None,
+        user: None,
+        preserve_fds: 0,
+    });
+    let pid = child.pid;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
+    let error = result.unwrap_err();
+    assert_eq!(error.errno, Some(rustix::io::Errno::NOENT), "{error}");
 }

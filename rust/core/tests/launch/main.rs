@@ -268,12 +268,15 @@ fn bind_target_that_is_a_link_stays_inside_the_root() {
     let Some(container) = container() else { return };
     let outside = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(outside.path(), container.root.path().join("data")).unwrap();
+    let inside = container.root.path().join(outside.path().strip_prefix("/").unwrap());
+    std::fs::create_dir_all(&inside).unwrap();
     let spec = spec(&["ls", "/data"], |value| {
         let mount = serde_json::json!({"destination": "/data/in", "type": "bind", "source": "/etc/hostname", "options": ["bind"]});
         value["mounts"].as_array_mut().unwrap().push(mount);
     });
-    let _ = container.run(&spec, None);
+    assert_eq!(container.run(&spec, None).unwrap().0, "in\n");
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    assert!(inside.join("in").exists());
 }
 
 #[test]
