@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,3 +32,18 @@ def test_directory_swept_before_its_lock_is_taken_is_made_again(
     assert sweeps
     assert (Path(store.temporary_path(container_id)) / "id").read_text() == container_id
     assert len(list(Path(store.containers_dir).iterdir())) == 1
+
+
+def test_who_finds_the_first_root_half_made_finds_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    make = os.makedirs
+
+    def makedirs(path: str, mode: int = 0o777, exist_ok: bool = False) -> None:
+        if not made:
+            made.append(path)
+        make(path, mode, exist_ok)
+
+    monkeypatch.setattr(os, "makedirs", makedirs)
+    store = Store(str(tmp_path / "root"), str(tmp_path / "run"))
+    store.new_directory()
+    assert made == [store.names_dir]

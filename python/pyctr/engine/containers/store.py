@@ -75,7 +75,8 @@ class Store:
             try:
                 os.mkdir(directory, 0o710)
             except FileNotFoundError:
-                for parent in (self.containers_dir, self.names_dir):
+                # In this order: another creator that finds the second has both.
+                for parent in (self.names_dir, self.containers_dir):
                     os.makedirs(parent, 0o711, exist_ok=True)
                 continue
             lock = os.open(directory + "/lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
