@@ -21,7 +21,10 @@ COMMANDS = {
         "builder", 0, 0, False, "", "Show what the build cache holds",
         (FILTER, ("format", "", TEXT, "json", "One JSON object a line"), ("verbose", "", FLAG, "", "Show all there is of each")),
     ),
-    "system boot": ("boot", 0, 0, False, "", "Start what should run, after a boot of the machine", ()),
+    "system boot": (
+        "boot", 0, 0, False, "", "Start what should run, after a boot of the machine",
+        (("wait-timeout", "", TEXT, "SECONDS", "Longest time to wait for health or an end compose asks for (default 300)"),),
+    ),
     "system install": (
         "boot", 0, 0, False, "", "Have systemd call `pyctr system boot`",
         (

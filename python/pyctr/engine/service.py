@@ -26,6 +26,8 @@ RequiresMountsFor={root}
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={command} system boot
+# One container that cannot start is no failure of the unit: systemd would end all the others.
+SuccessExitStatus=1
 # Monitors pass a SIGTERM on as their container's stop signal and wait for its stop timeout.
 KillMode=control-group
 TimeoutStopSec=120

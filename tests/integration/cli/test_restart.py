@@ -175,31 +175,53 @@ def test_boot_starts_a_container_after_those_it_needs_and_tells_failures(cli: Cl
     assert done.stderr.count("\n") == 1
 
 
-def test_boot_waits_for_the_health_that_compose_asks_for(cli: Cli) -> None:
-    def service(name: str, health: str, *, needs: str = "", script: str = "while :; do sleep 0.05; done") -> None:
-        labels = (f"com.docker.compose.service={name}", f"com.docker.compose.depends_on={needs}")
-        options = [word for label in ("com.docker.compose.project=p", *labels) for word in ("--label", label)]
-        options += ["--health-cmd", health, "--health-interval", "200ms", "--health-retries", "3"] if health else []
-        run(cli, "--name", name, "--restart", "always", *options, command=["busybox", "sh", "-c", script])
+def service(
+    cli: Cli, name: str, health: str = "", *, needs: str = "", script: str = "while :; do sleep 0.05; done"
+) -> None:
+    """A container as compose makes one: ``needs`` is the label of what it depends on."""
+    labels = (f"com.docker.compose.service={name}", f"com.docker.compose.depends_on={needs}")
+    options = [word for label in ("com.docker.compose.project=p", *labels) for word in ("--label", label)]
+    options += ["--health-cmd", health, "--health-interval", "200ms", "--health-retries", "3"] if health else []
+    run(cli, "--name", name, "--restart", "always", *options, command=["busybox", "sh", "-c", script])
 
+
+def test_boot_waits_for_the_health_that_compose_asks_for(cli: Cli) -> None:
     # The youngest first: only what they depend on can put them in order.
-    service("app", "", needs="db:service_healthy:false")
-    service("ill-app", "", needs="ill:service_healthy:true,app:service_started:false")
-    service("db", "test -e /ready", script="rm -f /ready; sleep 0.5; touch /ready; while :; do sleep 0.05; done")
-    service("ill", "false")
-    service("alone", "")
+    service(cli, "app", needs="db:service_healthy:false")
+    service(cli, "ill-app", needs="ill:service_healthy:true,app:service_started:false")
+    service(cli, "db", "test -e /ready", script="rm -f /ready; sleep 0.5; touch /ready; while :; do sleep 0.05; done")
+    service(cli, "ill", "false")
+    service(cli, "alone")
     end_everything(cli)
     done = cli("system", "boot", code=1)
     order = done.stdout.split()
     assert sorted(order) == ["alone", "app", "db", "ill", "ill-app"]
     assert order.index("alone") < order.index("app"), "nobody waits for the health of what it does not need"
-    assert done.stderr == (
-        "pyctr: start ill-app: container ill, which it depends on, is unhealthy; started all the same\n"
-    )
+    told = set(done.stderr.splitlines())  # of waiting only where there was nothing else to do
+    assert "pyctr: start ill-app: container ill, which it depends on, is unhealthy; started all the same" in told
+    assert told <= {
+        "pyctr: start ill-app: container ill, which it depends on, is unhealthy; started all the same",
+        "pyctr: app waits for container db to get healthy",
+        "pyctr: ill-app waits for container ill to get healthy",
+    }
     shown = cli("inspect", "-f", "{{json .State}}", "db", "app").stdout.splitlines()
     checked, started = (json.loads(line) for line in shown)
     healthy = next(check["End"] for check in checked["Health"]["Log"] if check["ExitCode"] == 0)
     assert healthy <= started["StartedAt"]
+
+
+def test_boot_does_not_wait_for_ever_for_an_end_that_does_not_come(cli: Cli) -> None:
+    service(cli, "app", needs="endless:service_completed_successfully:false")
+    service(cli, "endless")
+    end_everything(cli)
+    done = cli("system", "boot", "--wait-timeout", "1", code=1)
+    assert done.stdout.split() == ["endless", "app"]
+    assert done.stderr == (
+        "pyctr: app waits for container endless to end\n"
+        "pyctr: start app: waited 1 s for container endless to end; started all the same\n"
+    )
+    done = cli("system", "boot", "--wait-timeout", "soon", code=1)
+    assert done.stderr == 'pyctr: invalid argument "soon" for "--wait-timeout" flag: not a number of seconds\n'
 
 
 def test_rm_container_of_an_earlier_boot_is_gone(cli: Cli) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pyctr.engine.containers.burial import is_due
 from pyctr.engine.containers.state import ACTIVE, current_state
 from pyctr.engine.watch import LOOK_S, Watch
@@ -25,46 +27,74 @@ _RUNNING = ("none", "starting", "healthy", "unhealthy")
 _HEALTHY, _COMPLETED = "service_healthy", "service_completed_successfully"
 
 
-def boot_containers(engine: Engine, report: Callable[[str, PyctrError], None]) -> list[str]:
-    """Start what should run; the ids started. Failures go to `report`, with the container's name, and keep nobody."""
+#: How long nothing may come of waiting for health or ends before who waits is started without.
+PATIENCE_S = 300.0
+
+
+def boot_containers(
+    engine: Engine,
+    report: Callable[[str, PyctrError], None],
+    *,
+    patience_s: float = PATIENCE_S,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> list[str]:
+    """Start what should run; the ids started. Failures go to `report`, with the container's name, and keep nobody.
+
+    `tell` hears, once each, who waits for whose health or end. Where nothing could be started for `patience_s` seconds, the next
+    container does not wait any longer.
+    """
     store = engine.containers.store
     pending = plan_order(find_due(store))
     wanted = plan_needs(pending)
     gates = {record["Id"]: find_gates(store, record) for record in pending}
-    started = []
-    watch = Watch(
-        engine.root, lambda: True, left_s=lambda: LOOK_S
-    )  # the journal hears of health; a dead monitor says nothing
+    started: list[str] = []
+    told: set[str] = set()
+    moved_s = time.monotonic()
+    # The journal hears of health; a dead monitor says nothing.
+    watch = Watch(engine.root, lambda: True, left_s=lambda: LOOK_S)
     try:
         while pending:
             waiting = {record["Id"] for record in pending}
-            ready = next(
-                (
-                    record
-                    for record in pending
-                    if not wanted[record["Id"]] & waiting
-                    and not any(is_shut(store, *gate) for gate in gates[record["Id"]])
-                ),
-                None,
-            )
+            free = [record for record in pending if not wanted[record["Id"]] & waiting]
+            shut = {record["Id"]: [gate for gate in gates[record["Id"]] if is_shut(store, *gate)] for record in free}
+            ready = next((record for record in free if not shut[record["Id"]]), None)
+            late = ready is None and time.monotonic() - moved_s >= patience_s
+            if late:
+                ready = free[0]
             if ready is None:
+                for record in free:
+                    if record["Id"] not in told:
+                        told.add(record["Id"])
+                        tell(f"{name_of(record)} waits for {' and '.join(wish(store, *g) for g in shut[record['Id']])}")
                 watch.wait()
                 continue
             pending.remove(ready)
-            if start(engine, ready, gates[ready["Id"]], report):
+            unmet = shut[ready["Id"]] if late else []
+            if start(engine, ready, gates[ready["Id"]], report, unmet=unmet, patience_s=patience_s):
                 started.append(ready["Id"])
+            moved_s = time.monotonic()
     finally:
         watch.close()
     return started
 
 
-def start(engine: Engine, record: Record, gates: list[Gate], report: Callable[[str, PyctrError], None]) -> bool:
-    """Start a container, if it is still there. What it needed being unwell is told, and no reason to keep it down."""
-    store, name = engine.containers.store, record["Name"].removeprefix("/")
-    for other, condition in gates:
-        if condition == _HEALTHY and health_of(store, other) == "unhealthy":
-            other_name = store.record(other)["Name"].removeprefix("/")
-            report(name, StateError(f"container {other_name}, which it depends on, is unhealthy; started all the same"))
+def start(
+    engine: Engine, record: Record, gates: list[Gate], report: Callable[[str, PyctrError], None], *,
+    unmet: list[Gate], patience_s: float,
+) -> bool:  # fmt: skip
+    """Start a container, if it is still there. What it needed being unwell is told, and no reason to keep it down.
+
+    `unmet` is what it waited for in vain.
+    """
+    store, name = engine.containers.store, name_of(record)
+    for gate in gates:
+        if gate in unmet:
+            trouble = f"waited {patience_s:g} s for {wish(store, *gate)}"
+        elif gate[1] == _HEALTHY and health_of(store, gate[0]) == "unhealthy":
+            trouble = f"container {name_by_id(store, gate[0])}, which it depends on, is unhealthy"
+        else:
+            continue
+        report(name, StateError(f"{trouble}; started all the same"))
     try:
         engine.containers.start(record["Id"])
     except NotFound:
@@ -73,6 +103,24 @@ def start(engine: Engine, record: Record, gates: list[Gate], report: Callable[[s
         report(name, error)
         return False
     return True
+
+
+def name_of(record: Record) -> str:
+    """A container's name."""
+    return str(record["Name"]).removeprefix("/")
+
+
+def name_by_id(store: Store, container_id: str) -> str:
+    """A container's name; of one that was removed meanwhile the id."""
+    try:
+        return name_of(store.record(container_id))
+    except (NotFound, CorruptData):
+        return container_id[:12]
+
+
+def wish(store: Store, container_id: str, condition: str) -> str:
+    """What is waited for, in words."""
+    return f"container {name_by_id(store, container_id)} to {'get healthy' if condition == _HEALTHY else 'end'}"
 
 
 def find_due(store: Store) -> list[Record]:
