@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 #: How long a test waits for what must come, at most.
 WAIT_S = 60.0
 SLEEP = 'command: ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"]'
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for what must come; ``what`` is said if it does not."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 class Running:

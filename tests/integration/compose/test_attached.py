@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import needs_root
+from tests.integration.compose.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.conftest import Cli
     from tests.integration.compose.conftest import Compose
 
     Make = Callable[[str], Compose]
@@ -85,6 +88,58 @@ services:
     assert "Can't retrieve logs" in project("logs").stderr
     process.signal()
     assert process.end()[0] == 130
+
+
+def test_output_before_anybody_listens_is_shown_whatever_the_log_driver(compose: Make) -> None:
+    project = compose("""
+services:
+  web:
+    image: busybox
+    logging: {driver: none}
+    command: ["sh", "-c", "echo first; echo second; printf third >&2"]
+  db:
+    image: busybox
+    logging: {driver: syslog, options: {syslog-address: "udp://127.0.0.1:9"}}
+    command: [seq, "30000"]
+  last: {image: busybox, command: "true", depends_on: {db: {condition: service_completed_successfully}}}
+""")
+    lines = project("up").stdout.splitlines()
+    assert [line for line in lines if line.startswith("web-1") and "third" not in line] == [
+        "web-1   | first",
+        "web-1   | second",
+        "web-1 exited with code 0",
+    ]
+    assert "web-1   | third" in lines
+    assert [line for line in lines if line.startswith("db-1 ")] == [
+        *(f"db-1    | {number}" for number in range(1, 30001)),
+        "db-1 exited with code 0",
+    ]
+
+
+def test_output_of_every_life_is_shown_without_a_log(cli: Cli, compose: Make) -> None:
+    project = compose("""
+services:
+  web:
+    image: busybox
+    logging: {driver: none}
+    restart: on-failure:1
+    volumes: ["./:/here"]
+    command: ["sh", "-c", "touch /here/life; while test -e /here/life; do sleep 0.05; done; echo a life; exit 3"]
+""")
+    process = project.start("up")
+
+    def listens(times: int) -> bool:
+        mine = ("--filter", f"container={project.container()}", "--filter", "event=attach")
+        return cli("events", "--since", "0", "--until", "0s", *mine).stdout.count("\n") == times
+
+    for life in (1, 2):  # only when somebody listens may it speak
+        until(functools.partial(listens, life), "listens")
+        until((project.directory / "life").exists, "lives")
+        (project.directory / "life").unlink()
+    code, said, _ = process.end()
+    assert code == 0
+    assert said.count("web-1  | a life\n") == 2
+    assert said.endswith("web-1 exited with code 3\n")
 
 
 def test_wait_fails_for_what_ends_at_once_or_does_not_get_healthy(compose: Make) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from tests.conftest import Cli, needs_root
+from tests.integration.compose.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,14 +21,6 @@ ONE = "services: {web: {image: busybox, SLEEP}}"
 
 def ids(project: Compose) -> list[str]:
     return project("ps", "-aq").stdout.split()
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(what)
 
 
 def test_up_twice_changes_nothing_and_down_leaves_nothing(compose: Make) -> None:

@@ -10,7 +10,8 @@ from pyctr.compose.apply.execute import Executor, Outcome
 from pyctr.compose.apply.lock import project_lock
 from pyctr.compose.apply.observe import observe_project
 from pyctr.compose.apply.steps import Steps
-from pyctr.compose.plan import names, resources
+from pyctr.compose.plan import resources
+from pyctr.compose.plan.clash import check_ports
 from pyctr.compose.plan.up import Choices, plan_up
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ def plan_project(engine: Engine, project: Project, choices: Choices) -> Plan:
 def converge(
     engine: Engine, project: Project, choices: Choices, report: Report, *, warn: Callable[[str], None],
     image_choices: images.ImageChoices | None = None, parallel: int = 0, wait_timeout_s: float | None = None,
+    start: Callable[[str], object] | None = None,
 ) -> None:  # fmt: skip
-    """Make a project what its file says. Raises the first error; what was done by then stays."""
-    check(project, choices)
+    """Make a project what its file says. Raises the first error; what was done by then stays.
+
+    `start` starts a container in the engine's place.
+    """
+    check_ports(project, choices.scale)
 
     def waiting() -> None:
         warn(f"another command is changing project {project.name}: waiting for it to end")
@@ -54,6 +59,7 @@ def converge(
             parallel=parallel,
             wait_timeout_s=wait_timeout_s,
             timeout_s=choices.timeout_s,
+            start=start,
         )
         files.sweep(engine, project.name)
 
@@ -61,6 +67,7 @@ def converge(
 def run(
     engine: Engine, project: Project, plan: Plan, report: Report, *, warn: Callable[[str], None], parallel: int = 0,
     wait_timeout_s: float | None = None, timeout_s: float | None = None, patient: bool = True,
+    start: Callable[[str], object] | None = None,
 ) -> Outcome:  # fmt: skip
     """Do what a plan says; a rollout that fails is ended as its failure_action says.
 
@@ -86,7 +93,9 @@ def run(
         return steps.perform(operation)
 
     executor = Executor(perform, report, parallel=parallel, tolerate=tolerate, patient=patient)
-    steps = Steps(engine, project, stop=executor.stop, warn=warn, timeout_s=timeout_s, wait_timeout_s=wait_timeout_s)
+    steps = Steps(
+        engine, project, stop=executor.stop, warn=warn, timeout_s=timeout_s, wait_timeout_s=wait_timeout_s, start=start
+    )
     try:
         return executor.run(plan)
     except BaseException:
@@ -94,24 +103,3 @@ def run(
             warn(f"update of service {service} failed: rolling back")
             rollback.roll_back(steps, service, plan.rollouts[service]["rollback"], report)
         raise
-
-
-def check(project: Project, choices: Choices) -> None:
-    """Refuse what is wrong in the file as a whole before anything is touched: port clashes between services."""
-    taken: dict[tuple[str, str, str], str] = {}
-    for name in sorted(project.services):
-        service = project.services[name]
-        count = choices.scale.get(name, names.replicas(service))
-        if not count:
-            continue
-        for port in service.get("ports") or ():
-            published = str(port.get("published") or "")
-            if not published or "-" in published:
-                continue
-            key = (port.get("host_ip") or "", published, port.get("protocol") or "tcp")
-            other = taken.setdefault(key, name)
-            clash = f"{key[0] or '0.0.0.0'}:{published}/{key[2]}"  # noqa: S104 (a name, not bound)
-            from pyctr.errors import Conflict
-
-            if other != name:
-                raise Conflict(f'services "{other}" and "{name}" both publish port {clash}')

@@ -32,8 +32,11 @@ class Steps:
         warn: Callable[[str], None],
         timeout_s: float | None = None,
         wait_timeout_s: float | None = None,
+        start: Callable[[str], object] | None = None,
     ) -> None:
         self.engine = engine
+        #: Starts a container, given its id.
+        self.begin = start or engine.containers.start
         self.project = project
         self.stop = stop
         self.warn = warn
@@ -218,7 +221,7 @@ class Steps:
     def start(self, operation: Operation) -> None:
         """Start a container and run its post_start hooks."""
         container_id = self.id_of(operation)
-        self.engine.containers.start(container_id)
+        self.begin(container_id)
         hooks.run_post_start(self.engine, self.project, operation.service, container_id)
 
     def restart(self, operation: Operation) -> None:
@@ -226,7 +229,7 @@ class Steps:
         container_id = self.id_of(operation)
         hooks.run_pre_stop(self.engine, self.project, operation.service, container_id)
         self.engine.containers.stop(container_id, self.grace(operation.service, operation.details.get("timeout_s")))
-        self.engine.containers.start(container_id)
+        self.begin(container_id)
         hooks.run_post_start(self.engine, self.project, operation.service, container_id)
 
     def grace(self, service: str, asked: float | None = None) -> float | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyctr.engine.containers.create import Created
     from pyctr.engine.containers.listing import Summary
     from pyctr.engine.containers.session import Attach, Session
+    from pyctr.engine.containers.start import Prepared
     from pyctr.engine.containers.stats import Sample
 
     #: Inside the class `list` is the method.
@@ -83,14 +84,24 @@ class Containers:
 
     def start(self, ref: str, attach: Attach | None = None) -> int | None:
         """Start a container; None, or with `attach` its exit code. One that runs is left running (or attached to)."""
+        container_id = self.resolve(ref)
+        prepared = self.prepare_start(container_id)
+        if prepared is None:
+            return self.attach(container_id, attach) if attach is not None else None
+        if attach is None:
+            self._start_watched(prepared.session, prepared.record, prepared.spawn)
+            return None
+        return self._foreground(prepared.session, prepared.record, attach, {}, spawn=prepared.spawn)
+
+    def prepare_start(self, container_id: str) -> Prepared | None:
+        """A container about to be started, for who speaks to its monitor first; None where it runs."""
         from pyctr.engine.containers.burial import repair_locked
         from pyctr.engine.containers.start import prepare
         from pyctr.engine.host import gather
 
-        container_id = self.resolve(ref)
         lock = self.store.lock(container_id)
         if lock is None:
-            return self.attach(container_id, attach) if attach is not None else None
+            return None
         try:
             repair_locked(self.store, container_id)
             record = self.store.record(container_id)
@@ -98,11 +109,7 @@ class Containers:
         except BaseException:
             os.close(lock)
             raise
-        prepared = prepare(self.engine, record, facts, lock)
-        if attach is None:
-            self._start_watched(prepared.session, record, prepared.spawn)
-            return None
-        return self._foreground(prepared.session, record, attach, {}, spawn=prepared.spawn)
+        return prepare(self.engine, record, facts, lock)
 
     def _revive(self, container_id: str, restarts: int) -> None:
         """Start a container whose monitor was killed; a start that fails is written in its state, as in a restart."""

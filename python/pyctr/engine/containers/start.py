@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 class Prepared:
     """A container ready to be spawned: our end of its channel, on which a client may already speak."""
 
-    __slots__ = ("_lock", "_runtime", "_theirs", "directory", "session")
+    __slots__ = ("_lock", "_runtime", "_theirs", "directory", "record", "session")
 
-    def __init__(self, engine: Engine, container_id: str, lock: int) -> None:
+    def __init__(self, engine: Engine, record: dict[str, Any], lock: int) -> None:
         ours, self._theirs = Channel.pair()  # theirs is a bare descriptor, for the monitor only
-        self.session = Session(ours, container_id)
-        self.directory = engine.containers.store.path(container_id)
+        self.record = record
+        self.session = Session(ours, record["Id"])
+        self.directory = engine.containers.store.path(record["Id"])
         self._runtime = engine.runtime
         self._lock = lock
 
@@ -75,7 +76,7 @@ def prepare(
         write_atomic(directory + "/spec.json", json_dumps(spec), sync=False)
         request = plan_request(store, record, lower, plan, restarts=restarts)
         write_atomic(directory + "/monitor.json", json_dumps(request), sync=False)
-        return Prepared(engine, container_id, lock)
+        return Prepared(engine, record, lock)
     except BaseException:
         os.close(lock)
         raise

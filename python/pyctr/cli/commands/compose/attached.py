@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from pyctr.cli.commands.compose import common
-from pyctr.cli.commands.compose.logs import Lines, Printer, copy_log, short_name
+from pyctr.cli.commands.compose.logs import Printer, copy_log, short_name
 from pyctr.cli.commands.compose.progress import make_report
+from pyctr.cli.commands.compose.streams import Streams
 from pyctr.compose.apply.converge import run
 from pyctr.compose.apply.execute import Cancelled
 from pyctr.compose.plan.down import plan_stop
 from pyctr.compose.plan.lifecycle import plan_kill
 from pyctr.engine import times
-from pyctr.engine.containers.session import Attach
 from pyctr.errors import NotFound, PyctrError, StateError
 
 if TYPE_CHECKING:
@@ -26,23 +26,28 @@ if TYPE_CHECKING:
     from pyctr.compose import Project
     from pyctr.compose.plan.observed import Container
 
+    #: Brings the project up, starting each container with the function it is given.
+    BringUp = Callable[[Callable[[str], None]], None]
+
 _INTERRUPTED = 130
 _POLL_S = 0.1
 
 
 def run_attached(
-    context: ComposeContext, project: Project, values: dict[str, Any], services: list[str], bring_up: Callable[[], None]
+    context: ComposeContext, project: Project, values: dict[str, Any], services: list[str], bring_up: BringUp
 ) -> int:
     """Bring up, follow, stop. The exit code: that of `--exit-code-from`, of the container that ended everything, or 0."""
     wanted = attached_services(project, values, services)
     since = times.format_time(time.time_ns())
-    bring_up()
+    streams = Streams(context.engine.containers, wanted)
+    bring_up(streams.start)
     found = [
         item
         for item in common.observed(context, project).containers
         if item.service in project.services and not item.one_off
     ]
-    watchers = Watchers(context, project, values, [item for item in found if item.service in wanted], since)
+    shown = [item for item in found if item.service in wanted]
+    watchers = Watchers(context, project, values, shown, since=since, streams=streams)
     watchers.begin(found)
     try:
         code = watchers.wait()
@@ -79,9 +84,11 @@ class Watchers:
     """A thread a container: copies its log, waits for its end, tells of it."""
 
     def __init__(
-        self, context: ComposeContext, project: Project, values: dict[str, Any], shown: list[Container], since: str
-    ) -> None:
+        self, context: ComposeContext, project: Project, values: dict[str, Any], shown: list[Container], *, since: str,
+        streams: Streams,
+    ) -> None:  # fmt: skip
         self.context = context
+        self.streams = streams
         self.project = project
         self.shown = shown
         self.how = {"follow": True, "since": since, "timestamps": bool(values.get("timestamps"))}
@@ -134,29 +141,18 @@ class Watchers:
         self.wake.set()
 
     def copy(self, item: Container, name: str) -> None:
-        """What it writes; of one whose log cannot be read (driver none or syslog) what it writes from now on."""
+        """What it writes."""
         try:
             copy_log(self.context, item, name, self.printer, self.how)
-        except StateError:
+        except StateError:  # its log cannot be read
             self.copy_stream(item, name)
         except PyctrError as error:
             self.printer.line(name, str(error).encode())
 
     def copy_stream(self, item: Container, name: str) -> None:
-        """What a container writes while it runs, without its log."""
-        reader, writer = os.pipe()
-        lines = Lines(lambda line: self.printer.line(name, line))
-        pump = threading.Thread(target=lines.drain, args=(reader,), daemon=True)
-        pump.start()
-        try:
-            streams = Attach(stdin=None, stdout=writer, stderr=writer, sig_proxy=False)
-            self.context.engine.containers.attach(item.id, streams)
-        except (NotFound, StateError):  # it has ended meanwhile
-            pass
-        finally:
-            os.close(writer)
-            pump.join()
-            os.close(reader)
+        """What it writes, without its log."""
+        with contextlib.suppress(NotFound, StateError):  # it ended before we came
+            self.streams.follow(item.id, lambda line: self.printer.line(name, line))
 
     def end_of(self, item: Container) -> int:
         """The exit code of its last run."""

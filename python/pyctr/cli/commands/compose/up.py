@@ -13,6 +13,8 @@ from pyctr.compose.plan.up import DIVERGED, FORCE, NEVER, Choices
 from pyctr.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyctr.cli.commands.compose.context import ComposeContext
     from pyctr.compose import Project
 
@@ -96,8 +98,11 @@ def image_choices(values: dict[str, Any]) -> ImageChoices:
     )
 
 
-def bring_up(context: ComposeContext, project: Project, values: dict[str, Any], services: list[str]) -> None:
-    """Converge, shown; or show what would be done."""
+def bring_up(
+    context: ComposeContext, project: Project, values: dict[str, Any], services: list[str],
+    start: Callable[[str], None] | None = None,
+) -> None:  # fmt: skip
+    """Converge, shown; or show what would be done. `start` starts a container in the engine's place."""
     choices, images = choices_of(values, services), image_choices(values)
     for name in choices.scale:
         if name not in project.services:
@@ -117,6 +122,7 @@ def bring_up(context: ComposeContext, project: Project, values: dict[str, Any], 
             wait_timeout_s=float(common.integer(values["wait_timeout"], "--wait-timeout"))
             if "wait_timeout" in values
             else None,
+            start=start,
         )
 
 
@@ -149,7 +155,9 @@ def up(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
         return watch_project(context, project, values)
     from pyctr.cli.commands.compose.attached import run_attached
 
-    return run_attached(context, project, values, arguments, lambda: bring_up(context, project, values, arguments))
+    return run_attached(
+        context, project, values, arguments, lambda start: bring_up(context, project, values, arguments, start)
+    )
 
 
 def create(context: ComposeContext, values: dict[str, Any], arguments: list[str]) -> int:
