@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.conftest import needs_root, system_state
+import pytest
+
+from tests.conftest import needs_root
 from tests.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.integration.compose.conftest import Compose
 
@@ -55,16 +60,36 @@ services:
     assert project("ps", "-aq").stdout == ""
 
 
-def test_interrupted_build_ends_at_once_and_leaves_nothing(compose: Make) -> None:
-    before = system_state()
-    project = compose('services: {web: {build: {dockerfile_inline: "FROM busybox\\nRUN echo begun; sleep 600\\n"}}}')
-    process = project.start("build")
+def command_lines() -> Iterator[str]:
+    """What every process of the machine was started as."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_text(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("command", "number"), [(("build",), signal.SIGINT), (("up",), signal.SIGTERM), (("up", "-d"), signal.SIGHUP)]
+)
+def test_interrupted_build_ends_at_once_leaves_nothing_and_keeps_its_cache(
+    compose: Make, command: tuple[str, ...], number: int
+) -> None:
+    steps = f"FROM busybox\\nRUN echo kept by {'-'.join(command)} > /kept\\n"
+    project = compose(
+        f'services: {{web: {{SLEEP, build: {{dockerfile_inline: "{steps}RUN echo begun; exec sleep 600\\n"}}}}}}'
+    )
+    process = project.start(*command)
     process.until(" begun\n", "err")
-    process.signal()
+    process.signal(number)
     code, _, errors = process.end()
     assert code == 130
     assert "CANCELED" in errors
-    assert system_state()["mounts"] == before["mounts"]
+    assert project("ps", "-aq").stdout == ""
+    root = str(project.cli.root)
+    assert root not in Path("/proc/mounts").read_text(), "mounts stayed"
+    assert not [line for line in command_lines() if root in line], "processes stayed"
+    project.write(f'services: {{web: {{SLEEP, build: {{dockerfile_inline: "{steps}"}}}}}}')
+    assert "[web 2/2] RUN echo kept" in (said := project("build").stderr)
+    assert "CACHED" in said
 
 
 def test_output_on_a_terminal_is_the_builds_and_then_the_table(compose: Make) -> None:

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from pyctr.cli.commands.compose.progress import Table
+from pyctr.cli.commands.compose.progress import Plain, Table
+from pyctr.compose.apply.images import Transfer
 
 
 def drawn(table: Table, width: int) -> list[str]:
@@ -48,3 +49,18 @@ def test_rows_at_work_are_shown_where_not_all_fit(table: Table) -> None:
     rows = drawn(table, 60)[1:]
     shown = table._shown(rows, 3)
     assert shown == [rows[0], rows[2], rows[3]], "the one that has ended gives way"
+
+
+def test_pull_without_a_terminal_is_a_line_a_stage_of_each_layer() -> None:
+    out = io.StringIO()
+    plain = Plain(out)
+    tell = Transfer("db", plain)
+    plain.pull("db", "Pulling", state="working")
+    tell("Pulling from library/db", id="latest")
+    for status, current in (("Pulling fs layer", 0), ("Downloading", 1), ("Downloading", 2), ("Pull complete", 0)):
+        tell(status, "0123456789ab", current, 2 if current else 0)
+    plain.pull("db", "Pulled", state="done")
+    layer = " 0123456789ab"
+    assert out.getvalue() == (
+        f" db Pulling \n{layer} Pulling fs layer \n{layer} Downloading \n{layer} Pull complete \n db Pulled \n"
+    )

@@ -239,6 +239,14 @@ class Silent:
         """Take bytes, and say nothing."""
         del subject, come_bytes, whole_bytes
 
+    def pull(self, subject: str, word: str, *, state: str) -> None:
+        """Take a pull, and say nothing."""
+        del subject, word, state
+
+    def layer(self, subject: str, id: str, status: str) -> None:
+        """Take a layer, and say nothing."""
+        del subject, id, status
+
     def builds(self, *, quiet: bool) -> AbstractContextManager[BuildReport]:
         """Builds that nobody sees."""
         del quiet

@@ -32,6 +32,12 @@ class Report(Protocol):
     def moved(self, subject: str, come_bytes: int, whole_bytes: int) -> None:
         """How far what is at work has come."""
 
+    def pull(self, subject: str, word: str, *, state: str) -> None:
+        """As `event`, of a service's image that is being pulled."""
+
+    def layer(self, subject: str, id: str, status: str) -> None:
+        """A layer of what is being pulled has come to another stage."""
+
     def builds(self, *, quiet: bool) -> AbstractContextManager[BuildReport]:
         """Show builds while the context is open."""
 

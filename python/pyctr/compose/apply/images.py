@@ -150,17 +150,17 @@ def pull_all(
 
     def pull(need: Need) -> None:
         subject = need.service
-        report.event(subject, "Pulling", state="working")
+        report.pull(subject, "Pulling", state="working")
         try:
             platform = str(project.services[need.service].get("platform") or "")
             engine.images.pull(need.image, platform=platform, report=None if quiet else Transfer(subject, report))
         except PyctrError as error:
-            report.event(subject, f"{'Warning' if ignore_failures else 'Error'} {error}", state="error")
+            report.pull(subject, f"{'Warning' if ignore_failures else 'Error'} {error}", state="error")
             errors.append(error)
         except BaseException as error:  # noqa: BLE001 (raised again below, in the caller's thread)
             errors.append(error)
         else:
-            report.event(subject, "Pulled", state="done")
+            report.pull(subject, "Pulled", state="done")
 
     threads = [threading.Thread(target=pull, args=(need,), daemon=True) for need in needs]
     for thread in threads:
@@ -173,19 +173,25 @@ def pull_all(
 
 
 class Transfer:
-    """A pull of several layers as one number: bytes that came, of bytes in all."""
+    """A pull of several layers as one number, bytes that came of bytes in all; and each layer's stages."""
 
     def __init__(self, subject: str, report: Report) -> None:
         self.subject = subject
         self.report = report
         self.lock = threading.Lock()
         self.layers: dict[str, tuple[int, int]] = {}
+        self.stages: dict[str, str] = {}
 
     def __call__(self, status: str, id: str = "", current: int = 0, total: int = 0) -> None:
         """Take an event of one layer, from any thread."""
-        if status != "Downloading" or not total:
+        if not id or status.startswith("Pulling from"):
             return
         with self.lock:
+            if self.stages.get(id) != status:
+                self.stages[id] = status
+                self.report.layer(self.subject, id, status)
+            if status != "Downloading" or not total:
+                return
             self.layers[id] = (current, total)
             come, whole = (sum(each) for each in zip(*self.layers.values(), strict=True))
         self.report.moved(self.subject, come, whole)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyctr.engine import Engine
 
 
@@ -36,7 +40,7 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     except UsageError as error:
         return complain(str(error), hint=f"See 'pyctr compose {name} --help'.", code=1)
     function = getattr(__import__(f"pyctr.cli.commands.compose.{module}", fromlist=("x",)), name.replace("-", "_"))
-    with ComposeContext(engine, settings) as context:
+    with interrupted_by_signals(), ComposeContext(engine, settings) as context:
         try:
             code: int = function(context, values, arguments)
         except InvalidFlag as error:  # of a value in the file, or of a flag: the usage of `compose` would not help
@@ -46,6 +50,23 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
                 raise
             return complain(str(error), code=INTERRUPTED)
     return code
+
+
+@contextlib.contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP are what Ctrl-C is, as docker compose has it; one that is ignored (nohup) stays so."""
+    numbers = [number for number in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _help(words: list[str]) -> int:

@@ -65,19 +65,19 @@ def pull(context: ComposeContext, values: dict[str, Any], arguments: list[str]) 
             service = resources.described(project, name)
             image = names.image_name(project, service)
             if service.get("build") and (values.get("ignore_buildable") or not service.get("image")):
-                report.event(name, "Skipped - No image to be pulled", state="done")
+                report.pull(name, "Skipped - No image to be pulled", state="done")
             elif service.get("pull_policy") in ("never", "build"):
-                report.event(name, f"Skipped - Pull policy is {service['pull_policy']}", state="done")
+                report.pull(name, f"Skipped - Pull policy is {service['pull_policy']}", state="done")
             elif policy == "missing" and arrived(context.engine, image) is not None:
-                report.event(name, "Skipped - Image is already present locally", state="done")
+                report.pull(name, "Skipped - Image is already present locally", state="done")
             elif image in needs:
-                report.event(name, f"Skipped - Image is already being pulled by {needs[image].service}", state="done")
+                report.pull(name, f"Skipped - Image is already being pulled by {needs[image].service}", state="done")
             else:
                 needs[image] = Need(image, name, "pull")
         if dry:
             for need in needs.values():
-                report.event(need.service, "Pulling", state="working")
-                report.event(need.service, "Pulled", state="done")
+                report.pull(need.service, "Pulling", state="working")
+                report.pull(need.service, "Pulled", state="done")
             return 0
         pull_all(context.engine, project, needs.values(), report, ignore_failures=ignored)
     return 0

@@ -56,6 +56,20 @@ class Plain:
     def moved(self, subject: str, come_bytes: int, whole_bytes: int) -> None:
         """How far something is; only who draws anew shows it."""
 
+    def pull(self, subject: str, word: str, *, state: str) -> None:
+        """Take an event of a pull, whose words docker compose spaces otherwise."""
+        del state
+        with self.lock:
+            self.out.write(f"{self.prefix} {subject} {word} \n")
+            self.out.flush()
+
+    def layer(self, subject: str, id: str, status: str) -> None:
+        """A layer has come to another stage; from any thread."""
+        del subject
+        with self.lock:
+            self.out.write(f"{self.prefix} {id} {status} \n")
+            self.out.flush()
+
     @contextmanager
     def builds(self, *, quiet: bool) -> Iterator[BuildReport]:
         """Builds, shown as `docker build` shows them; the output of what failed comes last."""
@@ -79,6 +93,14 @@ class Quiet(Plain):
         """Take an event, and say nothing."""
         del subject, word, state
 
+    def pull(self, subject: str, word: str, *, state: str) -> None:
+        """Take an event, and say nothing."""
+        del subject, word, state
+
+    def layer(self, subject: str, id: str, status: str) -> None:
+        """Take a layer, and say nothing."""
+        del subject, id, status
+
 
 class Json(Plain):
     """An object a line."""
@@ -90,6 +112,18 @@ class Json(Plain):
         with self.lock:
             status = {"working": "Working", "done": "Done", "error": "Error", "warning": "Warning"}[state]
             self.out.write(json.dumps({"id": subject, "status": status, "text": word}) + "\n")
+            self.out.flush()
+
+    def pull(self, subject: str, word: str, *, state: str) -> None:
+        """Take an event of a pull."""
+        self.event(subject, word, state=state)
+
+    def layer(self, subject: str, id: str, status: str) -> None:
+        """A layer has come to another stage; from any thread."""
+        over = status in ("Pull complete", "Already exists", "Download complete")
+        said = {"id": id, "parent_id": subject, "status": "Done" if over else "Working", "text": status}
+        with self.lock:
+            self.out.write(json.dumps(said) + "\n")
             self.out.flush()
 
 
@@ -143,6 +177,13 @@ class Table(Plain):
                 self.out.write(_HIDE_CURSOR)
                 self.drawer = threading.Thread(target=self._animate, daemon=True)
                 self.drawer.start()
+
+    def pull(self, subject: str, word: str, *, state: str) -> None:
+        """Take an event of a pull."""
+        self.event(subject, word, state=state)
+
+    def layer(self, subject: str, id: str, status: str) -> None:
+        """Take a layer; the bytes of all of them are what is shown."""
 
     def moved(self, subject: str, come_bytes: int, whole_bytes: int) -> None:
         """Take bytes; they stand after the word until the next event."""
