@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,7 +70,10 @@ services:
   strong: {image: busybox, SLEEP, privileged: true, userns_mode: host, pid: host, tty: true}
   heir: {image: busybox, SLEEP, volumes_from: ["keeper:ro"], networks: [inside]}
   keeper: {image: busybox, SLEEP, volumes: ["given:/given", "memory:/memory"], networks: [inside, bridged]}
+  caller: {image: busybox, SLEEP, networks: [outer], external_links: ["PROJECT-far:away", "PROJECT-far"]}
+  old: {image: busybox, SLEEP, network_mode: bridge, external_links: ["PROJECT-elder:elder"]}
 networks:
+  outer: {external: true, name: PROJECT-outer}
   fixed: {ipam: {config: [{subnet: 172.31.238.0/24, gateway: 172.31.238.254}]}}
   inside: {internal: true}
   bridged: {driver: bridge, driver_opts: {com.docker.network.bridge.name: ptkeys0, com.docker.network.driver.mtu: "1280"}}
@@ -91,13 +95,19 @@ def keys(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose
         text = text.replace(name, str(free_port()))
     project.write(text)
     cli("volume", "create", f"{project.name}-outside")
+    cli("network", "create", f"{project.name}-outer")
+    for name, network in (("far", f"{project.name}-outer"), ("elder", "bridge")):
+        cli("run", "-d", "--init", "--name", f"{project.name}-{name}", "--network", network, "busybox", "sleep", "1000")
     try:
         project("up", "-d")
         yield project
     finally:
         said = project("down", "-v", "-t", "0", "--rmi", "local", "--remove-orphans").stderr
+        cli("rm", "-f", f"{project.name}-far", f"{project.name}-elder")
     assert "-outside" not in said, "an external volume stays"
+    assert "-outer" not in said, "an external network stays"
     cli("volume", "rm", f"{project.name}-outside")
+    cli("network", "rm", f"{project.name}-outer")
 
 
 def test_build_takes_context_file_arguments_labels_and_target(keys: Compose) -> None:
@@ -113,6 +123,17 @@ def test_links_are_names_of_their_own(keys: Compose) -> None:
     )
     for name in ("db", "database"):
         assert address in keys.inside("built", f"nslookup {name}. 127.0.0.11 2>/dev/null")
+
+
+def test_external_links_are_names_of_containers_outside_the_project(keys: Compose) -> None:
+    need_name_server(keys, "caller")
+    where = f'{{{{(index .NetworkSettings.Networks "{keys.name}-outer").IPAddress}}}}'
+    address = inspect(keys, f"{keys.name}-far", where)
+    for name in ("away", f"{keys.name}-far"):
+        assert address in keys.inside("caller", f"nslookup {name}. 127.0.0.11 2>/dev/null")
+    address = inspect(keys, f"{keys.name}-elder", "{{.NetworkSettings.Networks.bridge.IPAddress}}")
+    line = next(line for line in keys.inside("old", "cat /etc/hosts").splitlines() if "elder" in line.split())
+    assert line.split()[0] == address
 
 
 def test_ports_short_long_and_any(keys: Compose) -> None:
@@ -154,8 +175,8 @@ def test_namespaces_of_another_service_and_of_the_host(keys: Compose) -> None:
     for kind in ("pid", "ipc"):
         assert namespace(keys, "peer", kind) == namespace(keys, "db", kind)
         assert namespace(keys, "built", kind) != namespace(keys, "db", kind)
-    import os
-
+    assert namespace(keys, "strong", "user") == os.readlink("/proc/self/ns/user")
+    assert keys.inside("strong", "cat /proc/self/uid_map").split() == ["0", "0", "4294967295"]
     assert namespace(keys, "strong", "pid") == os.readlink("/proc/self/ns/pid")
     assert "Seccomp:\t0" in keys.inside("strong", "cat /proc/self/status")
     assert inspect(keys, keys.container(service="strong"), "{{.HostConfig.Privileged}} {{.Config.Tty}}") == "true true"
