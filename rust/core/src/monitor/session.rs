@@ -144,9 +144,10 @@ impl Session {
         }
         let code = running.reap();
         self.events.detach();
+        // Before anybody hears of it: who saw the command end finds its end in the journal.
+        self.journal("exec_die", &[("exitCode", code.to_string())]);
         self.events.announce_exit(&Event::Exited { code, oom_killed: false });
         exit::remove_tree(&self.request.run_dir);
-        self.journal("exec_die", &[("exitCode", code.to_string())]);
         watched
     }
 
