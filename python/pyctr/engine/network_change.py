@@ -20,7 +20,14 @@ from pyctr.engine.containers.network import (
 )
 from pyctr.engine.containers.session import connect
 from pyctr.errors import StateError
-from pyctr.network.plan import elect_defaults, host_binding, plan_endpoint, plan_nothing, release_plan
+from pyctr.network.plan import (
+    elect_defaults,
+    host_binding,
+    interface_name,
+    plan_endpoint,
+    plan_nothing,
+    release_plan,
+)
 from pyctr.network.port import plan_ports
 
 TYPE_CHECKING = False
@@ -55,8 +62,7 @@ def connect_running(
     ends = [dict(end) for end in plan["endpoints"]]
     if not ends:
         plan["ports"] = plan_ports(record["Config"], record["HostConfig"], host_binding(network))
-    taken = {end["interface"] for end in ends}
-    interface = next(name for name in (f"eth{index}" for index in range(len(ends) + 1)) if name not in taken)
+    interface = interface_name(asked[network["Name"]], [end["interface"] for end in ends])
     end = plan_endpoint(
         networks, record, networks.ready(network), asked[network["Name"]], interface=interface, is_live=store.is_locked
     )

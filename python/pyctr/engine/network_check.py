@@ -35,8 +35,8 @@ def check_networks(engine: Engine, *, mend: bool = False) -> list[Finding]:
     bridges = [network for network in up if network["driver"] == "bridge"]
     if bridges:
         listed = list_rules(networks.table)
-        ports = [port for network in up for end in networks.endpoints(network["id"]) for port in end["ports"]]
-        if listed is not None and (reason := missing_rules(listed, bridges, ports)):
+        ends = [end for network in up for end in networks.endpoints(network["id"])]
+        if listed is not None and (reason := missing_rules(listed, bridges, ends)):
             found.append(Finding(f"packet rules (table inet {networks.table})", reason, mended=mend))
         if mend:
             engine.networks.repair()
@@ -131,8 +131,8 @@ def list_rules(table: str = "") -> list[dict[str, Any]] | None:
     return objects
 
 
-def missing_rules(listed: list[dict[str, Any]], bridges: list[dict[str, Any]], ports: list[dict[str, Any]]) -> str:
-    """What a table lacks, in words; empty: nothing."""
+def missing_rules(listed: list[dict[str, Any]], bridges: list[dict[str, Any]], ends: list[dict[str, Any]]) -> str:
+    """What a table lacks for bridges and endpoints that are up, in words; empty: nothing."""
     if not listed:
         return "the table is gone"
     with_rules = {each["rule"]["chain"] for each in listed if "rule" in each}
@@ -145,9 +145,15 @@ def missing_rules(listed: list[dict[str, Any]], bridges: list[dict[str, Any]], p
     if len(_elements(known, "bridges")) < len(bridges):
         return "a bridge is missing in set bridges"
     published = "".join(text for name, text in elements.items() if name.startswith("ports"))
-    for port in ports:
+    for port in (port for end in ends for port in end["ports"]):
         if str(port["host_port"]) not in published:
             return f"port {port['host_port']}/{port['protocol']} is missing"
+    for family, digit in (("ipv4", "4"), ("ipv6", "6")):
+        led_to = elements.get(f"members{digit}", "")
+        shared = (end for end in ends if (end.get("vip") or {}).get(family) and end.get("serving", True))
+        for end in (end for end in shared if end[family]):
+            if f"'{end[family]}'" not in led_to:
+                return f"virtual address {end['vip'][family]} does not lead to {end[family]}"
     return ""
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Strings = list[str]
     Objects = list[dict[str, Any]]
 
+#: Containers that one virtual address leads to, at most: its slots in the packet rules (rust/core/src/net/nft/table.rs).
+MEMBERS_MAX = 256
 DRIVERS = ("bridge", "macvlan", "ipvlan")
 _BRIDGE_NAME = "com.docker.network.bridge.name"
 _NAME_MAX = 15
@@ -276,6 +278,23 @@ class NetworkService:
             self._save(container_id, asked, mode=mode)
         write_network_event(self.store.root, "disconnect", network, container=container_id)
 
+    # -- virtual addresses ---------------------------------------------------------------------------------------
+
+    def reserve(self, reference: str, key: str) -> dict[str, str]:
+        """The virtual addresses a network keeps under `key`, as driver options of an endpoint that is to share them.
+
+        Chosen when first asked for. Raises NotFound, InvalidArgument (no such addresses there), Conflict (none left).
+        """
+        from pyctr.network.virtual import reserve
+
+        return reserve(self.networks, self.networks.resolve(reference)["Name"], key)
+
+    def release(self, reference: str, key: str) -> None:
+        """What a network kept under `key` is anybody's again."""
+        from pyctr.network.virtual import release
+
+        release(self.networks, self.networks.resolve(reference)["Name"], key)
+
     # -- repair --------------------------------------------------------------------------------------------------
 
     def repair(self) -> None:
@@ -321,7 +340,7 @@ def plan_driver(network: dict[str, Any]) -> None:
 
 def parse_connect(options: dict[str, Any], network: dict[str, Any]) -> dict[str, Any]:
     """What `network connect` asks for, as a record has it."""
-    from pyctr.engine.options.network import check_address, check_alias, refuse_on_default
+    from pyctr.engine.options.network import add_driver_option, check_address, check_alias, refuse_on_default
     from pyctr.engine.options.units import parse_int
 
     settings: dict[str, Any] = {}
@@ -332,7 +351,9 @@ def parse_connect(options: dict[str, Any], network: dict[str, Any]) -> dict[str,
         settings["aliases"] = [check_alias(alias) for alias in options["alias"]]
     if options.get("gw_priority"):
         settings["gw_priority"] = parse_int(options["gw_priority"], "--gw-priority")
-    for key in ("link_local_ip", "link", "driver_opt"):
+    for text in options.get("driver_opt") or ():
+        add_driver_option(settings, text)
+    for key in ("link_local_ip", "link"):
         if options.get(key):
             raise InvalidArgument(f"--{key.replace('_', '-')}: not supported by network connect")
     if network["Name"] == "bridge":

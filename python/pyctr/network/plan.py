@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 REQUEST_VERSION = 1
 #: Drivers of networks that are no networks.
 PREDEFINED_ONLY = frozenset(("host", "null"))
+#: Driver options of an endpoint: its aliases stand for an address that it shares with others → the family.
+VIPS = {"pyctr.endpoint.vip": "ipv4", "pyctr.endpoint.vip6": "ipv6"}
+#: Driver option of an endpoint: what its link is called inside.
+IFNAME = "com.docker.network.endpoint.ifname"
 _MTU = "com.docker.network.driver.mtu"
-_ICC = "com.docker.network.bridge.enable_icc"
+ICC = "com.docker.network.bridge.enable_icc"
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 _BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
@@ -60,7 +64,7 @@ def plan_core_network(network: dict[str, Any]) -> dict[str, Any]:
         **families,
         "internal": network["Internal"],
         "masquerade": is_true(options, _MASQUERADE),
-        "icc": is_true(options, _ICC),
+        "icc": is_true(options, ICC),
         "mtu": int(mtu),
         "parent": network["Pyctr"]["parent"],
         "mode": network["Pyctr"]["mode"],
@@ -73,8 +77,25 @@ def plan_names(record: dict[str, Any], network: dict[str, Any], settings: dict[s
         return []
     short = record["Id"][:12]
     hostname = record["Config"]["Hostname"]
-    names = [record["Name"].removeprefix("/"), *settings.get("aliases", ()), short, hostname]
+    aliases = settings.get("aliases", ())
+    names = [record["Name"].removeprefix("/"), *aliases, short, hostname]
+    if is_member(settings):
+        names = [name for name in names if name not in aliases] + [f"tasks.{alias}" for alias in aliases]
     return list(dict.fromkeys(name.lower() for name in names if name))
+
+
+def interface_name(settings: dict[str, Any], taken: Iterable[str]) -> str:
+    """What an endpoint's link is called inside: as asked, else the first of eth0, eth1, … that is nobody's."""
+    asked: str = (settings.get("driver_opts") or {}).get(IFNAME, "")
+    if asked:
+        return asked
+    used = set(taken)
+    return next(name for name in (f"eth{index}" for index in range(len(used) + 1)) if name not in used)
+
+
+def is_member(settings: dict[str, Any]) -> bool:
+    """Whether an endpoint shares a virtual address with others."""
+    return not VIPS.keys().isdisjoint(settings.get("driver_opts") or ())
 
 
 def plan_endpoint(
@@ -88,6 +109,11 @@ def plan_endpoint(
 ) -> dict[str, Any]:
     """One endpoint, its addresses leased."""
     container_id = record["Id"]
+    vip = {}
+    if is_member(settings):
+        from pyctr.network.virtual import plan_vip
+
+        vip = {"vip": plan_vip(network, settings)}
     ipv4 = networks.lease(network, container_id, wanted=settings.get("ipv4", ""), version=4, is_live=is_live)
     try:
         ipv6 = networks.lease(network, container_id, wanted=settings.get("ipv6", ""), version=6, is_live=is_live)
@@ -105,6 +131,7 @@ def plan_endpoint(
         "default_ipv4": False,
         "default_ipv6": False,
         "names": plan_names(record, network, settings),
+        **vip,
     }
 
 
@@ -153,13 +180,14 @@ def plan_start(
     endpoints: list[dict[str, Any]] = []
     used: dict[str, dict[str, Any]] = {}
     by_name: dict[str, dict[str, Any]] = {}
+    named = [asked["driver_opts"][IFNAME] for asked in settings.values() if IFNAME in (asked.get("driver_opts") or ())]
     try:
         for reference, asked in settings.items():
             network = networks.ready(networks.resolve(reference))
             if network["Driver"] in PREDEFINED_ONLY:
                 raise InvalidArgument(f"container cannot be connected to network {reference} and others")
             used[network["Name"]], by_name[network["Name"]] = network, asked
-            interface = f"eth{len(endpoints)}"
+            interface = interface_name(asked, [*named, *(end["interface"] for end in endpoints)])
             endpoints.append(plan_endpoint(networks, record, network, asked, interface=interface, is_live=is_live))
         elect_defaults(endpoints, by_name)
         default = next((used[end["network"]["name"]] for end in endpoints if end["default_ipv4"]), {})

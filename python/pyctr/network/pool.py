@@ -7,7 +7,7 @@ from pyctr.network.address import Address, Subnet, parse_address, parse_subnet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Iterator
     from typing import Any
 
 #: libnetwork/ipamutils: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 in pieces of /20.
@@ -54,6 +54,14 @@ class Pool:
             if address not in self.reserved and str(address) not in taken:
                 return address
         return None
+
+    def from_above(self) -> Iterator[Address]:
+        """Every address that is not reserved, the highest first."""
+        first = max(self.window.base, self.subnet.first_host())
+        for number in range(min(self.window.last, self.subnet.last_host()), first - 1, -1):
+            address = Address(self.subnet.version, number)
+            if address not in self.reserved:
+                yield address
 
     def check(self, address: Address) -> None:
         """Refuse an address no container can have here."""

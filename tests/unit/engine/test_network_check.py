@@ -9,6 +9,7 @@ from pyctr.engine.network_check import dropping, missing_rules
 CHAINS = ("ports", "raw", "prerouting", "output", "forward", "postrouting")
 BRIDGE = {"link": "pyctr0"}
 PORT = {"host_port": 8080, "protocol": "tcp"}
+END = {"ports": [PORT], "ipv4": "172.17.0.2", "ipv6": None}
 
 
 def listed(*, without: str = "") -> list[dict[str, Any]]:
@@ -19,14 +20,27 @@ def listed(*, without: str = "") -> list[dict[str, Any]]:
 
 
 def test_missing_rules_whole_table_lacks_nothing() -> None:
-    assert missing_rules(listed(), [BRIDGE], [PORT]) == ""
+    assert missing_rules(listed(), [BRIDGE], [END]) == ""
 
 
 def test_missing_rules_names_the_first_thing_that_is_gone() -> None:
     assert missing_rules([], [BRIDGE], []) == "the table is gone"
     assert missing_rules(listed(without="forward"), [BRIDGE], []) == "chain forward has no rules"
     assert missing_rules(listed(), [BRIDGE, BRIDGE], []) == "a bridge is missing in set bridges"
-    assert missing_rules(listed(), [BRIDGE], [{"host_port": 9090, "protocol": "udp"}]) == "port 9090/udp is missing"
+    other = END | {"ports": [{"host_port": 9090, "protocol": "udp"}]}
+    assert missing_rules(listed(), [BRIDGE], [other]) == "port 9090/udp is missing"
+
+
+def test_missing_rules_virtual_address_leads_to_those_that_serve() -> None:
+    members = {"map": {"name": "members4", "elem": [[{"concat": ["br0", "10.0.0.9", 0]}, "10.0.0.2"]]}}
+    there, missing = (
+        {"ports": [], "ipv4": ipv4, "ipv6": None, "vip": {"ipv4": "10.0.0.9", "ipv6": None}}
+        for ipv4 in ("10.0.0.2", "10.0.0.3")
+    )
+    assert missing_rules([*listed(), members], [BRIDGE], [there]) == ""
+    why = "virtual address 10.0.0.9 does not lead to 10.0.0.3"
+    assert missing_rules([*listed(), members], [BRIDGE], [there, missing]) == why
+    assert missing_rules([*listed(), members], [BRIDGE], [there, missing | {"serving": False}]) == ""
 
 
 def chain(table: str, *, policy: str, hook: str = "forward") -> dict[str, Any]:

@@ -36,7 +36,7 @@ def plan_options(
     if not aliases:
         for key in ("network", "link"):
             given.pop(key, None)
-        endpoints.plan(given, project, {**model, "ports": None}, 1, one_off=True)
+        endpoints.plan(given, project, {**model, "ports": None}, one_off=True)
     for key, value in changes.items():
         if key == "label":
             continue

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyctr.compose import config_hash
 from pyctr.compose.apply import files, hooks, wait
-from pyctr.compose.plan import labels, names, options, resources
+from pyctr.compose.plan import endpoints, labels, names, options, resources
 from pyctr.compose.plan.graph import Action, Operation
 from pyctr.compose.plan.mounts import inherit_volumes
 from pyctr.compose.plan.up import RUNNING
-from pyctr.errors import Conflict, NotFound, StateError
+from pyctr.errors import Conflict, InvalidArgument, NotFound, StateError
 
 if TYPE_CHECKING:
     import threading
@@ -59,6 +59,7 @@ class Steps:
             Action.STOP: self.stop_container,
             Action.KILL: self.kill,
             Action.REMOVE: self.remove,
+            Action.RELEASE: self.release,
             Action.REMOVE_NETWORK: self.remove_network,
             Action.REMOVE_VOLUME: self.remove_volume,
             Action.REMOVE_IMAGE: self.remove_image,
@@ -89,6 +90,10 @@ class Steps:
         except StateError:
             return "Resource is still in use"
         return None
+
+    def release(self, operation: Operation) -> None:
+        """Give a virtual address back to a network that stays."""
+        self.engine.networks.release(operation.details["network"], operation.details["key"])
 
     def create_volume(self, operation: Operation) -> None:
         """Make a volume."""
@@ -125,7 +130,7 @@ class Steps:
         """Make a container of a service, in place of another perhaps; its id."""
         model = resources.described(self.project, service)
         image = names.image_name(self.project, model)
-        given = options.container_options(self.project, model, number)
+        given = options.container_options(self.project, model, number, self.virtual_addresses(model))
         found = files.materials(self.project, model)
         given.setdefault("mount", []).extend(files.mount(self.engine, self.project, found))
         own = own_labels(self.engine, self.project, model, number, image=image, digest=files.digest(found))
@@ -141,6 +146,20 @@ class Steps:
         for warning in created.warnings:
             self.warn(warning)
         return created.id
+
+    def virtual_addresses(self, model: dict[str, Any]) -> dict[str, dict[str, str]]:
+        """Network → driver options with the service's address there, which the network keeps for it from now on."""
+        kept_under = endpoints.virtual_name(self.project, model)
+        if not kept_under:
+            return {}
+        declared = self.project.model.get("networks") or {}
+        found = {}
+        for key in endpoints.service_networks(model):
+            try:
+                found[key] = self.engine.networks.reserve(declared[key]["name"], kept_under)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"services.{model['name']}.deploy.endpoint_mode: {error}") from None
+        return found
 
     def anonymous(self, points: list[dict[str, Any]]) -> set[str]:
         """Names of anonymous volumes among mounts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyctr.compose.plan import labels, names, resources
+from pyctr.compose.plan import endpoints, labels, names, resources
 from pyctr.compose.plan.graph import Action, Operation, Plan, order_services
 from pyctr.compose.plan.up import remove
 
@@ -95,6 +95,7 @@ def _plan_leftovers(plan: Plan, project: Project, observed: Observed, gone: tupl
                     details={"name": name},
                 )
             )
+    _plan_release(plan, project, observed, gone)
     if volumes:
         declared = resources_of(project.model.get("volumes"))
         for name, found in observed.volumes.items():
@@ -106,6 +107,25 @@ def _plan_leftovers(plan: Plan, project: Project, observed: Observed, gone: tupl
                         f"Volume {name}",
                         after=gone,
                         details={"name": name},
+                    )
+                )
+
+
+def _plan_release(plan: Plan, project: Project, observed: Observed, gone: tuple[str, ...]) -> None:
+    """Virtual addresses that networks of others keep for the project's services."""
+    declared = project.model.get("networks") or {}
+    for name, service in project.services.items():
+        kept_under = endpoints.virtual_name(project, {**service, "name": name})
+        for key in endpoints.service_networks(service) if kept_under else ():
+            network = declared[key]
+            if network.get("external") and network["name"] in observed.networks:
+                plan.add(
+                    Operation(
+                        f"release:{key}:{name}",
+                        Action.RELEASE,
+                        f"Virtual address {kept_under}",
+                        after=gone,
+                        details={"network": network["name"], "key": kept_under},
                     )
                 )
 

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     Service = Mapping[str, Any]
     Options = dict[str, Any]
 
+#: Driver option of an endpoint: what its link is called inside.
+_IFNAME = "com.docker.network.endpoint.ifname"
 
-def plan(options: Options, project: Project, service: Service, number: int, *, one_off: bool = False) -> None:
+
+def plan(
+    options: Options,
+    project: Project,
+    service: Service,
+    *,
+    one_off: bool = False,
+    vips: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Fill `network`, `publish`, `link` and the namespace modes that name a service."""
     for key in ("ipc", "pid"):
         if service.get(key):
@@ -29,7 +39,7 @@ def plan(options: Options, project: Project, service: Service, number: int, *, o
     else:
         attached = service_networks(service)
         options["network"] = [
-            network_text(project, service, key, attached[key] or {}, number, one_off=one_off)
+            network_text(project, service, key, attached[key] or {}, (vips or {}).get(key) or {}, one_off=one_off)
             for key in ordered(attached)
         ] or ["none"]
     ports = [port_text(service["name"], port) for port in service.get("ports") or ()]
@@ -38,6 +48,12 @@ def plan(options: Options, project: Project, service: Service, number: int, *, o
     links = plan_links(project, service)
     if links:
         options["link"] = links
+
+
+def virtual_name(project: Project, service: Service) -> str:
+    """What the networks of a service with `endpoint_mode: vip` keep its address under; empty: it has none."""
+    mode = (service.get("deploy") or {}).get("endpoint_mode")
+    return f"{project.name}_{service['name']}" if mode == "vip" else ""
 
 
 def service_networks(service: Service) -> dict[str, Any]:
@@ -55,7 +71,7 @@ def ordered(attached: Mapping[str, Any]) -> list[str]:
 
 
 def network_text(
-    project: Project, service: Service, key: str, settings: Mapping[str, Any], number: int, *, one_off: bool
+    project: Project, service: Service, key: str, settings: Mapping[str, Any], vips: Mapping[str, str], *, one_off: bool
 ) -> str:
     """One network in the long form of ``--network``."""
     network = (project.model.get("networks") or {}).get(key)
@@ -72,11 +88,11 @@ def network_text(
     mac = settings.get("mac_address") or (service.get("mac_address") if is_first else None)
     if mac:
         fields.append(f"mac-address={mac}")
-    if settings.get("interface_name"):
-        raise InvalidArgument(f"services.{service['name']}.networks.{key}.interface_name: not supported")
     fields += [f"link-local-ip={address}" for address in settings.get("link_local_ips") or ()]
-    fields += [f"driver-opt={name}={value}" for name, value in (settings.get("driver_opts") or {}).items()]
-    del number  # names of the replicas are the engine's: each container answers to its own
+    options = {**(settings.get("driver_opts") or {}), **vips}
+    if settings.get("interface_name"):
+        options[_IFNAME] = settings["interface_name"]
+    fields += [f"driver-opt={name}={value}" for name, value in options.items()]
     return ",".join(fields)
 
 

@@ -28,6 +28,7 @@ class Action(Enum):
     STOP = ("stop", "Stopping", "Stopped")
     KILL = ("kill", "Killing", "Killed")
     REMOVE = ("remove", "Removing", "Removed")
+    RELEASE = ("release", "Removing", "Removed")
     REMOVE_NETWORK = ("remove network", "Removing", "Removed")
     REMOVE_VOLUME = ("remove volume", "Removing", "Removed")
     REMOVE_IMAGE = ("remove image", "Removing", "Removed")

@@ -78,8 +78,13 @@ _REFUSED = {
 }
 
 
-def container_options(project: Project, service: Service, number: int) -> Options:
-    """The options of container `number` of a service, without secrets, configs and what is there already."""
+def container_options(
+    project: Project, service: Service, number: int, vips: Mapping[str, Mapping[str, str]] | None = None
+) -> Options:
+    """The options of container `number` of a service, without secrets, configs and what is there already.
+
+    `vips`: network → driver options that make the container a member of the service's virtual address there.
+    """
     refuse(service)
     options: Options = {"detach": True, "name": names.container_name(project, service, number), "pull": "never"}
     for key, option in _TEXTS.items():
@@ -98,7 +103,7 @@ def container_options(project: Project, service: Service, number: int) -> Option
     plan_resources(options, service)
     plan_deploy(options, service.get("deploy") or {}, service)
     plan_health(options, service.get("healthcheck"))
-    endpoints.plan(options, project, service, number)
+    endpoints.plan(options, project, service, vips=vips)
     mounts.plan(options, project, service)
     return options
 

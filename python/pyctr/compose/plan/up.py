@@ -107,6 +107,7 @@ class _Planner:
         service = resources.described(self.project, name)
         wanted = self.choices.scale.get(name, names.replicas(service))
         check_scale(service, wanted)
+        check_members(service, wanted)
         self.result.warnings += not_honoured(service, wanted)
         existing = self._settled(name, service)
         for item in existing[wanted:]:
@@ -315,6 +316,18 @@ def check_scale(service: Service, wanted: int) -> None:
         )
 
 
+def check_members(service: Service, wanted: int) -> None:
+    """A virtual address leads to so many containers at most; raises InvalidArgument."""
+    from pyctr.engine.networks import MEMBERS_MAX
+    from pyctr.errors import InvalidArgument
+
+    if (service.get("deploy") or {}).get("endpoint_mode") == "vip" and wanted > MEMBERS_MAX:
+        raise InvalidArgument(
+            f"services.{service['name']}.deploy.endpoint_mode: a virtual address is shared by {MEMBERS_MAX} containers at "
+            f"most, not {wanted}: use dnsrr"
+        )
+
+
 def not_honoured(service: Service, wanted: int) -> list[str]:
     """Warnings: what `deploy` says of a swarm, and one machine cannot do."""
     deploy = service.get("deploy") or {}
@@ -327,8 +340,8 @@ def not_honoured(service: Service, wanted: int) -> list[str]:
     most = int((deploy.get("placement") or {}).get("max_replicas_per_node") or 0)
     if 0 < most < wanted:
         found.append(f"{where}.placement.max_replicas_per_node: {wanted} containers run on the one machine")
-    if deploy.get("endpoint_mode") == "vip" and wanted > 1:
-        found.append(f"{where}.endpoint_mode: there are no virtual addresses, the name has every container's")
+    if deploy.get("endpoint_mode") == "vip" and service.get("network_mode"):
+        found.append(f"{where}.endpoint_mode: with a network_mode the service has no address of its own")
     return found
 
 

@@ -289,7 +289,7 @@ def shown_endpoint(
         "MacAddress": endpoint["mac"],
         "NetworkID": network["Id"],
         "EndpointID": endpoint["endpoint"],
-        "DNSNames": endpoint["names"] or None,
+        "DNSNames": [*(endpoint.get("vip") or {}).get("names", ()), *endpoint["names"]] or None,
     }
     for config in network["IPAM"]["Config"]:
         bits, gateway = int(config["Subnet"].partition("/")[2]), config.get("Gateway", "")

@@ -8,6 +8,8 @@ from pyctr.network.address import parse_address, parse_mac
 from pyctr.network.port import parse_publish
 from pyctr.network.store import check_name
 
+_LINK_NAME_MAX = 15
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -101,8 +103,7 @@ def parse_long_network(text: str) -> tuple[str, dict[str, Any]]:
         elif key == "mac-address":
             settings["mac"] = parse_mac(value.strip())
         elif key == "driver-opt":
-            option, _, setting = value.partition("=")
-            settings.setdefault("driver_opts", {})[option.strip()] = setting.strip()
+            add_driver_option(settings, value)
         elif key == "gw-priority":
             settings["gw_priority"] = parse_priority(value)
         elif key == "link-local-ip":
@@ -113,6 +114,20 @@ def parse_long_network(text: str) -> tuple[str, dict[str, Any]]:
         raise InvalidArgument("no name set for network")
     check_name(name)
     return name, settings
+
+
+def add_driver_option(settings: dict[str, Any], text: str) -> None:
+    """``driver-opt=KEY=VALUE`` of an endpoint; raises InvalidArgument for one there is not."""
+    from pyctr.network.plan import IFNAME, VIPS
+
+    option, _, value = (part.strip() for part in text.partition("="))
+    if option not in VIPS and option != IFNAME:
+        raise InvalidArgument(f"driver option {option}: not supported by endpoints")
+    if not value:
+        raise InvalidArgument(f"driver option {option}: needs a value")
+    if option == IFNAME and (len(value) > _LINK_NAME_MAX or "/" in value or " " in value or value == "lo"):
+        raise InvalidArgument(f"driver option {option}: invalid interface name {value}")
+    settings.setdefault("driver_opts", {})[option] = value
 
 
 def parse_priority(text: str) -> int:

@@ -10,7 +10,7 @@ use super::clock::Time;
 use super::config::Config;
 use super::container::{self, Running};
 use super::event_loop::EventLoop;
-use super::health::{CheckResult, Checks};
+use super::health::{CheckResult, Checks, Status};
 use super::network::Network;
 use super::outcome::Outcome;
 use super::probe::{self, Probe};
@@ -288,6 +288,7 @@ impl Monitor {
         self.state.health = Some(checks.health.clone());
         let _ = self.state.write(&self.directory); // a full disk is no reason to end a container
         if let Some(status) = changed {
+            self.network.serve(status == Status::Healthy);
             self.journal(&format!("health_status: {}", status.word()), &[]);
         }
     }

@@ -10,11 +10,17 @@ use crate::{Error, Kind, Result};
 #[derive(Debug, Default)]
 pub struct Network {
     endpoints: Option<Endpoints>,
+    /// Whether virtual addresses lead to the container.
+    serving: bool,
 }
 
 impl Network {
     /// Before a start: the first one takes ports. The descriptor to be watched from then on, if there is one.
     pub fn prepare(&mut self, config: &Config) -> Result<Option<OwnedFd>> {
+        self.serving = config.health.is_none();
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.serving = self.serving;
+        }
         match &config.network {
             Some(request) if self.endpoints.is_none() => self.hold(config, request.clone()).map(Some),
             _ => Ok(None),
@@ -22,7 +28,8 @@ impl Network {
     }
 
     fn hold(&mut self, config: &Config, request: Request) -> Result<OwnedFd> {
-        let endpoints = Endpoints::prepare(&config.id, request)?;
+        let mut endpoints = Endpoints::prepare(&config.id, request)?;
+        endpoints.serving = self.serving;
         let descriptor = rustix::io::fcntl_dupfd_cloexec(endpoints.forwarder.descriptor(), 0);
         self.endpoints = Some(endpoints);
         descriptor.map_err(|errno| Error::kernel("watch", "published ports", errno))
@@ -47,6 +54,14 @@ impl Network {
     /// What is to be done while the container mounts.
     pub fn attach(&self) -> Option<impl Fn(i32) -> Result<()>> {
         self.endpoints.as_ref().map(|endpoints| |pid| endpoints.attach(pid))
+    }
+
+    /// A health check has another result: virtual addresses lead to those that are healthy.
+    pub fn serve(&mut self, serving: bool) {
+        self.serving = serving;
+        if let Some(endpoints) = &mut self.endpoints {
+            let _ = endpoints.serve(serving); // the next change writes all of them, and so does `system check`
+        }
     }
 
     /// Carries what the packet rules cannot.

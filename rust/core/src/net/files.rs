@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::netlink::Kernel;
-use super::network;
-use super::request::{Endpoint, Protocol, check_id};
+use super::request::{Endpoint, Protocol, Virtual, check_id};
+use super::{network, vip};
 use crate::files::write_atomic;
 use crate::{Error, Kind, Result};
 
@@ -39,6 +39,21 @@ pub struct Published {
     pub link: String,
     /// Published ports.
     pub ports: Vec<PublishedPort>,
+    /// The virtual address it is a member of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vip: Option<Virtual>,
+    /// Whether that leads here now: not before its health check says so.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub serving: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_so(value: &bool) -> bool {
+    *value
 }
 
 /// A port of the host that leads to the endpoint.
@@ -68,6 +83,8 @@ impl Published {
             interface: endpoint.interface.clone(),
             link,
             ports,
+            vip: endpoint.vip.clone(),
+            serving: true,
         }
     }
 
@@ -120,10 +137,9 @@ pub fn free(home: &Path, container: &str, address: IpAddr) {
 /// Takes away what a container has on a network, leases aside: ports, then its names, so that nobody is led to an address that
 /// is somebody else's by then. What was there.
 pub fn withdraw(kernel: &Kernel, home: &Path, table: &str, container: &str) -> Option<Published> {
-    let file = path(home, container);
-    let published = read_json::<Published>(&file)?;
+    let published = read_json::<Published>(&path(home, container))?;
     network::remove_ports(kernel, table, &published);
-    let _ = std::fs::remove_file(file);
+    vip::withdraw(kernel, home, table, &published);
     Some(published)
 }
 
@@ -182,6 +198,8 @@ mod tests {
             interface: "eth0".to_owned(),
             link: String::new(),
             ports: Vec::new(),
+            vip: None,
+            serving: true,
         };
         endpoint.write(home.path()).unwrap();
         std::fs::write(home.path().join("endpoints/.x.tmp"), "{}").unwrap();

@@ -13,6 +13,7 @@ const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_NEWROUTE: u16 = 24;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -255,6 +256,17 @@ pub fn without_own_ipv6(batch: &mut Batch, index: u32, name: &str) {
     });
 }
 
+/// Gives a link the address of its own that IPv6 wants (RFC 4291, section 2.5.6) without detection of duplicates: hardware addresses
+/// are given out here, and until the detection is over, for a second or two, nobody can ask for a neighbour.
+pub fn own_ipv6(batch: &mut Batch, index: u32, name: &str, mac: [u8; 6]) {
+    without_own_ipv6(batch, index, name);
+    let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+    address[8..11].copy_from_slice(&mac[..3]);
+    address[8] ^= 2; // whether the hardware address is given out by a manufacturer, inverted (appendix A)
+    address[13..].copy_from_slice(&mac[3..]);
+    add_address(batch, index, IpAddr::from(address), 64);
+}
+
 /// Brings a link up.
 pub fn set_up(batch: &mut Batch, index: u32, name: &str) {
     batch.message(RTM_SETLINK, ACK, &header(0, index, true), "bring up link", name);
@@ -290,6 +302,15 @@ pub fn add_address(batch: &mut Batch, index: u32, address: IpAddr, prefix: u8) {
     } else {
         batch.number(IFA_FLAGS, IFA_F_NODAD);
     }
+}
+
+/// Takes an address from a link.
+pub fn remove_address(batch: &mut Batch, index: u32, address: IpAddr, prefix: u8) {
+    let family = if address.is_ipv4() { AF_INET } else { AF_INET6 };
+    let mut header = [family, prefix, 0, 0, 0, 0, 0, 0];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    batch.message(RTM_DELADDR, ACK, &header, "remove address", &format!("{address}/{prefix}"));
+    batch.attribute(IFA_LOCAL, &octets(address));
 }
 
 /// Routes everything else over a gateway on a link, whatever it was routed over before; without a gateway everything is on the link.

@@ -15,6 +15,7 @@ mod nft;
 mod port;
 mod request;
 pub mod resolver;
+mod vip;
 
 #[cfg(test)]
 mod tests;

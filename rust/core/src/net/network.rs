@@ -11,7 +11,7 @@ use super::link::{self, Link};
 use super::netlink::{Batch, Kernel, Socket};
 use super::nft::{self, INET, table};
 use super::request::{Driver, Network, check_id};
-use super::{host, port};
+use super::{host, port, vip};
 use crate::{Error, Kind, Result};
 
 /// The kernel's numbers of modes (include/uapi/linux/if_link.h).
@@ -37,12 +37,12 @@ pub fn path(directory: &Path, network: &Network) -> PathBuf {
     directory.join(&network.id)
 }
 
-fn open_lock(path: &Path) -> Result<OwnedFd> {
+pub(super) fn open_lock(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| Error::kernel("open", path, errno))
 }
 
-fn flock(lock: &OwnedFd, operation: FlockOperation, path: &Path) -> Result<()> {
+pub(super) fn flock(lock: &OwnedFd, operation: FlockOperation, path: &Path) -> Result<()> {
     loop {
         match rustix::fs::flock(lock, operation) {
             Err(Errno::INTR) => {}
@@ -132,6 +132,9 @@ fn add_bridge(socket: &Socket, network: &Network) -> Result<Link> {
     let link = found.ok_or_else(|| Error::new(Kind::State, "make bridge", &network.link, "it is gone again"))?;
     let mut batch = Batch::default();
     link::route_localnet(&mut batch, link.index, &network.link);
+    if network.ipv6.is_some() {
+        link::own_ipv6(&mut batch, link.index, &network.link, bridge_mac(&network.id));
+    }
     for family in [&network.ipv4, &network.ipv6].into_iter().flatten() {
         if let Some(gateway) = family.gateway {
             link::add_address(&mut batch, link.index, gateway, family.prefix()?);
@@ -183,6 +186,7 @@ fn write_table(socket: &Socket, name: &str, directory: &Path) -> Result<()> {
                 transaction.add_elements(map, &[element]);
             }
         }
+        vip::add_all(&mut transaction, &network.link, &home);
     }
     transaction.commit(socket)
 }
@@ -193,8 +197,9 @@ pub fn rebuild(directory: &Path, name: &str) -> Result<()> {
     if directory.exists() { rebuild_by(&Kernel::default(), directory, name) } else { Ok(()) }
 }
 
-fn rebuild_by(kernel: &Kernel, directory: &Path, name: &str) -> Result<()> {
+pub(super) fn rebuild_by(kernel: &Kernel, directory: &Path, name: &str) -> Result<()> {
     let _lock = lock_all(directory)?;
+    let _members = vip::lock_all(directory)?;
     let socket = kernel.netfilter()?;
     let is_bridge = |home: &PathBuf| {
         files::read_json::<Network>(&home.join("network.json")).is_some_and(|network| network.driver == Driver::Bridge)

@@ -68,6 +68,21 @@ pub struct Endpoint {
     pub default_ipv6: bool,
     /// What it answers to.
     pub names: Vec<String>,
+    /// The virtual address it is a member of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vip: Option<Virtual>,
+}
+
+/// An address that leads to each of several containers in turn (docs/networks.md, "Virtual addresses").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Virtual {
+    /// Names that are answered with it.
+    pub names: Vec<String>,
+    /// The address.
+    pub ipv4: Option<IpAddr>,
+    /// The same.
+    pub ipv6: Option<IpAddr>,
 }
 
 /// A network.

@@ -32,7 +32,7 @@ pub fn redirect(namespace: BorrowedFd<'_>, udp_port: u16, tcp_port: u16) -> Resu
             expr::equals(batch, R0, &PORT.to_be_bytes());
             expr::load(batch, R0, &ADDRESS);
             expr::load(batch, R0 + 1, &port.to_be_bytes());
-            expr::destination_nat(batch, expr::IPV4, R0, R0 + 1);
+            expr::destination_nat(batch, expr::IPV4, R0, Some(R0 + 1));
         });
     }
     transaction.add_rule("output", |batch| expr::verdict(batch, Verdict::Accept));

@@ -11,7 +11,7 @@ use super::link;
 use super::netlink::Socket;
 use super::network;
 use super::nft::{self, INET, table};
-use super::request::{Endpoint, PortRequest, Protocol, Request, tests as samples};
+use super::request::{Endpoint, PortRequest, Protocol, Request, Virtual, tests as samples};
 
 const NEWNET: u32 = 0x4000_0000;
 
@@ -53,6 +53,7 @@ fn request(directory: &Path, link: &str) -> Request {
         default_ipv4: true,
         default_ipv6: false,
         names: vec!["web".to_owned()],
+        vip: None,
     };
     let port =
         PortRequest { protocol: Protocol::Tcp, container_port: 80, host_ip: String::new(), first: 8080, last: 8080 };
@@ -83,6 +84,12 @@ fn test_table_is_what_nft_reads_in_the_documentation() {
         let start = document.find("table inet pyctr {").unwrap();
         let documented = &document[start..start + document[start..].find("```").unwrap()];
         assert_eq!(listed.trim(), documented.trim());
+        let dir = tempfile::tempdir().unwrap();
+        let saved = dir.path().join("saved.nft");
+        std::fs::write(&saved, &listed).unwrap();
+        output("/usr/sbin/nft", &["delete", "table", "inet", "pyctr"]);
+        output("/usr/sbin/nft", &["-f", saved.to_str().unwrap()]);
+        assert_eq!(output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]), listed);
     });
 }
 
@@ -92,11 +99,7 @@ fn test_endpoint_comes_and_goes_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let request = request(dir.path(), "pyctr0");
         let container = "cd".repeat(32);
-        let inner = std::thread::spawn(move || {
-            pyctr_init::sys::unshare(NEWNET).unwrap();
-            std::fs::File::open("/proc/thread-self/ns/net").unwrap()
-        });
-        let namespace = inner.join().unwrap();
+        let namespace = namespace();
         let before = output("/bin/ls", &["/sys/class/net"]);
         let mut endpoints = Endpoints::prepare(&container, request.clone()).unwrap();
         endpoints.attach_to(namespace.as_fd()).unwrap();
@@ -129,6 +132,70 @@ fn test_bridge_name_of_something_else_is_refused_and_left_alone() {
     });
 }
 
+/// A container's network namespace, without the container.
+fn namespace() -> std::fs::File {
+    let inner = std::thread::spawn(|| {
+        pyctr_init::sys::unshare(NEWNET).unwrap();
+        std::fs::File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    inner.join().unwrap()
+}
+
+/// A member of the virtual address 172.17.0.254.
+fn member(directory: &Path, container: &str, ipv4: &str) -> (Endpoints, std::fs::File) {
+    let mut request = request(directory, "pyctr0");
+    request.ports.clear();
+    request.endpoints[0].ipv4 = Some(ipv4.parse().unwrap());
+    request.endpoints[0].endpoint = container.to_owned();
+    let vip = Virtual { names: vec!["web".to_owned()], ipv4: Some("172.17.0.254".parse().unwrap()), ipv6: None };
+    request.endpoints[0].vip = Some(vip);
+    let endpoints = Endpoints::prepare(container, request).unwrap();
+    let namespace = namespace();
+    endpoints.attach_to(namespace.as_fd()).unwrap();
+    (endpoints, namespace)
+}
+
+fn members_listed() -> (usize, usize, bool) {
+    let table = output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);
+    let count = |address: &str| table.matches(&format!(" : {address}")).count();
+    let bridge = output("/sbin/ip", &["-4", "address", "show", "pyctr0"]);
+    (count("172.17.0.2"), count("172.17.0.3"), bridge.contains("inet 172.17.0.254/32"))
+}
+
+#[test]
+fn test_virtual_address_leads_to_those_that_are_up_and_is_gone_with_the_last() {
+    if !has_nft() {
+        return;
+    }
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut one, _kept) = member(dir.path(), &"cd".repeat(32), "172.17.0.2");
+        assert_eq!(members_listed(), (256, 0, true));
+        let (mut two, _kept) = member(dir.path(), &"ef".repeat(32), "172.17.0.3");
+        assert_eq!(members_listed(), (128, 128, true));
+        let listed = output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);
+        let saved = dir.path().join("saved.nft");
+        std::fs::write(&saved, listed.replace("inet pyctr", "inet other")).unwrap();
+        output("/usr/sbin/nft", &["-f", saved.to_str().unwrap()]); // a host's rules are saved and loaded
+        output("/usr/sbin/nft", &["flush", "map", "inet", "pyctr", "members4"]);
+        one.withdraw();
+        assert_eq!(members_listed(), (0, 256, true), "whatever was left is mended");
+        output("/usr/sbin/nft", &["delete", "table", "inet", "pyctr"]);
+        one.attach_to(namespace().as_fd()).unwrap();
+        assert_eq!(members_listed(), (128, 128, true));
+        for endpoints in [&mut one, &mut two] {
+            endpoints.withdraw();
+        }
+        assert_eq!(members_listed(), (0, 0, false));
+        let sets = output("/usr/sbin/nft", &["list", "set", "inet", "pyctr", "vips4"]);
+        assert!(!sets.contains("elements"), "{sets}");
+        for mut endpoints in [one, two] {
+            endpoints.let_go();
+            endpoints.release().unwrap();
+        }
+    });
+}
+
 #[test]
 fn test_rebuild_flushed_table_has_everything_again() {
     if !has_nft() {
@@ -137,11 +204,7 @@ fn test_rebuild_flushed_table_has_everything_again() {
     isolated(|| {
         let dir = tempfile::tempdir().unwrap();
         let request = request(dir.path(), "pyctr0");
-        let inner = std::thread::spawn(|| {
-            pyctr_init::sys::unshare(NEWNET).unwrap();
-            std::fs::File::open("/proc/thread-self/ns/net").unwrap()
-        });
-        let namespace = inner.join().unwrap();
+        let namespace = namespace();
         let mut endpoints = Endpoints::prepare(&"cd".repeat(32), request).unwrap();
         endpoints.attach_to(namespace.as_fd()).unwrap();
         let list = || output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);

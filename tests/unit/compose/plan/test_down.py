@@ -66,3 +66,18 @@ def test_restart_takes_dependents_along_that_ask_for_it() -> None:
     assert [step.service for step in together.operations] == ["db", "web"]
     alone = plan_restart(found, there, ["db"], dependents=False, timeout_s=None)
     assert [step.service for step in alone.operations] == ["db"]
+
+
+def test_down_gives_virtual_addresses_of_others_networks_back() -> None:
+    on = {"deploy": {"endpoint_mode": "vip"}, "networks": {"default": None, "lent": None}}
+    networks = {"default": {"name": "demo_default"}, "lent": {"name": "theirs", "external": True}}
+    found = project({"web": on}, networks=networks)
+    web = container(found, "web")
+    there = replace(observed(web), networks={"theirs": {}, "demo_default": {labels.PROJECT: "demo"}})
+    steps = {step.key: step for step in plan_down(found, there).operations}
+    assert steps["release:lent:web"].after == (f"remove:{web.id}",)
+    assert steps["release:lent:web"].details == {"network": "theirs", "key": "demo_web"}
+    assert "release:default:web" not in steps, "the network goes, and its addresses with it"
+    assert not any(
+        step.startswith("release") for step in (s.key for s in plan_down(found, there, services=["web"]).operations)
+    )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyctr.compose.plan.endpoints import virtual_name
 from pyctr.compose.plan.mounts import inherit_volumes
 from pyctr.compose.plan.options import container_options, plan_labels
 from pyctr.compose.plan.resources import described
@@ -97,6 +98,22 @@ def test_port(port: dict[str, Any], text: str) -> None:
 )  # fmt: skip
 def test_volume(entry: dict[str, Any], option: str, text: str) -> None:
     assert options({"volumes": [entry]}, volumes={"data": {"name": "d1"}})[option] == [text]
+
+
+def test_networks_driver_options_interface_name_and_virtual_address() -> None:
+    on = {"a": {"interface_name": "lan0", "driver_opts": {"x": "y"}}}
+    found = project({"web": {"networks": on, "deploy": {"endpoint_mode": "vip"}}}, networks={"a": {"name": "demo_a"}})
+    vips = {"a": {"pyctr.endpoint.vip": "10.0.0.9"}}
+    [text] = container_options(found, described(found, "web"), 1, vips)["network"]
+    assert text.split(",") == [
+        "name=demo_a",
+        "alias=web",
+        "driver-opt=x=y",
+        "driver-opt=pyctr.endpoint.vip=10.0.0.9",
+        "driver-opt=com.docker.network.endpoint.ifname=lan0",
+    ]
+    assert virtual_name(found, described(found, "web")) == "demo_web"
+    assert virtual_name(found, {"name": "web", "deploy": {"endpoint_mode": "dnsrr"}}) == ""
 
 
 def test_networks_by_priority_with_names_and_addresses() -> None:

@@ -197,9 +197,17 @@ def test_what_a_killed_command_left_is_put_right() -> None:
     assert f"Container {temporary.name}  Recreate" in lines(found, observed(temporary))
 
 
-def test_virtual_addresses_are_said_not_to_be_there() -> None:
-    found = project({"web": {"deploy": {"endpoint_mode": "vip", "replicas": 2}}})
-    assert "no virtual addresses" in plan_up(found, observed(), Choices()).warnings[0]
+def test_virtual_address_has_no_room_for_more_members_than_slots() -> None:
+    found = project({"web": {"deploy": {"endpoint_mode": "vip", "replicas": 257}}})
+    with pytest.raises(InvalidArgument, match=r"services.web.deploy.endpoint_mode: .* 256 containers at most, not 257"):
+        plan_up(found, observed(), Choices())
+    found = project({"web": {"deploy": {"endpoint_mode": "dnsrr", "replicas": 257}}})
+    assert len(plan_up(found, observed(), Choices()).operations) > 2 * 257
+
+
+def test_virtual_address_of_a_service_without_networks_is_warned_of() -> None:
+    found = project({"web": {"deploy": {"endpoint_mode": "vip"}, "network_mode": "host", "networks": None}})
+    assert "has no address of its own" in plan_up(found, observed(), Choices()).warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ use crate::net::files::{self, Published};
 use crate::net::names::NameServer;
 use crate::net::netlink::{Batch, Socket};
 use crate::net::request::{Endpoint, Request};
-use crate::net::{link, network, port};
+use crate::net::{link, network, port, vip};
 
 /// A container's network namespace, and a conversation with the kernel in it.
 struct Inside {
@@ -71,7 +71,8 @@ impl Endpoints {
             if self.published(to, endpoint).is_none_or(|published| published.endpoint != endpoint.endpoint) {
                 let link = add(&self.kernel, &inside.socket, inside.namespace.as_fd(), to, endpoint)?;
                 let published = Published::new(&self.container, endpoint, link, Vec::new());
-                published.write(&network::path(&to.directory, &endpoint.network))?;
+                let published = Published { serving: self.serving, ..published };
+                vip::publish(&self.kernel, &to.directory, &to.table, &endpoint.network, &published)?;
             } else {
                 lead_out(&inside.socket, endpoint)?;
             }

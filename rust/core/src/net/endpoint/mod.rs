@@ -15,7 +15,7 @@ use crate::net::link::{self, Link, Pair, Stacked};
 use crate::net::names::NameServer;
 use crate::net::netlink::{Batch, Kernel, Socket};
 use crate::net::request::{Driver, Endpoint, Request};
-use crate::net::{host, network, port};
+use crate::net::{host, network, port, vip};
 use crate::{Error, Kind, Result};
 
 mod change;
@@ -43,6 +43,8 @@ pub struct Endpoints {
     /// Ends on the host of a life that is over, to be removed.
     links: Vec<Published>,
     kernel: Kernel,
+    /// Whether virtual addresses lead here: without a health check always, else while it succeeds.
+    pub serving: bool,
     /// The name server of this life; made while the container waits, so it is there before the command.
     names: RefCell<Option<NameServer>>,
 }
@@ -64,6 +66,7 @@ impl Endpoints {
             used,
             links: Vec::new(),
             kernel: Kernel::default(),
+            serving: true,
             names: RefCell::new(None),
         })
     }
@@ -96,7 +99,9 @@ impl Endpoints {
             } else {
                 Vec::new()
             };
-            publish(&self.kernel, &self.request, endpoint, &Published::new(&self.container, endpoint, link, ports))?;
+            let published = Published::new(&self.container, endpoint, link, ports);
+            let published = Published { serving: self.serving, ..published };
+            publish(&self.kernel, &self.request, endpoint, &published)?;
         }
         if self.request.dns.is_some() {
             loopback_up(&inside)?;
@@ -114,6 +119,20 @@ impl Endpoints {
         if let Some(names) = self.names.get_mut() {
             names.turn();
         }
+    }
+
+    /// The container's virtual addresses lead to it from now on, or no longer.
+    pub fn serve(&mut self, serving: bool) -> Result<()> {
+        self.serving = serving;
+        for endpoint in self.request.endpoints.iter().filter(|endpoint| endpoint.vip.is_some()) {
+            let home = network::path(&self.request.directory, &endpoint.network);
+            let file = files::path(&home, &self.container);
+            let Some(published) = files::read_json::<Published>(&file) else { continue };
+            let published = Published { serving, ..published };
+            let (directory, table) = (&self.request.directory, &self.request.table);
+            vip::publish(&self.kernel, directory, table, &endpoint.network, &published)?;
+        }
+        Ok(())
     }
 
     /// The end of a life: names and map elements go; ports and leases stay ours.
@@ -187,7 +206,7 @@ fn free(request: &Request, container: &str) {
 
 /// The endpoint's file first: who finds the port finds the name, and a table made again from the files has both.
 fn publish(kernel: &Kernel, request: &Request, endpoint: &Endpoint, published: &Published) -> Result<()> {
-    published.write(&network::path(&request.directory, &endpoint.network))?;
+    vip::publish(kernel, &request.directory, &request.table, &endpoint.network, published)?;
     network::add_ports(kernel, &request.directory, &request.table, published)
 }
 
@@ -239,15 +258,20 @@ fn add(
 ) -> Result<String> {
     let host = kernel.route()?;
     let below = network::ensure(kernel, &request.directory, &request.table, &endpoint.network)?;
+    let hairpin = !request.ports.is_empty() || endpoint.vip.is_some(); // it may speak to itself by the host's rules
     let name = match endpoint.network.driver {
-        Driver::Bridge => add_pair(host, namespace, endpoint, &below, !request.ports.is_empty())?,
+        Driver::Bridge => add_pair(host, namespace, endpoint, &below, hairpin)?,
         Driver::Macvlan | Driver::Ipvlan => add_stacked(host, namespace, endpoint, &below)?,
     };
     let gone = || Error::new(Kind::State, "find link", &endpoint.interface, "it is gone again");
     let own = link::find(inside, &endpoint.interface)?.ok_or_else(gone)?;
     let mut batch = Batch::default();
-    if endpoint.ipv6.is_none() && host::speaks_ipv6(own.mtu) {
-        link::without_own_ipv6(&mut batch, own.index, &endpoint.interface);
+    if host::speaks_ipv6(own.mtu) {
+        if endpoint.ipv6.is_none() {
+            link::without_own_ipv6(&mut batch, own.index, &endpoint.interface);
+        } else if endpoint.network.driver != Driver::Ipvlan {
+            link::own_ipv6(&mut batch, own.index, &endpoint.interface, endpoint.mac()?); // ipvlan has its parent's
+        }
     }
     link::set_up(&mut batch, own.index, &endpoint.interface);
     for (address, family, _) in endpoint.addresses() {

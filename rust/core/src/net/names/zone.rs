@@ -1,6 +1,6 @@
 //! Who has which name now: the endpoints that are up, read again only when a network's directory changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,23 @@ type Version = (u64, i64, i64);
 struct Known {
     version: Version,
     container: Box<str>,
+    own: Named,
+    /// The virtual address it is a member of.
+    vip: Option<Named>,
+}
+
+/// Names, and the addresses they are answered with.
+#[derive(Debug)]
+struct Named {
     names: Box<[Box<str>]>,
     addresses: [Option<IpAddr>; 2],
+}
+
+impl Named {
+    fn new(names: Vec<String>, addresses: [Option<IpAddr>; 2]) -> Self {
+        let names = names.into_iter().map(|name| name.to_ascii_lowercase().into()).collect();
+        Self { names, addresses }
+    }
 }
 
 impl Known {
@@ -52,9 +67,24 @@ impl Known {
         Self {
             version,
             container: published.container.into(),
-            names: published.names.into_iter().map(|name| name.to_ascii_lowercase().into()).collect(),
-            addresses: [published.ipv4, published.ipv6],
+            own: Named::new(published.names, [published.ipv4, published.ipv6]),
+            vip: published.vip.map(|vip| Named::new(vip.names, [vip.ipv4, vip.ipv6])),
         }
+    }
+
+    fn named(&self) -> impl Iterator<Item = &Named> {
+        std::iter::once(&self.own).chain(&self.vip)
+    }
+
+    /// What it says to a name; nothing if that is not one of its own.
+    fn answer(&self, is_name: impl Fn(&[Box<str>]) -> bool) -> Vec<IpAddr> {
+        let meant = self.named().filter(|named| is_name(&named.names));
+        meant.flat_map(|named| named.addresses).flatten().collect()
+    }
+
+    /// What an address is called, if it is its own or the one it shares.
+    fn names_of(&self, address: IpAddr) -> Option<&[Box<str>]> {
+        self.named().find(|named| named.addresses.contains(&Some(address))).map(|named| &*named.names)
     }
 }
 
@@ -82,12 +112,17 @@ impl Zone {
         for network in &mut self.networks {
             network.refresh();
             let short = name.strip_suffix(network.name.as_str()).and_then(|rest| rest.strip_suffix('.'));
-            let is_meant = |known: &&Known| match link {
-                Some(id) => *known.container == **id,
-                None => known.names.iter().any(|own| **own == *name || Some(&**own) == short),
+            let is_name = |names: &[Box<str>]| names.iter().any(|own| **own == *name || Some(&**own) == short);
+            let answer = |known: &Known| match link {
+                Some(id) if *known.container == **id => known.own.addresses.into_iter().flatten().collect(),
+                Some(_) => Vec::new(),
+                None => known.answer(is_name),
             };
-            let meant = network.endpoints.iter().filter(is_meant);
-            let addresses: Vec<IpAddr> = meant.flat_map(|known| known.addresses).flatten().collect();
+            let mut addresses: Vec<IpAddr> = network.endpoints.iter().flat_map(answer).collect();
+            if network.endpoints.iter().any(|known| known.vip.is_some()) {
+                let mut met = HashSet::new(); // each member says the same of the address they share
+                addresses.retain(|address| met.insert(*address));
+            }
             if !addresses.is_empty() {
                 return Some(addresses);
             }
@@ -99,8 +134,8 @@ impl Zone {
     pub fn name_of(&mut self, address: IpAddr) -> Option<String> {
         self.networks.iter_mut().find_map(|network| {
             network.refresh();
-            let known = network.endpoints.iter().find(|known| known.addresses.contains(&Some(address)))?;
-            let whole = known.names.iter().map(|name| format!("{name}.{}", network.name));
+            let names = network.endpoints.iter().find_map(|known| known.names_of(address))?;
+            let whole = names.iter().map(|name| format!("{name}.{}", network.name));
             whole.into_iter().find(|name| message::fits(name))
         })
     }
@@ -148,8 +183,12 @@ mod tests {
     use super::*;
 
     fn published(directory: &Path, container: &str, names: &[&str], ipv4: &str) {
+        write(directory, container, names, ipv4, &serde_json::Value::Null);
+    }
+
+    fn write(directory: &Path, container: &str, names: &[&str], ipv4: &str, vip: &serde_json::Value) {
         let value = serde_json::json!({"version": 1, "container": container, "endpoint": "e", "names": names,
-            "ipv4": ipv4, "ipv6": null, "mac": "", "interface": "eth0", "ports": []});
+            "ipv4": ipv4, "ipv6": null, "mac": "", "interface": "eth0", "ports": [], "vip": vip});
         let draft = directory.join(".draft");
         std::fs::write(&draft, value.to_string()).unwrap();
         std::fs::rename(draft, directory.join(container)).unwrap();
@@ -190,5 +229,26 @@ mod tests {
         std::fs::remove_file(dir.path().join("two")).unwrap();
         assert_eq!(zone.find("web"), None);
         assert_eq!(zone.name_of("10.0.0.3".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn test_find_members_of_a_virtual_address_share_a_name_and_keep_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut zone = zone(dir.path(), &[("db", "two")]);
+        for (container, own, ipv4) in [("one", "p-web-1", "10.0.0.2"), ("two", "p-web-2", "10.0.0.3")] {
+            let vip = serde_json::json!({"names": ["web"], "ipv4": "10.0.0.254", "ipv6": null});
+            write(dir.path(), container, &[own, "tasks.web"], ipv4, &vip);
+        }
+        assert_eq!(zone.find("web"), Some(addresses(&["10.0.0.254"])));
+        assert_eq!(zone.find("web.net"), Some(addresses(&["10.0.0.254"])));
+        assert_eq!(zone.find("tasks.web"), Some(addresses(&["10.0.0.2", "10.0.0.3"])));
+        assert_eq!(zone.find("p-web-2"), Some(addresses(&["10.0.0.3"])));
+        assert_eq!(zone.find("db"), Some(addresses(&["10.0.0.3"])), "a link is to one container");
+        assert_eq!(zone.name_of("10.0.0.254".parse().unwrap()).unwrap(), "web.net");
+        assert_eq!(zone.name_of("10.0.0.2".parse().unwrap()).unwrap(), "p-web-1.net");
+        published(dir.path(), "three", &["web"], "10.0.0.4");
+        let mut both = zone.find("web").unwrap();
+        both.sort();
+        assert_eq!(both, addresses(&["10.0.0.4", "10.0.0.254"]), "who is no member answers for itself");
     }
 }

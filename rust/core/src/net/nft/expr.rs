@@ -12,6 +12,8 @@ const VERDICT_REGISTER: u32 = 0;
 /// Part of a packet, or what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub enum Meta {
+    /// Index of the link it came by; 0: there is none.
+    InputIndex = 4,
     /// Name of the link it came by.
     InputName = 6,
     /// Name of the link it leaves by.
@@ -161,10 +163,22 @@ pub fn address_type(batch: &mut Batch, end: End, register: u32) {
     });
 }
 
-/// Sends the packet to the address and port in the registers.
-pub fn destination_nat(batch: &mut Batch, family: u8, address: u32, port: u32) {
+/// Sends the packet to the address in a register; the port is that in another, or stays.
+pub fn destination_nat(batch: &mut Batch, family: u8, address: u32, port: Option<u32>) {
     expression(batch, "nat", |batch| {
-        for (kind, number) in [(1, 1), (2, u32::from(family)), (3, address), (5, port)] {
+        for (kind, number) in [(1, 1), (2, u32::from(family)), (3, address)] {
+            batch.big(kind, number);
+        }
+        if let Some(port) = port {
+            batch.big(5, port);
+        }
+    });
+}
+
+/// Loads whose turn it is: 0, 1, … up to one less than `modulus`, and again.
+pub fn turn(batch: &mut Batch, modulus: u32, register: u32) {
+    expression(batch, "numgen", |batch| {
+        for (kind, number) in [(1, register), (2, modulus), (3, 0)] {
             batch.big(kind, number);
         }
     });

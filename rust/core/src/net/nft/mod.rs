@@ -6,6 +6,7 @@ use super::netlink::{ACK, APPEND, Answer, Batch, CREATE, DUMP, EXCL, Socket, att
 use crate::Result;
 
 pub mod expr;
+mod notes;
 pub mod table;
 
 const SUBSYSTEM: u16 = 10 << 8;
@@ -21,9 +22,6 @@ const NEWSETELEM: u16 = SUBSYSTEM | 0xc;
 const GETSETELEM: u16 = SUBSYSTEM | 0xd;
 const DELSETELEM: u16 = SUBSYSTEM | 0xe;
 const SET_IS_MAP: u32 = 8;
-/// What nft writes down for itself of a set: the order of its key's bytes (libnftnl, udata.h: type, length, value). Without it
-/// names of links are listed backwards.
-const KEY_IN_HOST_ORDER: [u8; 6] = [0, 4, 1, 0, 0, 0];
 
 /// Family of tables for both IPv4 and IPv6.
 pub const INET: u8 = 1;
@@ -50,6 +48,8 @@ pub struct Set {
     pub key: (u32, u32),
     /// The same of what a map maps to.
     pub data: Option<(u32, u32)>,
+    /// What nft needs to know besides to list it.
+    pub notes: Option<fn() -> Vec<u8>>,
 }
 
 /// What happens at once or not at all: a transaction on one table.
@@ -121,8 +121,8 @@ impl<'a> Transaction<'a> {
             batch.big(7, length);
         }
         batch.big(10, id);
-        if set.key.0 == table::IFNAME {
-            batch.attribute(13, &KEY_IN_HOST_ORDER);
+        if let Some(notes) = set.notes {
+            batch.attribute(13, &notes());
         }
     }
 

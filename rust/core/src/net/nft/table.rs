@@ -3,15 +3,16 @@
 use std::net::IpAddr;
 
 use super::expr::{self, End, IPV4, IPV6, Meta, R0, Verdict};
-use super::{Element, Hook, INET, Set, Transaction};
+use super::{Element, Hook, INET, Set, Transaction, notes};
 use crate::net::link::octets;
 use crate::net::netlink::Batch;
 
-pub(super) const IFNAME: u32 = 41;
+const IFNAME: u32 = 41;
 const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
 const PROTOCOL: u32 = 12;
 const SERVICE: u32 = 13;
+const INTEGER: u32 = 4;
 const NAME_BYTES: usize = 16;
 
 /// nft numbers a concatenation of types by their numbers, six bits each.
@@ -31,32 +32,53 @@ pub const SAME: &str = "same";
 /// Bridges of networks without a way out.
 pub const INTERNAL: &str = "internal";
 /// Bridges whose containers speak outside by the host's address.
-pub const MASQUERADE: &str = "masquerade";
+pub const OUTWARD: &str = "outward";
 
-const SETS: [Set; 8] = [
-    Set { name: BRIDGES, key: (IFNAME, 16), data: None },
-    Set { name: SAME, key: (concatenation(&[IFNAME, IFNAME]), 32), data: None },
-    Set { name: INTERNAL, key: (IFNAME, 16), data: None },
-    Set { name: MASQUERADE, key: (IFNAME, 16), data: None },
+/// Slots a virtual address has, whose turn it is one after the other: so many members at most are reached by it.
+pub const SLOTS: u32 = 256;
+
+const SETS: [Set; 12] = [
+    Set { name: BRIDGES, key: (IFNAME, 16), data: None, notes: Some(notes::of_names) },
+    Set { name: SAME, key: (concatenation(&[IFNAME, IFNAME]), 32), data: None, notes: None },
+    Set { name: INTERNAL, key: (IFNAME, 16), data: None, notes: Some(notes::of_names) },
+    Set { name: OUTWARD, key: (IFNAME, 16), data: None, notes: Some(notes::of_names) },
     Set {
         name: "ports4",
         key: (concatenation(&[PROTOCOL, SERVICE]), 8),
         data: Some((concatenation(&[IPV4_ADDR, SERVICE]), 8)),
+        notes: None,
     },
     Set {
         name: "ports4_at",
         key: (concatenation(&[IPV4_ADDR, PROTOCOL, SERVICE]), 12),
         data: Some((concatenation(&[IPV4_ADDR, SERVICE]), 8)),
+        notes: None,
     },
     Set {
         name: "ports6",
         key: (concatenation(&[PROTOCOL, SERVICE]), 8),
         data: Some((concatenation(&[IPV6_ADDR, SERVICE]), 20)),
+        notes: None,
     },
     Set {
         name: "ports6_at",
         key: (concatenation(&[IPV6_ADDR, PROTOCOL, SERVICE]), 24),
         data: Some((concatenation(&[IPV6_ADDR, SERVICE]), 20)),
+        notes: None,
+    },
+    Set { name: "vips4", key: (concatenation(&[IFNAME, IPV4_ADDR]), 20), data: None, notes: None },
+    Set {
+        name: "members4",
+        key: (concatenation(&[IFNAME, IPV4_ADDR, INTEGER]), 24),
+        data: Some((IPV4_ADDR, 4)),
+        notes: Some(notes::of_members_v4),
+    },
+    Set { name: "vips6", key: (concatenation(&[IFNAME, IPV6_ADDR]), 32), data: None, notes: None },
+    Set {
+        name: "members6",
+        key: (concatenation(&[IFNAME, IPV6_ADDR, INTEGER]), 36),
+        data: Some((IPV6_ADDR, 16)),
+        notes: Some(notes::of_members_v6),
     },
 ];
 
@@ -125,7 +147,7 @@ fn add_ports(transaction: &mut Transaction<'_>) {
             expr::meta(batch, Meta::Protocol, R0 + words);
             expr::transport(batch, 2, 2, R0 + words + 1);
             expr::translate(batch, at, R0);
-            expr::destination_nat(batch, family, R0, R0 + words);
+            expr::destination_nat(batch, family, R0, Some(R0 + words));
         });
         transaction.add_rule("ports", |batch| {
             expr::meta(batch, Meta::Family, R0);
@@ -133,7 +155,7 @@ fn add_ports(transaction: &mut Transaction<'_>) {
             expr::meta(batch, Meta::Protocol, R0);
             expr::transport(batch, 2, 2, R0 + 1);
             expr::translate(batch, any, R0);
-            expr::destination_nat(batch, family, R0, R0 + words);
+            expr::destination_nat(batch, family, R0, Some(R0 + words));
         });
     }
 }
@@ -154,6 +176,7 @@ fn add_nat(transaction: &mut Transaction<'_>) {
         expr::equals(batch, R0, &std::net::Ipv6Addr::LOCALHOST.octets());
         expr::verdict(batch, Verdict::Return);
     });
+    add_vips(transaction);
     for chain in ["prerouting", "output"] {
         transaction.add_rule(chain, |batch| {
             expr::address_type(batch, End::Destination, R0);
@@ -170,15 +193,15 @@ fn add_nat(transaction: &mut Transaction<'_>) {
     // The same where bridged frames pass these rules: br_nf_post_routing does not say where they come from.
     transaction.add_rule("postrouting", |batch| {
         conntrack_has(batch, STATUS, expr::DESTINATION_NAT);
-        expr::meta(batch, Meta::InputName, R0);
-        expr::equals(batch, R0, &[0; NAME_BYTES]);
+        expr::meta(batch, Meta::InputIndex, R0);
+        expr::equals(batch, R0, &[0; 4]);
         from_or_to(batch, Meta::OutputName, BRIDGES, false);
         expr::address_type(batch, End::Source, R0);
         expr::differs(batch, R0, &LOCAL.to_ne_bytes());
         expr::masquerade(batch);
     });
     transaction.add_rule("postrouting", |batch| {
-        from_or_to(batch, Meta::InputName, MASQUERADE, false);
+        from_or_to(batch, Meta::InputName, OUTWARD, false);
         from_or_to(batch, Meta::OutputName, BRIDGES, true);
         expr::masquerade(batch);
     });
@@ -187,6 +210,29 @@ fn add_nat(transaction: &mut Transaction<'_>) {
         from_or_to(batch, Meta::OutputName, BRIDGES, false);
         expr::masquerade(batch);
     });
+}
+
+/// A packet of a network to one of its virtual addresses goes to the member whose turn it is.
+fn add_vips(transaction: &mut Transaction<'_>) {
+    for (family, offset, words, vips, members) in
+        [(IPV4, DESTINATION_V4, 1, "vips4", "members4"), (IPV6, DESTINATION_V6, 4, "vips6", "members6")]
+    {
+        transaction.add_rule("prerouting", |batch| {
+            expr::meta(batch, Meta::Family, R0);
+            expr::equals(batch, R0, &[family]);
+            for whose in [vips, members] {
+                expr::meta(batch, Meta::InputName, R0);
+                expr::network(batch, offset, words * 4, R0 + 4);
+                if whose == vips {
+                    expr::is_in(batch, vips, R0, false);
+                } else {
+                    expr::turn(batch, SLOTS, R0 + 4 + words);
+                    expr::translate(batch, members, R0);
+                    expr::destination_nat(batch, family, R0, None);
+                }
+            }
+        });
+    }
 }
 
 fn add_filter(transaction: &mut Transaction<'_>) {
@@ -236,7 +282,7 @@ pub fn bridge_elements(bridge: &str, internal: bool, masquerade: bool) -> Vec<(&
         elements.push((INTERNAL, name.clone()));
     }
     if masquerade && !internal {
-        elements.push((MASQUERADE, name));
+        elements.push((OUTWARD, name));
     }
     elements
 }
@@ -266,6 +312,19 @@ pub fn port_element(
     Some((map, Element { key, data }))
 }
 
+/// What a virtual address of a bridge has: its place among those there are, and a member for each slot.
+pub fn vip_elements(bridge: &str, vip: IpAddr, members: &[IpAddr]) -> [(&'static str, Vec<Element>); 2] {
+    let names = if vip.is_ipv4() { ["vips4", "members4"] } else { ["vips6", "members6"] };
+    let key = [name_key(bridge), octets(vip)].concat();
+    let slot = |(number, member): (u32, &IpAddr)| {
+        let key = [&key[..], &number.to_ne_bytes()].concat();
+        Element { key, data: Some(octets(*member)) }
+    };
+    let slots = (0..SLOTS).zip(members.iter().cycle()).map(slot).collect();
+    let own = if members.is_empty() { Vec::new() } else { vec![Element { key: key.clone(), data: None }] };
+    [(names[0], own), (names[1], slots)]
+}
+
 /// An empty transaction on a table of this kind.
 pub fn transaction(table: &str) -> Transaction<'_> {
     Transaction::new(INET, table)
@@ -288,11 +347,23 @@ mod tests {
     }
 
     #[test]
+    fn test_vip_elements_every_slot_has_a_member_and_members_take_turns() {
+        let members: Vec<IpAddr> = [2u8, 3, 4].iter().map(|last| IpAddr::from([10, 0, 0, *last])).collect();
+        let [(_, own), (map, slots)] = vip_elements("br0", IpAddr::from([10, 0, 0, 254]), &members);
+        assert_eq!((own.len(), own[0].key.len(), map, slots.len()), (1, 20, "members4", 256));
+        let turns: Vec<u8> = slots.iter().take(4).map(|slot| slot.data.as_ref().unwrap()[3]).collect();
+        assert_eq!(turns, [2, 3, 4, 2]);
+        assert_eq!(slots[255].key[20..], 255u32.to_ne_bytes());
+        let [(_, own), (_, slots)] = vip_elements("br0", IpAddr::from([10, 0, 0, 254]), &[]);
+        assert!(own.is_empty() && slots.is_empty(), "nobody is led to nowhere");
+    }
+
+    #[test]
     fn test_bridge_elements_internal_network_is_never_masqueraded() {
         let sets = |internal, masquerade| -> Vec<&str> {
             bridge_elements("pyctr0", internal, masquerade).into_iter().map(|(set, _)| set).collect()
         };
-        assert_eq!(sets(false, true), [BRIDGES, SAME, MASQUERADE]);
+        assert_eq!(sets(false, true), [BRIDGES, SAME, OUTWARD]);
         assert_eq!(sets(true, true), [BRIDGES, SAME, INTERNAL]);
         assert_eq!(sets(false, false), [BRIDGES, SAME]);
     }
