@@ -252,11 +252,11 @@ def json_dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False
     """Serialise to UTF-8."""
 
 def read_records(
-    directory: str, ids: list[str], wanted: dict[str, Any]
+    directory: str, ids: list[str], wanted: dict[str, Any], wanted_state: dict[str, Any]
 ) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
-    """Of each container config.json, as much of it as `wanted` names, and state.json ({}: there is none).
+    """Of each container config.json, as much of it as `wanted` names, and state.json likewise ({}: there is none).
 
-    `wanted` is a dict of members to True (whole) or a further dict. None stands for what cannot be read or is no JSON.
+    What is wanted is a dict of members to True (whole) or a further dict. None stands for what cannot be read or is no JSON.
     """
 
 def process_start_time(pid: int) -> int | None:

@@ -39,18 +39,18 @@ def local_time(seconds: int) -> str:
 
 def columns(header: list[str], rows: list[list[str]]) -> str:
     """Docker's table: columns of at least ten letters, three blanks between them, none behind the last."""
-    widths = [max(7, *(len(row[index]) for row in [header, *rows])) + 3 for index in range(len(header) - 1)]
-    lines = []
-    for row in [header, *rows]:
-        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("".join(padded) + row[-1])
-    return "\n".join(lines) + "\n"
+    widths = [max(7, *map(len, column)) + 3 for column in zip(header, *rows, strict=True)][:-1]
+    line = "".join(f"%-{width}s" for width in widths) + "%s\n"
+    return "".join([line % tuple(row) for row in [header, *rows]])
 
 
 def quoted(text: str) -> str:
     """Go's %q: what would break a line or a terminal is escaped."""
-    short = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return '"' + "".join(short.get(letter) or _escaped(letter) for letter in text) + '"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    if not escaped.isprintable():
+        short = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+        escaped = "".join(short.get(letter) or _escaped(letter) for letter in escaped)
+    return f'"{escaped}"'
 
 
 def _escaped(letter: str) -> str:

@@ -23,8 +23,9 @@ pub fn read_records<'py>(
     directory: PathBuf,
     ids: Vec<String>,
     wanted: &Bound<'py, PyAny>,
+    wanted_state: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<Pair<'py>>> {
-    let shape = Shape::from_python(wanted)?;
+    let (shape, state_shape) = (Shape::from_python(wanted)?, Shape::from_python(wanted_state)?);
     let descriptor = py.detach(|| open_directory(&directory)).into_python(py)?;
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
@@ -32,7 +33,7 @@ pub fn read_records<'py>(
             let record = record.and_then(|bytes| parse(py, &bytes, &shape).ok());
             let state = match state {
                 Content::Missing => Some(PyDict::new(py).into_any()),
-                Content::Bytes(bytes) => parse(py, &bytes, &Shape::All).ok(),
+                Content::Bytes(bytes) => parse(py, &bytes, &state_shape).ok(),
                 Content::Unreadable => None,
             };
             found.push((record, state));

@@ -24,6 +24,10 @@ WANTED = {
     "HostConfig": {"NetworkMode": True},
     "Pyctr": {"networks": True, "layers": True},
 }  # fmt: skip
+#: The same of its state, half of which are the paths of its control groups.
+WANTED_STATE = {
+    "status": True, "exit_code": True, "started_at": True, "finished_at": True, "health": {"Status": True},
+}  # fmt: skip
 
 
 class Summary:
@@ -172,7 +176,7 @@ def list_containers(
 def read_all(store: Store, ids: list[str]) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
     """Record and state of each as the files say; None for what has to be looked at again."""
     try:
-        return read_records(store.containers_dir, ids, WANTED) if ids else []
+        return read_records(store.containers_dir, ids, WANTED, WANTED_STATE) if ids else []
     except NotFound:  # the root is gone, its run-time directories are not
         return [(None, None)] * len(ids)
 
