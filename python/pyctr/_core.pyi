@@ -230,6 +230,9 @@ def store_blob(
 ) -> BlobInfo:
     """Store a file's content under its digest. Idempotent; returns only when stored, with `sync` on disk. Raises CorruptData."""
 
+def sha256(data: bytes) -> str:
+    """64 hexadecimal digits. What `hashlib` does after loading OpenSSL, which takes a short command 3 ms."""
+
 def write_atomic(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Replace a file in one rename; with `sync` it survives a power cut."""
 

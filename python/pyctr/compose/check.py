@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from pyctr.compose.errors import Path, Places, nearest
@@ -66,6 +65,8 @@ def _ports(path: Path, ports: Any, places: Places) -> None:
     for index, port in enumerate(ports):
         address = port.get("host_ip") if isinstance(port, dict) else None
         if address:
+            import ipaddress
+
             try:
                 ipaddress.ip_address(address)
             except ValueError:

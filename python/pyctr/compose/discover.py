@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyctr.compose import envfile
 from pyctr.compose.errors import ComposeError
@@ -24,8 +23,7 @@ OVERRIDES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a load begins with; paths are absolute, ``-`` is standard input."""
 
     files: tuple[str, ...]

@@ -7,8 +7,7 @@ keys that are no strings are refused; aliases are expanded under a cap (docs/sec
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
@@ -39,8 +38,7 @@ class _Loader(yaml.CLoader):
         return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One document of a file: its tree, and the paths tagged ``!reset`` or ``!override``."""
 
     tree: dict[str, Any]

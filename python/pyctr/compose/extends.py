@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyctr.compose.errors import ComposeError, Path, Places
 from pyctr.compose.merge import merge_service
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     Trail = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     """The services of a file, and the paths it resets."""
 
     name: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
+from pyctr._core import sha256
 from pyctr.compose.render import compact_json, service_json
 
 if TYPE_CHECKING:
@@ -21,4 +21,4 @@ def config_hash(project: Project, name: str) -> str:
     }
     if "deploy" in service:
         service["deploy"] = {key: value for key, value in service["deploy"].items() if key != "replicas"}
-    return hashlib.sha256(compact_json(service_json(service)).encode()).hexdigest()
+    return sha256(compact_json(service_json(service)).encode())

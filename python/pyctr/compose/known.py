@@ -7,11 +7,10 @@ of the code that reads it: any other has another name. A mark that cannot be mad
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any
 
-from pyctr._core import json_dumps
+from pyctr._core import json_dumps, sha256
 
 #: More are not kept: then all are forgotten.
 _MOST = 512
@@ -20,13 +19,13 @@ _MOST = 512
 def mark_of(directory: str, tree: dict[str, Any], sources: tuple[str, ...]) -> str | None:
     """The mark of a tree checked by what is in the files `sources`; None for one that JSON cannot say."""
     try:
-        digest = hashlib.sha256(json_dumps(tree))
+        text = json_dumps(tree)
     except (TypeError, ValueError, OverflowError):
         return None
     for source in sources:
         status = os.stat(source)
-        digest.update(f"\0{source}\0{status.st_size}\0{status.st_mtime_ns}".encode())
-    return f"{directory}/{digest.hexdigest()}"
+        text += f"\0{source}\0{status.st_size}\0{status.st_mtime_ns}".encode()
+    return f"{directory}/{sha256(text)}"
 
 
 def is_marked(mark: str) -> bool:

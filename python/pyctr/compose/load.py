@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyctr.compose import check, discover, document, normalise
 from pyctr.compose import profiles as profile
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _OBSOLETE = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What of loading to leave out (`config --no-…`)."""
 
     interpolate: bool = True
@@ -39,8 +37,7 @@ class Options:
     resolve_environment: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """A loaded project (docs/compose.md, "The border")."""
 
     name: str
@@ -61,17 +58,18 @@ class Project:
         return services
 
 
-@dataclass(slots=True)
 class Loader:
-    """One load: what is known while files are read."""
+    """One load: what is known while files are read. `known_dir`: where marks of what the schema allowed are kept."""
 
-    options: Options
-    stdin: Callable[[], bytes]
-    places: Places = field(default_factory=Places)
-    warnings: list[str] = field(default_factory=list)
-    parsed: dict[str, tuple[document.Document, ...]] = field(default_factory=dict)
-    #: Where marks of what the schema allowed are kept.
-    known_dir: str | None = None
+    __slots__ = ("known_dir", "options", "parsed", "places", "stdin", "warnings")
+
+    def __init__(self, options: Options, stdin: Callable[[], bytes], *, known_dir: str | None = None) -> None:
+        self.options = options
+        self.stdin = stdin
+        self.known_dir = known_dir
+        self.places = Places()
+        self.warnings: list[str] = []
+        self.parsed: dict[str, tuple[document.Document, ...]] = {}
 
     def unset(self, name: str) -> None:
         """Note once that a variable has no value."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyctr.errors import NotFound
@@ -86,7 +85,7 @@ def select(project: Project, names: Sequence[str], *, dependencies: bool = True)
     services = type(project.services)({name: _alone(everything[name], wanted) for name in sorted(wanted)})
     model = used_resources({**project.model, "services": services})
     off = {name: each for name, each in everything.items() if name not in wanted}
-    return replace(project, model=model, disabled=off, profiles=tuple(active))
+    return project._replace(model=model, disabled=off, profiles=tuple(active))
 
 
 def _alone(service: dict[str, Any], wanted: set[str]) -> dict[str, Any]:

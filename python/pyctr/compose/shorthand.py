@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
@@ -112,6 +111,8 @@ def _split_port(body: str) -> tuple[str, str, str]:
 
 
 def _address(host: str) -> str:
+    import ipaddress
+
     text = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         ipaddress.ip_address(text.partition("%")[0])

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use pyctr_core::layer::blob::{self, Durability};
-use pyctr_core::layer::digest::{Digest, Expected};
+use pyctr_core::layer::digest::{Digest, Expected, Hasher};
 use pyctr_core::layer::{Extracted, Limits, Whiteouts, extract};
 use pyctr_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
@@ -124,4 +124,13 @@ pub fn store_blob(
         blob::store(&mut source, directory.as_fd(), expected, max_bytes, durability(sync))
     })?;
     Ok(BlobInfo::from(stored))
+}
+
+#[pyfunction]
+pub fn sha256(py: Python<'_>, data: &[u8]) -> String {
+    py.detach(|| {
+        let mut hasher = Hasher::default();
+        hasher.update(data);
+        hasher.finish().hex()
+    })
 }

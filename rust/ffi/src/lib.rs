@@ -37,7 +37,7 @@ mod _core {
     #[pymodule_export]
     use crate::json::{json_dumps, json_loads};
     #[pymodule_export]
-    use crate::layer::{BlobInfo, LayerInfo, extract_layer, store_blob};
+    use crate::layer::{BlobInfo, LayerInfo, extract_layer, sha256, store_blob};
     #[pymodule_export]
     use crate::logs::LogDecoder;
     #[pymodule_export]

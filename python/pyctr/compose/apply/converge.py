@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyctr.compose.apply import files, images, rollback
@@ -28,7 +27,7 @@ def plan_project(engine: Engine, project: Project, choices: Choices) -> Plan:
     digests = {
         name: files.digest(files.materials(project, resources.described(project, name))) for name in project.services
     }
-    return plan_up(project, observe_project(engine, project), replace(choices, files=digests))
+    return plan_up(project, observe_project(engine, project), choices._replace(files=digests))
 
 
 def converge(

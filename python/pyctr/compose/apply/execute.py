@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
     from pyctr.build.report import Report as BuildReport
 
-#: How many operations that do something run at once; what only waits is not counted.
+#: How many operations that make something run at once, and how many that end something: those wait for processes and the disk
+#: most of the time, and what ends sooner than others is not to wait for them. What only waits is not counted.
 DEFAULT_PARALLEL = 8
+ENDING_PARALLEL = 64
+_ENDING = frozenset(
+    (Action.STOP, Action.KILL, Action.REMOVE, Action.REMOVE_NETWORK, Action.REMOVE_VOLUME, Action.REMOVE_IMAGE)
+)
 _WAITS = frozenset((Action.WAIT, Action.OBSERVE, Action.PAUSE_BETWEEN))
 #: What Ctrl-C does not wait for.
 _HASTY = _WAITS | {Action.STOP, Action.RESTART}
@@ -78,7 +83,8 @@ class Executor:
         self.tolerate = tolerate
         self.patient = patient
         self.cancel = cancel
-        self.slots = threading.Semaphore(parallel if parallel > 0 else DEFAULT_PARALLEL)
+        self.making = threading.Semaphore(parallel if parallel > 0 else DEFAULT_PARALLEL)
+        self.ending = self.making if parallel > 0 else threading.Semaphore(ENDING_PARALLEL)
         self.stop = threading.Event()
         self.ended: queue.SimpleQueue[tuple[Operation, BaseException | None]] = queue.SimpleQueue()
 
@@ -137,7 +143,7 @@ class Executor:
             if operation.action in _WAITS:
                 self._perform(operation)
             else:
-                with self.slots:
+                with self.ending if operation.action in _ENDING else self.making:
                     self._perform(operation)
         except BaseException as caught:  # noqa: BLE001 (it is raised again in the main thread)
             error = caught

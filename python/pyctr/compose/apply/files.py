@@ -6,11 +6,10 @@ changed one is another file; those no container mounts any more are swept.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyctr._core import sha256
 from pyctr.compose.apply.lock import project_directory
 from pyctr.compose.plan.mounts import long_form
 from pyctr.errors import InvalidArgument, NotFound
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 _MODE = 0o444
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
+class Material(NamedTuple):
     """One secret or config in one service: a file of the host, or content with owner and mode."""
 
     target: str
@@ -39,7 +37,7 @@ class Material:
     def name(self) -> str:
         """What the made file is called."""
         described = f"{self.uid}:{self.gid}:{self.mode:o}:".encode()
-        return hashlib.sha256(described + self.content).hexdigest()
+        return sha256(described + self.content)
 
 
 def materials(project: Project, service: Mapping[str, Any]) -> list[Material]:
@@ -114,7 +112,7 @@ def digest(found: list[Material]) -> str:
     if not found:
         return ""
     text = "\n".join(f"{item.target}:{item.source or item.name}" for item in found)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode())
 
 
 def mount(engine: Engine, project: Project, found: list[Material]) -> list[str]:

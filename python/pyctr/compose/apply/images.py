@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyctr.compose.plan import names, resources
 from pyctr.errors import InvalidArgument, NotFound, PyctrError
@@ -23,8 +22,7 @@ _AGES_S = {"daily": 24 * _HOUR_S, "weekly": 7 * 24 * _HOUR_S}
 _UNITS_S = {"w": 7 * 24 * _HOUR_S, "d": 24 * _HOUR_S, "h": _HOUR_S, "m": 60, "s": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What one image needs: `how` is build, pull, or try (pull, and build where that fails)."""
 
     image: str
@@ -32,8 +30,7 @@ class Need:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageChoices:
+class ImageChoices(NamedTuple):
     """What the command line says of images."""
 
     policy: str = ""

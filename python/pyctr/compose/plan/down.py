@@ -48,9 +48,7 @@ def plan_stop(
 
 
 def _after(operation: Operation, keys: tuple[str, ...]) -> Operation:
-    from dataclasses import replace
-
-    return replace(operation, after=(*operation.after, *keys))
+    return operation._replace(after=(*operation.after, *keys))
 
 
 def plan_down(
@@ -65,7 +63,7 @@ def plan_down(
     chosen = [item for item in own if not wanted or item.service in wanted]
     if remove_orphans and not wanted:
         chosen += orphans
-    plan, _ = plan_stop(project, observed, chosen, timeout_s=timeout_s, grace=grace)
+    plan, stops = plan_stop(project, observed, chosen, timeout_s=timeout_s, grace=grace)
     if orphans and not remove_orphans and not wanted:
         listed = " ".join(item.name for item in orphans)
         plan.warnings.append(
@@ -76,13 +74,17 @@ def plan_down(
         plan.add(remove(item, (f"stop:{item.id}",), volumes=volumes, key=f"remove:{item.id}")) for item in chosen
     )
     if not wanted:
-        _plan_leftovers(plan, project, observed, gone, volumes=volumes)
+        _plan_networks(plan, project, observed, tuple(key for keys in stops.values() for key in keys))
+        _plan_release(plan, project, observed, gone)
+    if volumes and not wanted:
+        _plan_volumes(plan, project, observed, gone)
     if images:
         _plan_images(plan, project, gone, images, wanted)
     return plan
 
 
-def _plan_leftovers(plan: Plan, project: Project, observed: Observed, gone: tuple[str, ...], *, volumes: bool) -> None:
+def _plan_networks(plan: Plan, project: Project, observed: Observed, stopped: tuple[str, ...]) -> None:
+    """A network is nobody's once its containers have ended: its bridge goes while their file systems are unmounted."""
     declared = resources_of(project.model.get("networks"))
     for name, found in observed.networks.items():
         if found.get(labels.PROJECT) == project.name and (name in declared or found.get(labels.NETWORK)):
@@ -91,24 +93,21 @@ def _plan_leftovers(plan: Plan, project: Project, observed: Observed, gone: tupl
                     f"remove-network:{name}",
                     Action.REMOVE_NETWORK,
                     f"Network {name}",
-                    after=gone,
+                    after=stopped,
                     details={"name": name},
                 )
             )
-    _plan_release(plan, project, observed, gone)
-    if volumes:
-        declared = resources_of(project.model.get("volumes"))
-        for name, found in observed.volumes.items():
-            if name in declared and found.get(labels.PROJECT) == project.name:
-                plan.add(
-                    Operation(
-                        f"remove-volume:{name}",
-                        Action.REMOVE_VOLUME,
-                        f"Volume {name}",
-                        after=gone,
-                        details={"name": name},
-                    )
+
+
+def _plan_volumes(plan: Plan, project: Project, observed: Observed, gone: tuple[str, ...]) -> None:
+    declared = resources_of(project.model.get("volumes"))
+    for name, found in observed.volumes.items():
+        if name in declared and found.get(labels.PROJECT) == project.name:
+            plan.add(
+                Operation(
+                    f"remove-volume:{name}", Action.REMOVE_VOLUME, f"Volume {name}", after=gone, details={"name": name}
                 )
+            )
 
 
 def _plan_release(plan: Plan, project: Project, observed: Observed, gone: tuple[str, ...]) -> None:

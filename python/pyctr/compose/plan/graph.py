@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyctr.errors import InvalidArgument
 
@@ -45,8 +44,7 @@ class Action(Enum):
         return self.value[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One step. `key` names it in the graph, `subject` says what it is done to, `needs` what must have succeeded."""
 
     key: str
@@ -59,19 +57,21 @@ class Operation:
     service: str = ""
     number: int = 0
     #: Whatever the action needs to know: names, ids, the model's entry.
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = {}
     #: A failure is told and then forgotten.
     optional: bool = False
 
 
-@dataclass(slots=True)
 class Plan:
     """A graph of operations, in an order in which they could be done one by one."""
 
-    operations: list[Operation] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    #: Services updated container by container, with what happens when that fails.
-    rollouts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    __slots__ = ("operations", "rollouts", "warnings")
+
+    def __init__(self, operations: Iterable[Operation] = ()) -> None:
+        self.operations = list(operations)
+        self.warnings: list[str] = []
+        #: Services updated container by container, with what happens when that fails.
+        self.rollouts: dict[str, dict[str, Any]] = {}
 
     def add(self, operation: Operation) -> str:
         """Append; the key, for those who need it."""

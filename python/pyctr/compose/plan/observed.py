@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 #: States in which a container has processes.
 ACTIVE = frozenset(("running", "paused", "restarting"))
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """A container of the project."""
 
     id: str
@@ -34,14 +36,13 @@ class Container:
         return self.state in ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """A project's containers, networks (name → labels), volumes (name → labels) and images (name → id)."""
 
     containers: tuple[Container, ...] = ()
-    networks: dict[str, dict[str, str]] = field(default_factory=dict)
-    volumes: dict[str, dict[str, str]] = field(default_factory=dict)
-    images: dict[str, str] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, str]] = {}
+    volumes: Mapping[str, Mapping[str, str]] = {}
+    images: Mapping[str, str] = {}
 
     def of_service(self, name: str) -> list[Container]:
         """A service's containers but for those of `run`, by number."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyctr.compose.plan.graph import Action, Operation, Plan
@@ -64,7 +63,7 @@ def mark(steps: list[Operation], config: dict[str, Any], creates: list[str], pla
             "order": config["order"],
             "keep": config["failure_action"] == "rollback",
         }
-        creates.append(plan.add(replace(step, details=details)))
+        creates.append(plan.add(step._replace(details=details)))
 
 
 def chain(plan: Plan, service: str, model: Mapping[str, Any]) -> None:
@@ -98,9 +97,9 @@ def chain(plan: Plan, service: str, model: Mapping[str, Any]) -> None:
             start = plan.operations[starts[step.number]]
             # A container waits for its dependencies before its predecessor is taken away.
             conditions = tuple(need for need in start.needs if need != step.key)
-            plan.operations[positions[index]] = replace(step, needs=(*step.needs, *conditions), after=previous)
+            plan.operations[positions[index]] = step._replace(needs=(*step.needs, *conditions), after=previous)
             details = {**start.details, "rollout": service}
-            plan.operations[starts[step.number]] = replace(start, details=details)
+            plan.operations[starts[step.number]] = start._replace(details=details)
             ends.append(start.key)
             if config["monitor_s"] or watched_by_health:
                 watch = Operation(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyctr.compose import config_hash
 from pyctr.compose.plan import endpoints, names, resources, rollout
@@ -23,15 +22,14 @@ HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
 RUNNING = "running_or_healthy"
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(NamedTuple):
     """What the command line says of how to get there."""
 
     #: Services asked for by name; the others of the project are there for their sake.
     targets: frozenset[str] = frozenset()
     recreate: str = DIVERGED
     recreate_dependencies: str = DIVERGED
-    scale: Mapping[str, int] = field(default_factory=dict)
+    scale: Mapping[str, int] = {}
     start: bool = True
     wait: bool = False
     remove_orphans: bool = False
@@ -39,7 +37,7 @@ class Choices:
     timeout_s: float | None = None
     every_resource: bool = False
     #: Service → digest of its secrets and configs as they are now.
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = {}
 
 
 def plan_up(project: Project, observed: Observed, choices: Choices) -> Plan:
@@ -360,4 +358,4 @@ def remove(item: Container, needs: tuple[str, ...], *, volumes: bool = False, ke
 
 def with_needs(operation: Operation, *needs: str, after: tuple[str, ...] = ()) -> Operation:
     """The operation with further conditions."""
-    return replace(operation, needs=(*operation.needs, *needs), after=(*operation.after, *after))
+    return operation._replace(needs=(*operation.needs, *needs), after=(*operation.after, *after))

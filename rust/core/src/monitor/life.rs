@@ -422,6 +422,7 @@ impl Monitor {
         self.state.status = "exited";
         let written = self.write_state();
         exit::give_up_name(&self.config, &self.directory);
+        self.network.withdraw(true);
         self.events.announce_exit(&Event::Exited { code: self.state.exit_code, oom_killed: self.state.oom_killed });
         self.clean_up(Some(cgroup));
         written.and(state::sync(&self.directory))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pyctr.compose.plan import labels
@@ -13,13 +12,13 @@ from tests.unit.compose.plan.projects import container, observed, project
 DEPENDS: dict[str, Any] = {"web": {"depends_on": {"db": {"condition": "service_started", "required": True}}}, "db": {}}
 
 
-def test_down_stops_dependents_first_and_removes_networks_last() -> None:
+def test_down_stops_dependents_first_and_removes_networks_when_all_have_ended() -> None:
     found = project(DEPENDS)
     web, db = container(found, "web"), container(found, "db")
     steps = {step.key: step for step in plan_down(found, observed(web, db)).operations}
     assert steps[f"stop:{db.id}"].after == (f"stop:{web.id}",)
     assert steps[f"remove:{web.id}"].needs == (f"stop:{web.id}",)
-    assert set(steps["remove-network:demo_default"].after) == {f"remove:{web.id}", f"remove:{db.id}"}
+    assert set(steps["remove-network:demo_default"].after) == {f"stop:{web.id}", f"stop:{db.id}"}
 
 
 def test_down_removes_volumes_and_images_on_request_only() -> None:
@@ -31,6 +30,8 @@ def test_down_removes_volumes_and_images_on_request_only() -> None:
     assert not any(key.startswith(("remove-volume", "remove-image")) for key in keys)
     keys = {step.key for step in plan_down(found, there, volumes=True, images="local").operations}
     assert {"remove-volume:demo_data", "remove-image:demo-made"} <= keys
+    steps = {step.key: step for step in plan_down(found, there, volumes=True).operations}
+    assert steps["remove-volume:demo_data"].after == (f"remove:{there.containers[0].id}",)
     assert "remove-image:busybox" not in keys
     assert "remove-image:busybox" in {step.key for step in plan_down(found, there, images="all").operations}
 
@@ -43,7 +44,7 @@ def test_down_of_one_service_leaves_the_network() -> None:
 
 def test_down_tells_of_orphans_and_leaves_them() -> None:
     found = project({"web": {}})
-    orphan = replace(container(found, "web"), service="old", name="demo-old-1", id="old")
+    orphan = container(found, "web")._replace(service="old", name="demo-old-1", id="old")
     assert plan_down(found, observed(orphan)).warnings
     removed = plan_down(found, observed(orphan), remove_orphans=True)
     assert "remove:old" in removed
@@ -73,7 +74,7 @@ def test_down_gives_virtual_addresses_of_others_networks_back() -> None:
     networks = {"default": {"name": "demo_default"}, "lent": {"name": "theirs", "external": True}}
     found = project({"web": on}, networks=networks)
     web = container(found, "web")
-    there = replace(observed(web), networks={"theirs": {}, "demo_default": {labels.PROJECT: "demo"}})
+    there = observed(web)._replace(networks={"theirs": {}, "demo_default": {labels.PROJECT: "demo"}})
     steps = {step.key: step for step in plan_down(found, there).operations}
     assert steps["release:lent:web"].after == (f"remove:{web.id}",)
     assert steps["release:lent:web"].details == {"network": "theirs", "key": "demo_web"}

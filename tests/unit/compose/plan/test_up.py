@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,7 +138,7 @@ def test_scale_with_a_name_of_its_own_is_refused() -> None:
 
 def test_orphans_are_told_of_and_removed_on_request() -> None:
     found = project({"web": {}})
-    orphan = replace(container(found, "web"), service="old", name="demo-old-1", id="old")
+    orphan = container(found, "web")._replace(service="old", name="demo-old-1", id="old")
     there = observed(container(found, "web"), orphan)
     plan = plan_up(found, there, Choices())
     assert plan.warnings[0].startswith("Found orphan containers ([demo-old-1]) for this project.")
@@ -190,7 +189,7 @@ def test_wait_waits_for_everything() -> None:
 def test_what_a_killed_command_left_is_put_right() -> None:
     found = project({"web": {}})
     named = container(found, "web")
-    temporary = replace(named, id="f" * 64, name=f"{'0' * 12}_demo-web-1")
+    temporary = named._replace(id="f" * 64, name=f"{'0' * 12}_demo-web-1")
     both = lines(found, observed(named, temporary))
     assert f"Container {temporary.name}  Removed" in both
     assert "Container demo-web-1  Running" in both
@@ -230,7 +229,7 @@ def test_up_warns_of_placement_it_cannot_honour(deploy: dict[str, Any], warnings
 
 
 def test_compatible_names_have_underscores_and_containers_of_other_names_stay() -> None:
-    found = replace(project({"web": {"scale": 2}}), separator="_")
+    found = project({"web": {"scale": 2}})._replace(separator="_")
     assert lines(found, observed(container(found, "web"))) == [
         "Container demo-web-1  Running",
         "Container demo_web_2  Creating",

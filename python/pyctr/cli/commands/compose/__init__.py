@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +27,8 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
         return _help(words[1:])
     name = words[0]
     if name not in COMPOSE_COMMANDS:
+        import difflib
+
         near = difflib.get_close_matches(name, COMPOSE_COMMANDS, n=1)
         meant = f". Did you mean '{near[0]}'?" if near else ""
         return complain(f'unknown pyctr command: "compose {name}"{meant}', hint="See 'pyctr compose --help'.", code=1)

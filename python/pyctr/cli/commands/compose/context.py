@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class ComposeContext:
             known_dir=f"{self.engine.run_root}/compose/valid",
         )
         if self._is_compatible():
-            project = replace(project, separator="_")
+            project = project._replace(separator="_")
         for warning in project.warnings:
             if warning not in self._warned:
                 self._warned.add(warning)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyctr.errors import NotFound
@@ -25,7 +24,7 @@ def pinned(engine: Engine, project: Project, *, only_images: bool) -> Project:
         elif image:
             services[name] = image
     model: dict[str, Any] = {"services": services} if only_images else {**project.model, "services": services}
-    return replace(project, model=model)
+    return project._replace(model=model)
 
 
 def resolve(engine: Engine, image: str) -> str:

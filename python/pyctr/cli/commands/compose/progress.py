@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from pyctr.errors import BuildError, InvalidArgument
@@ -127,15 +126,15 @@ class Json(Plain):
             self.out.flush()
 
 
-@dataclass(slots=True)
 class Row:
     """One thing: how it stands, how far it is, since when, until when (seconds of the monotonic clock)."""
 
-    begun_s: float
-    word: str = ""
-    state: str = "working"
-    detail: str = ""
-    ended_s: float | None = None
+    __slots__ = ("begun_s", "detail", "ended_s", "state", "word")
+
+    def __init__(self, begun_s: float) -> None:
+        self.begun_s = begun_s
+        self.ended_s: float | None = None
+        self.word, self.state, self.detail = "", "working", ""
 
 
 class Table(Plain):

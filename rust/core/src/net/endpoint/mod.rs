@@ -147,9 +147,10 @@ impl Endpoints {
         }
     }
 
-    /// Ports and leases are anybody's from now on.
+    /// Ports, leases and networks that were made by name are anybody's from now on: `network rm` does not wait for what is slow.
     pub fn let_go(&mut self) {
         self.forwarder.drop_ports();
+        self.used.retain(|(_, temporary, _)| *temporary);
         free(&self.request, &self.container);
         for published in &self.links {
             for address in [published.ipv4, published.ipv6].into_iter().flatten() {
