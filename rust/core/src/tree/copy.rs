@@ -251,9 +251,8 @@ impl Copier<'_> {
 
     fn file(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
         let fail = failed("copy", from.whole);
-        let source = open_regular(from.parent, from.name).map_err(&fail)?;
-        let known = rustix::fs::fstat(&source).map_err(&fail)?;
-        let is_linked = self.link_to_first(&known, parent, name).map_err(&fail)?;
+        let (source, stat) = open_regular(from.parent, from.name).map_err(&fail)?;
+        let is_linked = self.link_to_first(&stat, parent, name).map_err(&fail)?;
         let file = if is_linked {
             None
         } else {
@@ -262,7 +261,7 @@ impl Copier<'_> {
         };
         let mut hasher = Hasher::default();
         let mut buffer = std::mem::take(&mut self.buffer);
-        let read = read_all(&source, from.whole, &mut buffer, |mut piece| {
+        let read = read_all(&source, &stat, from.whole, &mut buffer, |mut piece| {
             hasher.update(piece);
             while let Some(file) = file.as_ref().filter(|_| !piece.is_empty()) {
                 let count = rustix::io::retry_on_intr(|| rustix::io::write(file, piece))
@@ -272,16 +271,17 @@ impl Copier<'_> {
             Ok(())
         });
         self.buffer = buffer;
-        let stat = read?;
+        read?;
         let size = hasher.length;
         let facts = Facts::new(self.source, &stat, from.whole);
-        self.digest.add(from.path, &facts, &file_content(size, &hasher.finish(), &source, from.whole)?);
+        let attributes = attributes(&source).map_err(failed("read the attributes of", from.whole))?;
+        self.digest.add(from.path, &facts, &file_content(size, &hasher.finish(), &attributes));
         self.entries += 1;
         let Some(file) = file else { return Ok(()) };
         self.size += size;
         let owner = self.options.owner.unwrap_or(facts.owner);
         chown(&file, owner).map_err(&fail)?;
-        for (attribute, value) in attributes(&source).map_err(&fail)? {
+        for (attribute, value) in attributes {
             match rustix::fs::fsetxattr(&file, attribute.as_c_str(), &value, XattrFlags::empty()) {
                 Ok(()) | Err(Errno::NOTSUP) => {}
                 Err(errno) => return Err(fail(errno)),

@@ -2,12 +2,12 @@
 //!
 //! Name, type, permissions, owner, size, content, link target, device number and file capabilities count; times do not.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 
 use super::Source;
-use super::node::{attributes, names, open_regular, read_all};
+use super::node::{Attributes, attributes, names, open_regular, read_all};
 use super::path::{DIRECTORY, failed, find, join};
 use crate::Result;
 use crate::layer::digest::{Digest, Hasher};
@@ -69,15 +69,13 @@ impl Facts {
 }
 
 /// The content of a file as an entry's: size, digest, capabilities.
-pub fn file_content(size: u64, digest: &Digest, file: &OwnedFd, path: &[u8]) -> Result<Vec<u8>> {
+pub fn file_content(size: u64, digest: &Digest, attributes: &Attributes) -> Vec<u8> {
     let mut content = size.to_be_bytes().to_vec();
     content.extend(digest.hex().into_bytes());
-    for (name, value) in attributes(file).map_err(failed("read the attributes of", path))? {
-        if name.as_c_str() == c"security.capability" {
-            content.extend(value);
-        }
+    for (_, value) in attributes.iter().filter(|(name, _)| name.as_c_str() == c"security.capability") {
+        content.extend(value);
     }
-    Ok(content)
+    content
 }
 
 struct Walk<'a> {
@@ -98,14 +96,15 @@ impl Walk<'_> {
         let fail = failed("read", whole);
         match kind {
             FileType::RegularFile => {
-                let file = open_regular(parent, name).map_err(&fail)?;
+                let (file, stat) = open_regular(parent, name).map_err(&fail)?;
                 let mut hasher = Hasher::default();
-                let stat = read_all(&file, whole, &mut self.buffer, |piece| {
+                read_all(&file, &stat, whole, &mut self.buffer, |piece| {
                     hasher.update(piece);
                     Ok(())
                 })?;
                 let size = hasher.length;
-                let content = file_content(size, &hasher.finish(), &file, whole)?;
+                let attributes = attributes(&file).map_err(failed("read the attributes of", whole))?;
+                let content = file_content(size, &hasher.finish(), &attributes);
                 self.digest.add(path, &Facts::new(self.source, &stat, whole), &content);
             }
             FileType::Directory => {

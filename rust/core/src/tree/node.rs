@@ -37,24 +37,25 @@ pub fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<(CString, FileType)>
     Ok(names)
 }
 
-/// Opens what was a regular file when it was looked at, and still is.
-pub fn open_regular(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+/// Opens what was a regular file when it was looked at, and still is; what it is like before it is read.
+pub fn open_regular(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<(OwnedFd, Stat)> {
     let file = rustix::fs::openat(parent, name, READ, Mode::empty())?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
     }
-    Ok(file)
+    Ok((file, stat))
 }
 
-/// Reads a whole file piece by piece; an error of kind State if it changes meanwhile.
+/// Reads a whole file piece by piece; an error of kind State if it is not what it was `before`, or changes meanwhile.
 pub fn read_all(
     file: &OwnedFd,
+    before: &Stat,
     path: &[u8],
     buffer: &mut [u8],
     mut take: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<Stat> {
+) -> Result<()> {
     let fail = |errno| Error::kernel("read", super::path::shown(path), errno);
-    let before = rustix::fs::fstat(file).map_err(fail)?;
     let mut length = 0u64;
     let size = u64::try_from(before.st_size).unwrap_or(0);
     loop {
@@ -70,15 +71,18 @@ pub fn read_all(
     }
     let after = rustix::fs::fstat(file).map_err(fail)?;
     let times = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec, stat.st_size);
-    if length != size || times(&before) != times(&after) {
+    if length != size || times(before) != times(&after) {
         let reason = "it changed while it was read";
         return Err(Error::new(Kind::State, "read", super::path::shown(path), reason));
     }
-    Ok(before)
+    Ok(())
 }
 
+/// Extended attributes: names and values.
+pub type Attributes = Vec<(CString, Vec<u8>)>;
+
 /// The extended attributes that travel with a copy, sorted: file capabilities and the user's own.
-pub fn attributes(file: &OwnedFd) -> rustix::io::Result<Vec<(CString, Vec<u8>)>> {
+pub fn attributes(file: &OwnedFd) -> rustix::io::Result<Attributes> {
     let mut list = [0u8; 1024];
     let names = match rustix::fs::flistxattr(file, &mut list[..]) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),

@@ -197,7 +197,7 @@ pub fn open_file(source: Source<'_>, path: &[u8]) -> Result<OwnedFd> {
     if place.kind() != Some(FileType::RegularFile) {
         return Err(Error::invalid("read", shown(path), "not a regular file"));
     }
-    super::node::open_regular(place.parent.as_fd(), &place.name).map_err(failed("read", path))
+    super::node::open_regular(place.parent.as_fd(), &place.name).map(|(file, _)| file).map_err(failed("read", path))
 }
 
 /// Opens what a path leads to only as a place, to mount it; whether it is a directory.

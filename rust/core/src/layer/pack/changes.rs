@@ -8,11 +8,11 @@ use rustix::fs::FileType;
 
 use super::Options;
 use super::diff::{Below, Hidden};
-use super::stack::{Directory, Found, Stack, join, names_in};
+use super::stack::{Directory, Found, Stack, join, whiteouts_in};
 use super::walk::{Visitor, walk};
 use crate::Result;
 use crate::layer::Whiteouts;
-use crate::layer::tree::{failed, is_whiteout, lstat, path_of};
+use crate::layer::tree::{failed, lstat, path_of};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,9 +71,8 @@ impl Changes<'_, '_> {
     }
 
     fn deletions(&mut self, directory: &Directory) -> Result<()> {
-        for name in names_in(directory.top()).map_err(failed(&directory.path, "read"))? {
-            let stat = lstat(directory.top(), &name).map_err(failed(name.to_bytes(), "look at"))?;
-            if stat.is_some_and(|stat| is_whiteout(&stat)) && self.below.find(&directory.path, &name)?.is_some() {
+        for name in whiteouts_in(directory.top()).map_err(failed(&directory.path, "read"))? {
+            if self.below.find(&directory.path, &name)?.is_some() {
                 self.push('D', &join(&directory.path, name.to_bytes()));
             }
         }

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, FileType, Mode};
 
 use super::entries::Packer;
-use super::stack::{Directory, Found, Stack, join, names_in};
+use super::stack::{Directory, Found, Stack, join, names_in, whiteouts_in};
 use super::walk::{Visitor, walk};
 use super::{Options, Written, stream};
-use crate::layer::tree::{DIRECTORY, failed, is_whiteout};
+use crate::layer::tree::{DIRECTORY, failed};
 use crate::{Error, Kind, Result};
 
 /// What marks a deletion, and so cannot begin a name.
@@ -175,11 +175,8 @@ struct Diff<'a, 'fd> {
 impl Diff<'_, '_> {
     /// Whiteouts among a directory's names.
     fn whiteouts(&mut self, directory: &Directory) -> Result<()> {
-        let mut names = names_in(directory.top()).map_err(failed(&directory.path, "read"))?;
-        names.sort();
-        for name in names {
-            let stat = crate::layer::tree::lstat(directory.top(), &name).map_err(failed(name.to_bytes(), "look at"))?;
-            if stat.is_some_and(|stat| is_whiteout(&stat)) && self.below.find(&directory.path, &name)?.is_some() {
+        for name in whiteouts_in(directory.top()).map_err(failed(&directory.path, "read"))? {
+            if self.below.find(&directory.path, &name)?.is_some() {
                 let mark = [PREFIX, name.to_bytes()].concat();
                 self.packer.add_mark(&join(&directory.path, &mark))?;
             }

@@ -4,7 +4,7 @@
 //! descriptor, and opened for reading only if it is a regular file: no link is followed, no device or FIFO opened.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -75,9 +75,12 @@ impl<'w> Packer<'w> {
                 self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
             }
         }
-        entry.xattrs = self.xattrs(node, path)?;
+        if kind == FileType::RegularFile {
+            return self.file(entry, node, &stat);
+        }
+        // An O_PATH descriptor has no attributes; the link in /proc leads to the node itself, were it a link too.
+        entry.xattrs = self.xattrs(&Holder::Path(path_of(node)), path)?;
         match kind {
-            FileType::RegularFile => return self.file(entry, node, &stat),
             FileType::Directory => {
                 entry.kind = EntryKind::Directory;
                 entry.path.push(b'/');
@@ -141,6 +144,7 @@ impl<'w> Packer<'w> {
         let file = rustix::fs::open(path_of(node), READ, Mode::empty()).map_err(fail)?;
         let size = u64::try_from(rustix::fs::fstat(&file).map_err(fail)?.st_size).unwrap_or(0);
         entry.size = size;
+        entry.xattrs = self.xattrs(&Holder::File(&file), &entry.path)?;
         self.write_header(&entry)?;
         // Blocks of 512 bytes; a file that has all of its own has no holes to look for.
         if u64::try_from(stat.st_blocks).unwrap_or(0) * 512 < size {
@@ -201,10 +205,8 @@ impl<'w> Packer<'w> {
     }
 
     /// The attributes that belong into a layer, sorted.
-    fn xattrs(&mut self, node: &OwnedFd, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        // An O_PATH descriptor has no attributes; the link in /proc leads to the node itself, were it a link too.
-        let by_path = path_of(node);
-        let length = match rustix::fs::listxattr(&by_path, &mut self.names[..]) {
+    fn xattrs(&mut self, holder: &Holder<'_>, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let length = match holder.list(&mut self.names) {
             Ok(length) => length,
             Err(Errno::NOTSUP) => 0,
             Err(errno) => return Err(failed(path, "list the extended attributes of")(errno)),
@@ -216,7 +218,7 @@ impl<'w> Packer<'w> {
                 let reason = format!("it has {shown}, which a layer cannot hold");
                 return Err(Error::new(Kind::State, "pack", String::from_utf8_lossy(path).into_owned(), reason));
             }
-            match xattr(&by_path, name) {
+            match holder.value(name) {
                 Ok(value) => found.push((name.to_vec(), value)),
                 Err(Errno::NODATA) => {} // gone meanwhile
                 Err(errno) => return Err(failed(path, "read an extended attribute of")(errno)),
@@ -227,20 +229,48 @@ impl<'w> Packer<'w> {
     }
 }
 
-fn xattr(path: &CStr, name: &[u8]) -> rustix::io::Result<Vec<u8>> {
-    loop {
-        let size = rustix::fs::getxattr_query(path, name)?;
-        let mut value = vec![0; size];
-        if size == 0 {
-            return Ok(value);
+/// What has extended attributes: an open file, or what a path leads to.
+enum Holder<'a> {
+    File(&'a OwnedFd),
+    Path(CString),
+}
+
+impl Holder<'_> {
+    fn list(&self, names: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            Self::File(file) => rustix::fs::flistxattr(file, names),
+            Self::Path(path) => rustix::fs::listxattr(path, names),
         }
-        match rustix::fs::getxattr(path, name, &mut value[..]) {
-            Ok(length) => {
-                value.truncate(length);
+    }
+
+    fn size(&self, name: &[u8]) -> rustix::io::Result<usize> {
+        match self {
+            Self::File(file) => rustix::fs::fgetxattr_query(file, name),
+            Self::Path(path) => rustix::fs::getxattr_query(path, name),
+        }
+    }
+
+    fn read(&self, name: &[u8], value: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            Self::File(file) => rustix::fs::fgetxattr(file, name, value),
+            Self::Path(path) => rustix::fs::getxattr(path, name, value),
+        }
+    }
+
+    fn value(&self, name: &[u8]) -> rustix::io::Result<Vec<u8>> {
+        loop {
+            let mut value = vec![0; self.size(name)?];
+            if value.is_empty() {
                 return Ok(value);
             }
-            Err(Errno::RANGE) => {} // it has grown
-            Err(errno) => return Err(errno),
+            match self.read(name, &mut value) {
+                Ok(length) => {
+                    value.truncate(length);
+                    return Ok(value);
+                }
+                Err(Errno::RANGE) => {} // it has grown
+                Err(errno) => return Err(errno),
+            }
         }
     }
 }

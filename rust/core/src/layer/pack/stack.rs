@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use crate::layer::Whiteouts;
-use crate::layer::tree::{DIRECTORY, failed, is_whiteout};
+use crate::layer::tree::{DIRECTORY, failed, is_whiteout, lstat};
 use crate::{Error, Result};
 
 /// One call takes a path of at most PATH_MAX (4096) bytes; deeper directories are reached in steps.
@@ -200,12 +200,29 @@ impl Found {
 
 /// Names in one directory, unsorted, whiteouts too.
 pub fn names_in(directory: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
+    names_of(directory, |_| true)
+}
+
+/// The whiteouts in one directory, sorted; only what may be one is looked at.
+pub fn whiteouts_in(directory: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
+    let mut names = names_of(directory, |kind| matches!(kind, FileType::CharacterDevice | FileType::Unknown))?;
+    names.sort();
+    let mut whiteouts = Vec::with_capacity(names.len());
+    for name in names {
+        if lstat(directory, &name)?.is_some_and(|stat| is_whiteout(&stat)) {
+            whiteouts.push(name);
+        }
+    }
+    Ok(whiteouts)
+}
+
+fn names_of(directory: &OwnedFd, wanted: impl Fn(FileType) -> bool) -> rustix::io::Result<Vec<CString>> {
     let mut names = Vec::new();
     // A description of its own: two who read through one share a position.
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name != c"." && name != c".." {
+        if name != c"." && name != c".." && wanted(entry.file_type()) {
             names.push(name.to_owned());
         }
     }
