@@ -102,6 +102,34 @@ def test_start_on_a_network_imports_neither_netlink_nor_anything_heavy() -> None
     assert not modules_after(code) & (HEAVY | {"pyroute2", "ipaddress"})
 
 
+def test_compose_down_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    """Of `dataclasses`, with `inspect` below it, and the fifteen classes it compiled a command had two bare interpreters' worth."""
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: busybox, ports: ['8080:80']}}\n")
+    code = (
+        "from pyctr.engine import Engine\nfrom pyctr.cli.commands.compose import compose\n"
+        f"engine = Engine({str(tmp_path / 'root')!r}, {str(tmp_path / 'run')!r})\n"
+        f"compose(engine, {{'file': [{str(tmp_path / 'compose.yaml')!r}]}}, ['down'])"
+    )
+    imported_by(code)  # the first time the schema is asked
+    found = imported_by(code)
+    assert "pyctr.compose.plan.down" in found
+    assert not found & {
+        "dataclasses",
+        "inspect",
+        "hashlib",
+        "difflib",
+        "ipaddress",
+        "jsonschema_rs",
+        "urllib3",
+        "asyncio",
+    }
+
+
+def test_build_imports_neither_openssl_nor_dataclasses() -> None:
+    code = "import pyctr.cli.commands.build, pyctr.cli.build.plain, pyctr.engine.build.use, pyctr.engine.build.execute, pyctr.engine.build.export, pyctr.engine.build.carry"
+    assert not modules_after(code) & (HEAVY - {"re", "enum", "threading"} | {"hashlib", "csv", "datetime", "urllib3"})
+
+
 def test_import_of_the_package_is_itself_alone() -> None:
     assert modules_after("import pyctr") <= {"pyctr", "__future__"}
 

@@ -80,3 +80,17 @@ def test_run_spawns_only_what_it_must(cli: Cli, tmp_path: Path) -> None:
     assert calls <= RUN_CALLS_MAX
     # Besides these four only the interpreter's own wrapper, where there is one (a shim, a virtual environment's link).
     assert execs <= 5, "python, the monitor, pyctr-init, the command"
+
+
+def test_cached_rebuild_waits_for_no_disk(cli: Cli, tmp_path: Path) -> None:
+    """What has its name already is on the disk: a build that changes nothing syncs nothing."""
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "file").write_text("x")
+    (context / "Dockerfile").write_text("FROM busybox\nCOPY file /\nENV A=1\n")
+    words = ("build", "-q", "--network", "none", "-t", "rebuilt", str(context))
+    first = cli(*words).stdout
+    traced(cli.command(*words), tmp_path / "trace", {**os.environ, **cli.env})
+    calls = (tmp_path / "trace").read_text(errors="replace").splitlines()
+    assert not [line for line in calls if any(f" {call}(" in line for call in ("fsync", "fdatasync", "syncfs", "sync"))]
+    assert cli(*words).stdout == first

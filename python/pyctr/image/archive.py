@@ -7,7 +7,6 @@ collected again. Every byte is hashed; names inside an archive never become path
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import ArchiveReader
 from pyctr.errors import CorruptData, InvalidArgument, NotFound
@@ -29,6 +28,7 @@ from pyctr.image.manifest import (
 )
 from pyctr.image.reference import is_digest, parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

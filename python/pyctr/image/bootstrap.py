@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from typing import TYPE_CHECKING
 
 from pyctr.errors import InvalidArgument, NotFound, PyctrError
 from pyctr.image.build import import_layers
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.image.store import Image, Store
 

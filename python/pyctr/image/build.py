@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import store_blob
 from pyctr.image import write
 from pyctr.image.manifest import OCI_LAYER, host_platform
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

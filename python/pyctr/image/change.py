@@ -6,11 +6,11 @@ The instructions and their words are those of moby's builder (`validCommitComman
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_loads
 from pyctr.errors import InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -9,13 +9,13 @@ import contextlib
 import fcntl
 import json
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_dumps, json_loads, write_atomic
 from pyctr.errors import CorruptData
 from pyctr.image.manifest import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from pyctr.image.store import encode_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import tarfile
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_dumps
 from pyctr.errors import CorruptData, PyctrError
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_json, parse_manifest
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

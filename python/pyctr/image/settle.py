@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_dumps, json_loads, remove_tree, sync_file_system, write_atomic
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.image.store import Store
 

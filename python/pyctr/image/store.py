@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pyctr._core import json_dumps, json_loads
+from pyctr._core import json_dumps, json_loads, sha256
 from pyctr.errors import CorruptData, NotFound, PyctrError
 from pyctr.image.reference import Reference, is_digest, is_hex, parse_reference
 
@@ -32,9 +32,7 @@ def encode_name(name: str) -> str:
     )
     if len(text) <= _FILE_NAME_MAX:
         return text
-    import hashlib
-
-    return f"{text[: _FILE_NAME_MAX // 2]}~{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{text[: _FILE_NAME_MAX // 2]}~{sha256(name.encode())}"
 
 
 class Image:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
-from pyctr._core import extract_layer, json_dumps, json_loads, remove_tree, store_blob, write_atomic
+from pyctr._core import extract_layer, json_dumps, json_loads, remove_tree, sha256, store_blob, write_atomic
 from pyctr.errors import CorruptData, NotFound
 from pyctr.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse_config, parse_manifest
 from pyctr.image.settle import announce, boot_id, is_present, set_aside, settle
 from pyctr.image.store import Image, Store, encode_name, entry_bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
     from pyctr._core import WrittenLayer
@@ -52,8 +52,14 @@ def _locked(store: Store, operation: int) -> Iterator[None]:
         os.close(lock)
 
 
-def put_blob(store: Store, data: bytes, *, sync: bool = True) -> str:
-    """Store a small blob; its digest. Without `sync` it is settled with the image that it becomes part of."""
+def put_blob(store: Store, data: bytes, *, sync: bool = True, kept: Collection[str] = ()) -> str:
+    """Store a small blob; its digest. Without `sync` it is settled with the image that it becomes part of.
+
+    `kept` are digests that a name leads to: whoever named them has seen to it that the disk has them.
+    """
+    digest = f"sha256:{sha256(data)}" if kept else ""
+    if digest in kept and store.has_blob(digest) and store.read_blob(digest) == data:
+        return digest
     reader, writer = os.pipe()
     try:
         # Within a pipe's capacity this cannot block; more goes through a file.
@@ -190,14 +196,15 @@ def build_manifest(
     annotations: dict[str, str] | None = None,
     sizes: dict[str, int] | None = None,
     sync: bool = True,
+    kept: Collection[str] = (),
 ) -> str:
     """Store a config and an OCI manifest for layers (digest, media type), base first; the manifest's digest.
 
-    `sizes` are those of blobs that are not in the store; `sync` is that of `put_blob`.
+    `sizes` are those of blobs that are not in the store; `sync` and `kept` are those of `put_blob`.
     """
     known = sizes or {}
     config_data = json_dumps(config)
-    config_digest = put_blob(store, config_data, sync=sync)
+    config_digest = put_blob(store, config_data, sync=sync, kept=kept)
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -212,7 +219,7 @@ def build_manifest(
         ],
         **({"annotations": annotations} if annotations else {}),
     }
-    return put_blob(store, json_dumps(manifest), sync=sync)
+    return put_blob(store, json_dumps(manifest), sync=sync, kept=kept)
 
 
 def manifest_config(store: Store, manifest_digest: str) -> str:

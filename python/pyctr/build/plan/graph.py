@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.expand import Lexer
 from pyctr.build.dockerfile.parser import parse_dockerfile, parse_trigger
@@ -22,6 +20,7 @@ from pyctr.errors import BuildError, InvalidArgument, PyctrError
 from pyctr.image.manifest import host_platform, parse_platform
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import posixpath
-from typing import TYPE_CHECKING
 
 from pyctr.build.dockerfile.lexer import parse_here_document
 from pyctr.build.dockerfile.suggest import did_you_mean
@@ -13,6 +11,7 @@ from pyctr.build.plan.config import clean_directory
 from pyctr.build.plan.step import InlineFiles, Mount, Run, Scratch, Where
 from pyctr.errors import InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.dockerfile import commands
     from pyctr.build.dockerfile.lexer import Instruction
@@ -116,6 +115,8 @@ def plan_mount(plan: StagePlan, command: commands.Run, text: str) -> Mount:
 
 def read_mount(plan: StagePlan, source: Instruction, text: str) -> dict[str, str]:
     """Keys and expanded values, each key once under its first name; the last one given counts. Raises InvalidArgument."""
+    import csv
+
     values: dict[str, str] = {}
     for field in next(csv.reader([text]), []):
         key, equals, value = field.partition("=")

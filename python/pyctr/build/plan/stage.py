@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING
 
 from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.expand import Lexer
@@ -14,6 +13,7 @@ from pyctr.build.plan.config import clean_directory
 from pyctr.build.plan.step import MakeDirectory, Where
 from pyctr.errors import BuildError, InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

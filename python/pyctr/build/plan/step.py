@@ -404,8 +404,6 @@ def _ordered(targets: list[Step]) -> tuple[Step, ...]:
 
 
 def _digest(value: Any) -> str:
-    from hashlib import sha256
+    from pyctr._core import json_dumps, sha256
 
-    from pyctr._core import json_dumps
-
-    return "sha256:" + sha256(json_dumps(value)).hexdigest()
+    return f"sha256:{sha256(json_dumps(value))}"

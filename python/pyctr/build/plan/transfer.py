@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING
 
 from pyctr.build.dockerfile.expand import Lexer
 from pyctr.build.ignore import check_pattern
@@ -12,6 +11,7 @@ from pyctr.build.plan.git import is_url, parse_git
 from pyctr.build.plan.step import Copy, CopyItem, GitSource, HttpSource, InlineFiles, Where
 from pyctr.errors import InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.dockerfile import commands
     from pyctr.build.plan.stage import StagePlan

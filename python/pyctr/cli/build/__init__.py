@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from pyctr.errors import InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.cli.build.plain import Plain
 

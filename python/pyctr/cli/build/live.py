@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Self
 
 from pyctr.cli.build.plain import Plain
 from pyctr.cli.build.vertex import Vertex, item_text, printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import TextIO
+    from typing import Self, TextIO
 
 _PERIOD_S = 0.1
 _SHOWN_LINES = 6

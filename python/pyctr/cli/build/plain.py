@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self
 
 from pyctr.build.report import Report
 from pyctr.cli.build.vertex import Vertex, item_text, printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import TextIO
+    from typing import Self, TextIO
 
 
 class Plain(Report):

@@ -7,10 +7,10 @@ import os
 import socket
 import subprocess
 import threading
-from typing import TYPE_CHECKING
 
 from pyctr.errors import BuildError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_dumps, json_loads, write_atomic
 from pyctr.engine.build.layers import Layer
 from pyctr.image.settle import is_present
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

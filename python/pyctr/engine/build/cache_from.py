@@ -7,7 +7,6 @@ not among them still say what a step comes to. A source that cannot be read cost
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import remove_tree, store_blob, unpack_archive
 from pyctr.engine.build.cache import Record
@@ -25,6 +24,7 @@ from pyctr.image.manifest import (
 )
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

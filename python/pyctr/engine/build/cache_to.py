@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import export_tree, json_dumps, json_loads, store_blob, write_atomic
 from pyctr.build.plan.step import Run
@@ -20,6 +19,7 @@ from pyctr.image import write
 from pyctr.image.manifest import OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeGuard
 

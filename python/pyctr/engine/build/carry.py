@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree, make_directory
 from pyctr.engine.build.files import Selected, copy_selected, resolve_owner, select
@@ -14,6 +13,7 @@ from pyctr.engine.build.values import AnyValue, LocalValue, Value
 from pyctr.errors import BuildError
 from pyctr.image import write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree
 from pyctr.errors import BuildError, InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.ignore import Matcher
     from pyctr.build.request import Request

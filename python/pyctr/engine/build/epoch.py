@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING
-
+from pyctr.engine import times
 from pyctr.errors import InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.request import Request
 
 #: 1980-01-01: zip archives begin there, and so do tools that make some of SOURCE_DATE_EPOCH.
 MINIMUM_S = 315532800
+_SECOND_NS = 1_000_000_000
 
 
 def request_epoch(request: Request) -> tuple[int | None, bool]:
@@ -27,7 +27,15 @@ def request_epoch(request: Request) -> tuple[int | None, bool]:
 
 def created_epoch(created: str) -> int:
     """Seconds of an image's `created`, not before 1980; 1980 where it says nothing that can be read."""
-    from datetime import datetime
+    try:
+        return max(MINIMUM_S, times.parse_time(created) // _SECOND_NS)
+    except ValueError:
+        return max(MINIMUM_S, _read_iso(created))
+
+
+def _read_iso(created: str) -> int:
+    """Of what is no RFC 3339 time, but one by ISO 8601."""
+    from datetime import UTC, datetime
 
     text, fraction = created.strip(), ""
     if "." in text:
@@ -39,11 +47,9 @@ def created_epoch(created: str) -> int:
         return MINIMUM_S
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
-    return max(MINIMUM_S, int(parsed.timestamp()))
+    return int(parsed.timestamp())
 
 
 def iso_time(seconds: int) -> str:
     """As image configs have it."""
-    from datetime import datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.format_time(seconds * _SECOND_NS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Self
 
 from pyctr.build.plan.step import (
     Copy,
@@ -31,8 +30,10 @@ from pyctr.errors import BuildError, PyctrError
 from pyctr.image import settle, write
 from pyctr.image.manifest import host_platform
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from pyctr.build.plan.step import Plan, Step
     from pyctr.build.report import Report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_dumps
 from pyctr.engine import times
@@ -14,6 +13,7 @@ from pyctr.image import write
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_platform
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -110,7 +110,9 @@ def make_image(executor: Executor, result: Result, extra: dict[str, Any]) -> Bui
     layers = [(layer.digest, layer.media_type) for layer in value.snapshot.layers]
     annotations = dict(executor.request.annotations)
     sizes = {layer.digest: layer.blob_size for layer in value.snapshot.layers}
-    manifest = write.build_manifest(executor.store, config, layers, annotations=annotations, sizes=sizes)
+    named = [executor.store.entry(checked_name(tag)) for tag in executor.request.tags]
+    kept = {entry[part] for entry in named if entry is not None for part in ("config", "manifest")}
+    manifest = write.build_manifest(executor.store, config, layers, annotations=annotations, sizes=sizes, kept=kept)
     config_digest = write.manifest_config(executor.store, manifest)
     return BuiltImage(config_digest, manifest, result.platform)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree, json_dumps, json_loads, write_atomic
 from pyctr.engine.build import git
@@ -16,6 +15,7 @@ from pyctr.engine.build.values import Value
 from pyctr.errors import BuildError
 from pyctr.image import write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, BinaryIO

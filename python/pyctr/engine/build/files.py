@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import ArchiveReader, SourceTree, find_owner, make_directory, unpack_archive
 from pyctr.errors import BuildError, CorruptData, InvalidArgument, NotFound
 from pyctr.image.compression import opened
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from pyctr.build.plan.step import Run
 from pyctr.errors import BuildError
 from pyctr.image.manifest import host_platform, parse_platform
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.plan.step import Plan
 

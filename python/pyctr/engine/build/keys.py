@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from pyctr._core import sha256
 
 #: Whoever changes what a step does with the same input changes this.
 VERSION = "pyctr-build-1"
@@ -10,9 +10,8 @@ VERSION = "pyctr-build-1"
 
 def key_of(*parts: str) -> str:
     """A digest of words, each with its length, so that no two lists look alike."""
-    digest = sha256(VERSION.encode())
+    pieces = [VERSION.encode()]
     for part in parts:
         data = part.encode(errors="surrogateescape")
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.hexdigest()
+        pieces += (len(data).to_bytes(8, "big"), data)
+    return sha256(b"".join(pieces))

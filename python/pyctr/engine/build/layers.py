@@ -5,15 +5,14 @@ A snapshot is its diff ids, base first; two with the same are the same, whoever 
 
 from __future__ import annotations
 
-import hashlib
 import os
-from typing import TYPE_CHECKING
 
-from pyctr._core import diff_layer, settle_upper
+from pyctr._core import diff_layer, settle_upper, sha256
 from pyctr.image import write
 from pyctr.image.manifest import EMPTY_LAYER, OCI_LAYER, OCI_TYPES, parse_manifest
 from pyctr.image.reference import is_digest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
@@ -76,7 +75,7 @@ class Snapshot:
     @property
     def key(self) -> str:
         """What identifies it: a digest of its diff ids (OCI's chain id says the same, less evenly)."""
-        return hashlib.sha256("\n".join(layer.diff_id for layer in self.layers).encode()).hexdigest()
+        return sha256("\n".join(layer.diff_id for layer in self.layers).encode())
 
     @property
     def is_here(self) -> bool:

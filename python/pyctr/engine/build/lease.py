@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import os
 import threading
-from typing import TYPE_CHECKING, Self
 
 from pyctr.image import write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from pyctr.engine.build.layers import Snapshot
     from pyctr.image.store import Store
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyctr.engine.build.keys import key_of
 from pyctr.engine.build.layers import Snapshot, pack_changes
 from pyctr.engine.build.mounts import refuse_kind
@@ -11,6 +9,7 @@ from pyctr.engine.build.scratch import Changes
 from pyctr.engine.build.values import LocalValue, Value
 from pyctr.image import write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.plan.step import Mount, Run
     from pyctr.engine.build.execute import Executor

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
-from typing import TYPE_CHECKING
 
-from pyctr._core import SourceTree, kernel_version, make_directory, remove_tree
+from pyctr._core import SourceTree, kernel_version, make_directory, remove_tree, sha256
 from pyctr.engine.build.cache import note_use
 from pyctr.engine.build.memory import memory_directory, remove_secrets
 from pyctr.engine.build.scratch import Changes
 from pyctr.engine.build.values import Value, owner_path
 from pyctr.errors import BuildError, InvalidArgument, NotFound
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
@@ -199,7 +198,7 @@ def read_secret(secret: Secret | None, identity: str) -> bytes | None:
 def cache_base(root: str, mount: Mount, *, has_initial: bool) -> str:
     """The directory of a cache mount: its id's, and where it starts from decides too, as in BuildKit."""
     what = f"{mount.identity}\0{mount.source if has_initial else ''}\0{mount.uid or 0}:{mount.gid or 0}"
-    return f"{root}/build/mounts/{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+    return f"{root}/build/mounts/{sha256(what.encode())[:32]}"
 
 
 def take_cache(root: str, mount: Mount, has_initial: bool, wait: Callable[[], None]) -> tuple[str, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree, remove_tree
 from pyctr.build.plan.config import go_quote
 from pyctr.build.plan.git import parse_git
 from pyctr.errors import BuildError, InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

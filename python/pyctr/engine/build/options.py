@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from pyctr.build.request import Agent, Request, Secret, Typed
 from pyctr.engine.options.resources import parse_ulimit
@@ -14,6 +12,7 @@ from pyctr.errors import InvalidArgument
 from pyctr.image.manifest import parse_platform
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -156,6 +155,8 @@ def _tag(text: str) -> str:
 
 def _fields(text: str, flag: str) -> dict[str, str]:
     """`key=value,…`, quoted as CSV."""
+    import csv
+
     values = {}
     for field in next(csv.reader([text]), []):
         name, equals, value = field.partition("=")

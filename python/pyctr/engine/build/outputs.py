@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import export_tree
 from pyctr.engine.build.export import checked_name, keeps_image
 from pyctr.errors import BuildError, InvalidArgument
 from pyctr.image.store import Image
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyctr.engine.transfer import connect
 from pyctr.image import write
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_manifest
 from pyctr.image.reference import parse_reference
 from pyctr.registry.upload import Uploader
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.engine.build.execute import Executor
     from pyctr.engine.build.export import Built

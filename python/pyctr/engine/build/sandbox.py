@@ -11,7 +11,6 @@ import os
 import select
 import threading
 import time
-from typing import TYPE_CHECKING, Self
 
 from pyctr._core import Channel, json_dumps, remove_tree, write_atomic
 from pyctr.engine import times
@@ -30,9 +29,10 @@ from pyctr.engine.options.merge import split_command
 from pyctr.engine.spec.plan import Joined, plan_spec
 from pyctr.errors import StateError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, Self
 
     from pyctr.engine import Engine
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING, Self
 
 from pyctr._core import mount_layers, remove_tree
 from pyctr.engine.containers.store import try_lock
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from pyctr.image.store import Store
 
 

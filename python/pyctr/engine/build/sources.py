@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyctr.errors import NotFound
 from pyctr.image.manifest import host_platform, parse_platform
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_loads, remove_tree
 from pyctr.engine import times
@@ -17,6 +16,7 @@ from pyctr.engine.containers.store import try_lock
 from pyctr.errors import InvalidArgument
 from pyctr.image import write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

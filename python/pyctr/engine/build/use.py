@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import TYPE_CHECKING
 
 from pyctr.build.ignore import read_patterns
 from pyctr.build.plan.graph import located, plan_build
@@ -14,6 +13,7 @@ from pyctr.engine.build.opening import open_context
 from pyctr.engine.build.options import parse_request
 from pyctr.errors import BuildError, InvalidArgument, NotFound
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
 
 from pyctr._core import SourceTree
 from pyctr.engine.build.scratch import Changes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.engine.build.contexts import Context
     from pyctr.engine.build.layers import Layer, Snapshot

@@ -8,7 +8,6 @@ finding says what is to be pulled or loaded once more.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_loads, remove_tree
 from pyctr.engine.containers.freeze import thaw_abandoned
@@ -19,6 +18,7 @@ from pyctr.image.reference import is_hex, parse_reference
 from pyctr.image.settle import is_present
 from pyctr.image.store import encode_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.engine import Engine
     from pyctr.image.store import Image, Store

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyctr.engine.images.remove import whole
 from pyctr.errors import NotFound
 from pyctr.image.manifest import parse_platform, platform_text
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

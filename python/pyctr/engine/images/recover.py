@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import sync_file_system
 from pyctr.engine.images.check import check_images
 from pyctr.image import settle, write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.engine import Engine
     from pyctr.image.store import Store

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from pyctr._core import json_loads
 from pyctr.engine import times
@@ -18,6 +17,7 @@ from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound
 from pyctr.image import write
 from pyctr.image.reference import parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pyctr._core import compress_blob
 from pyctr.engine import times
@@ -13,6 +12,7 @@ from pyctr.image.change import apply_changes
 from pyctr.image.manifest import OCI_LAYER, host_platform, parse_platform, platform_text
 from pyctr.image.reference import is_hex, parse_reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
     from urllib.request import OpenerDirector

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::digest::{Digest, Expected, Hasher, corrupt};
@@ -13,6 +13,8 @@ use crate::files::temporary_name;
 use crate::{Error, Result};
 
 const BUFFER_BYTES: usize = 256 * 1024;
+/// What is not longer, a manifest or a config, is compared with what has its name already.
+const COMPARED_MAX: usize = 64 * 1024;
 
 /// A blob that lies in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +103,7 @@ impl<'fd> Draft<'fd> {
     }
 
     fn create(directory: BorrowedFd<'fd>) -> rustix::io::Result<Self> {
-        let (flags, mode) = (OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+        let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
         match rustix::fs::openat(directory, c".", flags | OFlags::TMPFILE, mode) {
             Ok(file) => Ok(Self { directory, file, name: None }),
             // open(2): a file system without O_TMPFILE says one of these.
@@ -117,9 +119,29 @@ impl<'fd> Draft<'fd> {
 
     fn name_it(&mut self, name: &str, durability: Durability) -> rustix::io::Result<()> {
         let is_synced = durability == Durability::Synced;
+        // Who holds a lock on it goes on holding it: what is the same is left as it is.
+        let same = self.same_as(name)?;
         if is_synced {
-            rustix::fs::fsync(&self.file)?;
+            rustix::fs::fsync(same.as_ref().unwrap_or(&self.file))?;
         }
+        if same.is_none() {
+            self.take(name)?;
+        }
+        if is_synced { rustix::fs::fsync(self.directory) } else { Ok(()) }
+    }
+
+    /// What has the name, if it is a small file and has the same content.
+    fn same_as(&self, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+        let Some(content) = small_content(&self.file)? else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(self.directory, name, flags, Mode::empty()) {
+            Ok(file) => Ok((small_content(&file)? == Some(content)).then_some(file)),
+            Err(Errno::NOENT | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> rustix::io::Result<()> {
         if self.name.is_none() && !self.link(name)? {
             // What has the name may have been damaged since; only a rename replaces it at once.
             let temporary = temporary_name();
@@ -132,7 +154,7 @@ impl<'fd> Draft<'fd> {
             rustix::fs::renameat(self.directory, &temporary, self.directory, name)?;
             self.name = None;
         }
-        if is_synced { rustix::fs::fsync(self.directory) } else { Ok(()) }
+        Ok(())
     }
 
     /// Names the nameless file; false if the name is taken.
@@ -144,6 +166,25 @@ impl<'fd> Draft<'fd> {
             Err(errno) => Err(errno),
         }
     }
+}
+
+/// A regular file's content; None if it is long.
+fn small_content(file: &OwnedFd) -> rustix::io::Result<Option<Vec<u8>>> {
+    let stat = rustix::fs::fstat(file)?;
+    let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || size > COMPARED_MAX {
+        return Ok(None);
+    }
+    let mut content = vec![0; size];
+    let mut length = 0;
+    while length < size {
+        match rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut content[length..], length as u64))? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    content.truncate(length);
+    Ok(Some(content))
 }
 
 impl Write for Draft<'_> {
@@ -168,6 +209,7 @@ impl Drop for Draft<'_> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 
@@ -183,7 +225,15 @@ mod tests {
         let blob = store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3, Durability::Synced).unwrap();
         assert_eq!((blob.size, blob.digest), (3, digest_of(&mut &b"abc"[..]).unwrap().0));
         let path = dir.path().join(blob.digest.hex());
-        std::fs::write(&path, "damaged").unwrap();
+        let inode = || std::fs::metadata(&path).unwrap().ino();
+        let before = inode();
+        store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3, Durability::Synced).unwrap();
+        assert_eq!(
+            inode(),
+            before,
+            "who has locked it, like a start the config of its image, has still locked what has the name"
+        );
+        std::fs::write(&path, "abd").unwrap();
         assert_eq!(store(&mut &b"abc"[..], fd.as_fd(), Expected::default(), 3, Durability::Later).unwrap(), blob);
         assert_eq!(std::fs::read(&path).unwrap(), b"abc");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
