@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::config::Restart;
 use super::container::Running;
 use super::life::{Monitor, failure};
+use super::probe::Probe;
 use super::protocol::Event;
 use crate::cgroup::Cgroup;
 use crate::{Error, Kind, Result};
@@ -62,6 +63,7 @@ impl Monitor {
             self.state.write(&self.directory)
         });
         if done.is_ok() {
+            self.probe.iter_mut().for_each(if frozen { Probe::pause } else { Probe::resume });
             self.journal(action, &[]);
         }
         self.answer(client, done);

@@ -61,7 +61,7 @@ pub struct Monitor {
     pub(super) restarts: Restarts,
     /// Health checks of this life.
     checks: Option<Checks>,
-    probe: Option<Probe>,
+    pub(super) probe: Option<Probe>,
     /// This process was told to end.
     stopping: bool,
     /// When SIGKILL follows the stop signal.
@@ -255,7 +255,7 @@ impl Monitor {
     /// When something is to be done unasked.
     fn deadline(&self) -> Option<Instant> {
         let health = match (&self.checks, &self.probe) {
-            (_, Some(probe)) => Some(probe.deadline),
+            (_, Some(probe)) => probe.deadline(),
             (Some(checks), None) => Some(checks.due()),
             (None, None) => None,
         };
@@ -265,7 +265,8 @@ impl Monitor {
     /// A check is due, or has run for too long.
     fn check_health(&mut self, running: &Running, cgroup: &Cgroup) {
         let Some(checks) = &mut self.checks else { return };
-        if let Some(probe) = self.probe.take_if(|probe| probe.deadline <= Instant::now()) {
+        if let Some(probe) = self.probe.take_if(|probe| probe.deadline().is_some_and(|moment| moment <= Instant::now()))
+        {
             let ended = (probe.began, probe.abort(Duration::from_nanos(checks.check.timeout_ns)));
             return self.note_health(Some(ended));
         }

@@ -29,8 +29,9 @@ const OUTPUT_MAX_BYTES: usize = 4096;
 pub struct Probe {
     /// When it began.
     pub began: Instant,
-    /// When it has run for too long.
-    pub deadline: Instant,
+    deadline: Instant,
+    /// What it had left of its time when its container was paused.
+    left: Option<Duration>,
     start: Time,
     running: Running,
     /// Watched as long as the probe lives.
@@ -77,13 +78,31 @@ impl Probe {
         match watched {
             Ok((ended, output)) => {
                 let deadline = began + Duration::from_nanos(check.timeout_ns);
-                Ok(Self { began, deadline, start, running, _ended: ended, output, text: Vec::new() })
+                Ok(Self { began, deadline, left: None, start, running, _ended: ended, output, text: Vec::new() })
             }
             Err(errno) => {
                 let _ = running.signal(libc::SIGKILL);
                 running.reap();
                 Err(Error::kernel("watch", "a health check", errno))
             }
+        }
+    }
+
+    /// When it has run for too long; None while its container is paused.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.left.is_none().then_some(self.deadline)
+    }
+
+    /// Its time stands still with its container: on version 1 a frozen command does not die of SIGKILL, and whoever waited
+    /// for its end would wait for as long as the container is paused.
+    pub fn pause(&mut self) {
+        self.left = Some(self.deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// Its time goes on.
+    pub fn resume(&mut self) {
+        if let Some(left) = self.left.take() {
+            self.deadline = Instant::now() + left;
         }
     }
 
