@@ -32,7 +32,7 @@ fn bundle(directory: &Path, profile: &LinuxSeccomp) {
     std::fs::copy("/bin/busybox", directory.join("rootfs/bin/busybox")).unwrap();
     let config = serde_json::json!({
         "ociVersion": "1.0.2",
-        "process": {"user": {"uid": 0, "gid": 0}, "args": ["/bin/busybox", "sleep", "60"], "cwd": "/", "noNewPrivileges": true},
+        "process": {"user": {"uid": 0, "gid": 0}, "args": ["/bin/busybox", "sleep", "600"], "cwd": "/", "noNewPrivileges": true},
         "root": {"path": "rootfs"},
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
         "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}], "seccomp": profile},

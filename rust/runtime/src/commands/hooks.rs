@@ -111,16 +111,16 @@ mod tests {
         }
     }
 
-    fn shell(script: &str) -> Hook {
+    fn shell(script: &str, timeout_s: i64) -> Hook {
         let args: Vec<String> = ["sh", "-c", script].map(str::to_owned).into();
         let env = vec!["PATH=/bin:/usr/bin".to_owned(), "X=1".to_owned()];
-        HookBuilder::default().path("/bin/sh").args(args).env(env).timeout(1).build().unwrap()
+        HookBuilder::default().path("/bin/sh").args(args).env(env).timeout(timeout_s).build().unwrap()
     }
 
     #[test]
     fn test_run_gives_state_environment_and_bundle() {
         let bundle = tempfile::tempdir().unwrap();
-        let hook = shell("{ cat; echo; env | sort; } > out");
+        let hook = shell("{ cat; echo; env | sort; } > out", 60);
         run("poststop", &[hook], &state(bundle.path()), Status::Stopped).unwrap();
         let out = std::fs::read_to_string(bundle.path().join("out")).unwrap();
         assert!(out.starts_with("{\"ociVersion\":\"1.0.2\",\"id\":\"c\",\"pid\":0,\"status\":\"stopped\""), "{out}");
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn test_run_stops_at_the_first_failure_and_run_all_does_not() {
         let bundle = tempfile::tempdir().unwrap();
-        let hooks = [shell("exit 3"), shell("touch second")];
+        let hooks = [shell("exit 3", 60), shell("touch second", 60)];
         let error = run("poststart", &hooks, &state(bundle.path()), Status::Running).unwrap_err();
         assert_eq!(error.to_string(), "run poststart hook /bin/sh: exit status: 3");
         assert!(!bundle.path().join("second").exists());
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn test_run_hook_beyond_its_timeout_is_killed() {
         let bundle = tempfile::tempdir().unwrap();
-        let error = run("poststart", &[shell("sleep 30")], &state(bundle.path()), Status::Running).unwrap_err();
+        let error = run("poststart", &[shell("sleep 300", 1)], &state(bundle.path()), Status::Running).unwrap_err();
         assert_eq!(error.to_string(), "run poststart hook /bin/sh: not done after 1 s");
     }
 }

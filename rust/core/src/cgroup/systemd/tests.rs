@@ -39,7 +39,7 @@ impl Daemon {
             return None;
         };
         let daemon = Self { child, directory };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while UnixStream::connect(&socket).is_err() {
             assert!(Instant::now() < deadline, "dbus-daemon does not listen");
             std::thread::sleep(Duration::from_millis(5));
@@ -81,7 +81,7 @@ struct Incoming {
 impl Mock {
     fn connect(socket: &Path) -> Self {
         let mut stream = UnixStream::connect(socket).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         // The digits of a number are 3 and themselves in ASCII.
         let uid: String =
             rustix::process::geteuid().as_raw().to_string().chars().flat_map(|digit| ['3', digit]).collect();
@@ -362,9 +362,9 @@ fn test_scope_of_a_real_systemd_lives_and_ends_with_its_container() {
     for path in cgroup.paths().values().filter(|path| path.exists()) {
         script.extend(["echo 0 >", path.to_str().unwrap(), "/cgroup.procs || exit 99\n"]);
     }
-    script.push_str("dd if=/dev/kmsg of=/dev/null bs=8k count=1 && exit 98\nexec sleep 60");
+    script.push_str("dd if=/dev/kmsg of=/dev/null bs=8k count=1 && exit 98\nexec sleep 600");
     let mut child = Command::new("sh").arg("-c").arg(script).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while cgroup.pids().unwrap().is_empty() {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(5));
