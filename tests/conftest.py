@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import random
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import transcript
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+#: How long what must come is waited for, at most: on a busy machine everything takes long, and nothing is wrong with it.
+PATIENCE_S = 60.0
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -24,6 +33,38 @@ def need_tool(name: str) -> str:
     if path is None:
         pytest.skip(f"needs {name}")
     return path
+
+
+def pytest_runtest_setup() -> None:
+    """Each test's commands are its own."""
+    transcript.forget()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the commands of a failed test said, whatever it compared."""
+    report = yield
+    if report.failed and (told := transcript.told()):
+        report.sections.append((f"commands of the {report.when}", told))
+    return report
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
+    """Until a condition holds; its value. `what` is waited for."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    """A port of loopback for somebody who has to be told one: below those that the kernel gives to clients meanwhile."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 class Cli:
@@ -38,12 +79,13 @@ class Cli:
         return [sys.executable, "-m", "pyctr", *args]
 
     def __call__(self, *args: str, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*args),
-            **({"env": self.env, "capture_output": True, "text": True, "timeout": 120, "check": False} | options),
-        )
-        if code is not None:
-            assert done.returncode == code, f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        how = {"env": self.env, "capture_output": True, "text": True, "timeout": 180, "check": False} | options
+        try:
+            done = subprocess.run(self.command(*args), **how)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(transcript.note_timeout(("pyctr", *args), error)) from None
+        said = transcript.note_done(("pyctr", *args), done)
+        assert code in (None, done.returncode), f"{said}  expected {code}"
         return done
 
 
@@ -62,26 +104,46 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         cli("rm", "-f", "-v", *ids)
 
 
-def system_state() -> dict[str, set[str]]:
-    """What a container could leave behind on the host."""
+def left_by(cli: Cli) -> set[str]:
+    """What there is on the host of an engine's containers, whatever others do on it: mounts, groups, processes, links."""
+    base, found = str(cli.root.parent), set()
+    try:
+        events = [json.loads(line) for line in (cli.root / "events.jsonl").read_text().splitlines()]
+    except FileNotFoundError:
+        events = []
+    ids = {event["Actor"]["ID"] for event in events if event["Type"] == "container"}
     with open("/proc/mounts", encoding="utf-8") as file:
-        mounts = {line for line in file if "pyctr" in line}
-    groups = set()
-    for base, directories, _ in os.walk("/sys/fs/cgroup"):
-        depth = base.count("/")
-        groups.update(f"{base}/{name}" for name in directories if "/pyctr/" in f"{base}/{name}" and depth > 4)
-        if depth > 6:
-            directories.clear()
-    processes = set()
+        found.update(f"mount {line.strip()}" for line in file if base in line)
+    found.update(
+        f"group {path}/{name}" for path, names, _ in os.walk("/sys/fs/cgroup") for name in ids.intersection(names)
+    )
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                name = file.read().strip()
+            with open(f"/proc/{pid}/cmdline") as command, open(f"/proc/{pid}/cgroup") as groups:
+                words, groups_of_it = command.read().replace("\0", " "), groups.read()
         except OSError:
             continue
-        if name.startswith("pyctr"):
-            processes.add(pid)
-    return {"mounts": mounts, "cgroups": groups, "processes": processes, "links": set(os.listdir("/sys/class/net"))}
+        if f" monitor {base}" in words or any(each in groups_of_it for each in ids):
+            found.add(f"process {pid} {words}")
+    bridges = {name for path in (cli.root, cli.run_root) for name in _bridges(path / "networks")}
+    for link in os.listdir("/sys/class/net"):
+        if os.path.basename(os.path.realpath(f"/sys/class/net/{link}/master")) in bridges:
+            found.add(f"link {link}")
+    return found
+
+
+def _bridges(directory: Path) -> set[str]:
+    """The links that files about networks name."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {name for path in files for name in re.findall(r'"link": ?"([^"]+)"', path.read_text(errors="replace"))}
+
+
+def sockets_of(cli: Cli, container: str) -> int:
+    """How many sockets a container's monitor has: one more for each client that is connected."""
+    directory = cli.root / "containers" / cli("inspect", "-f", "{{.Id}}", container).stdout.strip()
+    monitor = json.loads((directory / "state.json").read_text())["monitor_pid"]
+    links = [os.readlink(f"/proc/{monitor}/fd/{fd}") for fd in os.listdir(f"/proc/{monitor}/fd")]
+    return sum(link.startswith("socket:") for link in links)
 
 
 def wait_asleep(pid: int) -> None:

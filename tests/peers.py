@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import transcript
 from tests.conftest import need_tool
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class Peer:
     def run(self, *args: str, **options: object) -> subprocess.CompletedProcess[bytes]:
         """Run a command whatever its end; options are `subprocess.run`'s."""
         how: dict[str, object] = {"capture_output": True, "timeout": 600, "check": False, "env": self.environment}
-        return subprocess.run([*self.command, *args], **(how | options))  # type: ignore[call-overload,no-any-return]
+        done: subprocess.CompletedProcess[bytes]
+        done = subprocess.run([*self.command, *args], **(how | options))  # type: ignore[call-overload]
+        transcript.note_done([os.path.basename(self.command[0]), *args], done)
+        return done
 
     def __call__(self, *args: str, code: int | None = 0, **options: object) -> str:
         """Run a command that must end with ``code``; its output."""

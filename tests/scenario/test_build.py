@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need_tool
+from tests.conftest import PATIENCE_S, need_tool, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_flask_image_is_built_serves_and_is_changed_by_hand(cli: Cli, tmp_path: 
     )
     (tmp_path / "Dockerfile").write_text(_DOCKERFILE)
     words = ["build", "-q", "--secret", f"id=ca,src={_CERTIFICATES}", "-t", "flask", str(tmp_path)]
-    first = cli(*words, timeout=300).stdout
+    first = cli(*words, timeout=600).stdout
     assert cli(*words).stdout == first
     cli("run", "-d", "--name", "web", "-p", "127.0.0.1::5000", "flask")
     address = cli("port", "web", "5000").stdout.strip()
@@ -55,10 +55,9 @@ def test_flask_image_is_built_serves_and_is_changed_by_hand(cli: Cli, tmp_path: 
 
 
 def _asked(url: str) -> str:
-    for _ in range(100):
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return str(response.read().decode())
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"nobody answers at {url}")
+    def answer() -> str:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_S) as response:
+            return str(response.read().decode())
+        return ""
+
+    return str(wait_until(answer, f"somebody answers at {url}"))

@@ -5,16 +5,15 @@ Images are made from Debian's packages; where the tutorial names somebody's prog
 
 from __future__ import annotations
 
+import contextlib
 import json
-import socket
 import subprocess
-import time
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import PATIENCE_S, Cli, free_port, needs_root, wait_until
 from tests.integration.compose.conftest import Compose
 
 if TYPE_CHECKING:
@@ -70,12 +69,6 @@ services:
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.slow
 def test_flask_and_redis_count_visits(cli: Cli, tmp_path: Path) -> None:
     packages = "redis-server,python3-flask,python3-redis"
@@ -107,15 +100,18 @@ def need_name_server(project: Compose, service: str) -> None:
         pytest.skip("needs the name server at 127.0.0.11")
 
 
-def visit(port: int) -> str:
-    """The page, once the program serves it."""
-    for _ in range(100):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the web service does not answer")
+def visit(port: int | str) -> str:
+    """The page, once the program serves it. None is given up half way: that would count as a visit."""
+
+    def page() -> str:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE_S) as answer,
+        ):
+            return str(answer.read().decode())
+        return ""
+
+    return str(wait_until(page, "the web service answers"))
 
 
 REFERENCE = """
@@ -239,7 +235,8 @@ def test_names_hosts_and_name_servers(reference: Compose) -> None:
 
 def test_environment_entry_point_and_mounts(reference: Compose) -> None:
     assert reference.inside("web", "echo $RACK_ENV $SHOW $COMMON") == "development true from the file\n"
-    assert reference("logs", "--no-log-prefix", "entry").stdout == "from the entry point: the command\n"
+    said = "from the entry point: the command\n"
+    wait_until(lambda: reference("logs", "--no-log-prefix", "entry").stdout == said, "what it says")
     assert reference.inside("web", "cat /var/lib/data/file") == "of the host\n"
     assert reference("exec", "-T", "web", "touch", "/named/x", code=1).stderr.count("Read-only file system") == 1
     mounts = reference.inside("web", "cat /proc/mounts")
@@ -296,11 +293,8 @@ def test_what_is_written_down_for_later(reference: Compose) -> None:
     assert {"3000/tcp", "8000/tcp"} <= found["Config"]["ExposedPorts"].keys()
     assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
     assert found["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "200k", "max-file": "10"}}
-    for _ in range(100):
-        if inspect(reference, "my-web-container", "{{.State.Health.Status}}") == "healthy":
-            return
-        time.sleep(0.1)
-    raise AssertionError("never healthy")
+    health = "{{.State.Health.Status}}"
+    wait_until(lambda: inspect(reference, "my-web-container", health) == "healthy", "its health")
 
 
 def test_network_modes(reference: Compose) -> None:

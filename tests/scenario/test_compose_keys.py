@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import Cli, free_port, needs_root
 from tests.integration.compose.conftest import Compose
-from tests.scenario.test_compose import free_port, inspect, need_name_server
+from tests.scenario.test_compose import inspect, need_name_server, visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,14 +137,11 @@ def test_external_links_are_names_of_containers_outside_the_project(keys: Compos
 
 
 def test_ports_short_long_and_any(keys: Compose) -> None:
-    import urllib.request
-
     ports = json.loads(inspect(keys, keys.container(service="server"), "{{json .NetworkSettings.Ports}}"))
     published = {binding["HostPort"] for binding in ports["8000/tcp"]}
     assert len(published) == 2
     for port in published:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-            assert answer.read() == b"served\n"
+        assert visit(port) == "served\n"
     assert keys("port", "--protocol", "udp", "server", "8000").stdout.startswith("127.0.0.1:")
 
 

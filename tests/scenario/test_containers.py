@@ -7,28 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, needs_root
-from tests.scenario.pair import Pair, paired
+from tests.conftest import needs_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.scenario.pair import Pair
 
 pytestmark = needs_root
 _NONE = ("--network", "none")
 _LOOP = ("busybox", "sh", "-c", "echo out; echo err >&2; while :; do sleep 0.1; done")
-
-
-@pytest.fixture(scope="module")
-def pair(cli: Cli) -> Iterator[Pair]:
-    with paired(cli) as pair:
-        yield pair
-
-
-@pytest.fixture(autouse=True)
-def emptied(pair: Pair) -> Iterator[None]:
-    yield
-    pair.empty()
 
 
 def test_run_ps_inspect_stop_start_rm(pair: Pair) -> None:
@@ -64,7 +52,11 @@ def test_exec_logs_cp_top_and_changes(pair: Pair, tmp_path: Path) -> None:
         )
         assert target.read_text() == "hello\n"
     pair.same("logs", "web")
-    pair.same("logs", "--tail", "1", "web")
+    # Of one stream: which of two comes last nobody knows.
+    pair.same("run", "-d", "--name", "lines", *_NONE, "busybox", "sh", "-c", "echo 1; echo 2")
+    pair.same("wait", "lines")
+    pair.same("logs", "--tail", "1", "lines")
+    pair.same("rm", "lines")
     pair.same("diff", "web", sort=True)
     pair.same("pause", "web")
     pair.same("ps")
@@ -74,6 +66,7 @@ def test_exec_logs_cp_top_and_changes(pair: Pair, tmp_path: Path) -> None:
     pair.same("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.Name}}", "app")
     pair.same("stats", "--no-stream", "--format", "table {{.Name}}\t{{.PIDs}}\t{{.NetIO}}", "nothing")
     assert pair.same("kill", "app") == "app\n"
+    pair.same("wait", "app")
     pair.same("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}", "app")
 
 

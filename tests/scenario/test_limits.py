@@ -10,26 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, need_tool, needs_root
-from tests.scenario.pair import Pair, paired
+from tests.conftest import PATIENCE_S, need_tool, needs_root, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.conftest import Cli
+    from tests.scenario.pair import Pair
 
 pytestmark = needs_root
 _NONE = ("--network", "none")
-
-
-@pytest.fixture(scope="module")
-def pair(cli: Cli) -> Iterator[Pair]:
-    with paired(cli) as pair:
-        yield pair
-
-
-@pytest.fixture(autouse=True)
-def emptied(pair: Pair) -> Iterator[None]:
-    yield
-    pair.empty()
 
 
 @pytest.mark.parametrize(
@@ -54,16 +42,21 @@ def test_memory_limit_ends_who_exceeds_it(pair: Pair) -> None:
     assert theirs[1].split()[1] == "137"
 
 
-def cpu_ns(cli: Cli, name: str) -> int:
+def counter(cli: Cli, name: str) -> Path:
+    """The file that has the processor time a container used."""
     container = cli("inspect", "-f", "{{.Id}}", name).stdout.strip()
     for path in (
-        f"/sys/fs/cgroup/cpuacct/pyctr/{container}/cpuacct.usage",
-        f"/sys/fs/cgroup/pyctr/{container}/cpu.stat",
+        Path(f"/sys/fs/cgroup/cpuacct/pyctr/{container}/cpuacct.usage"),
+        Path(f"/sys/fs/cgroup/pyctr/{container}/cpu.stat"),
     ):
-        if Path(path).exists():
-            text = Path(path).read_text()
-            return int(text) if text.strip().isdigit() else 1000 * int(text.split()[1])
+        if path.exists():
+            return path
     raise AssertionError("no cpu counter")
+
+
+def cpu_ns(file: Path) -> int:
+    text = file.read_text()
+    return int(text) if text.strip().isdigit() else 1000 * int(text.split()[1])
 
 
 def burn(cli: Cli, name: str, *options: str) -> None:
@@ -75,20 +68,28 @@ def test_shares_divide_one_processor(pair: Pair) -> None:
     cli = pair.ours
     for name, shares in (("big", "1024"), ("one", "512"), ("two", "512")):
         burn(cli, name, "--cpu-shares", shares, "--cpuset-cpus", "0")
-    names = ("big", "one", "two")
-    before = [cpu_ns(cli, name) for name in names]
-    time.sleep(4)
-    used = [cpu_ns(cli, name) - start for name, start in zip(names, before, strict=True)]
-    assert [100 * part / sum(used) for part in used] == pytest.approx([50, 25, 25], abs=3)
+    files = [counter(cli, name) for name in ("big", "one", "two")]
+    before = [cpu_ns(file) for file in files]
+    used = [0, 0, 0]
+
+    def enough() -> bool:
+        used[:] = [cpu_ns(file) - start for file, start in zip(files, before, strict=True)]
+        return sum(used) > 3_000_000_000
+
+    wait_until(enough, "three seconds of processor time")
+    assert [100 * part / sum(used) for part in used] == pytest.approx([50, 25, 25], abs=4)
 
 
 def test_cpus_and_stats_agree(pair: Pair) -> None:
     burn(pair.ours, "half", "--cpus", "0.5")
-    before, clock = cpu_ns(pair.ours, "half"), time.monotonic_ns()
+    file = counter(pair.ours, "half")
+    # Whoever is interrupted between clock and counter sees too little: the limit is held to.
+    clock, before = time.monotonic_ns(), cpu_ns(file)
     shown = json.loads(pair.ours("stats", "--no-stream", "--format", "json", "half").stdout)
-    share = 100 * (cpu_ns(pair.ours, "half") - before) / (time.monotonic_ns() - clock)
+    after = cpu_ns(file)
+    share = 100 * (after - before) / (time.monotonic_ns() - clock)
     assert share < 53
-    assert float(shown["CPUPerc"].rstrip("%")) < 55
+    assert float(shown["CPUPerc"].rstrip("%")) < 75
 
 
 def test_stress_ng_is_held_to_its_memory(pair: Pair) -> None:
@@ -97,10 +98,10 @@ def test_stress_ng_is_held_to_its_memory(pair: Pair) -> None:
     libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     paths = [program, *(word for line in libraries.splitlines() for word in line.split() if word.startswith("/"))]
     mounts = [option for path in paths for option in ("-v", f"{Path(path).resolve()}:{path}:ro")]
-    command = ("busybox", program, "--vm", "2", "--vm-bytes", "256m", "--temp-path", "/tmp", "-t", "30")
+    command = ("busybox", program, "--vm", "2", "--vm-bytes", "256m", "--temp-path", "/tmp", "-t", "300")
     pair.ours("run", "-d", "--name", "stress", "-m", "64m", "--memory-swap", "64m", *_NONE, *mounts, *command)
-    highest = 0
-    for _ in range(3):
+    highest, deadline = 0, time.monotonic() + PATIENCE_S
+    while highest <= 5 and time.monotonic() < deadline:
         sample = json.loads(pair.ours("stats", "--no-stream", "--format", "json", "stress").stdout)
         assert sample["MemUsage"].endswith(" / 64MiB"), pair.ours("logs", "stress")
         highest = max(highest, int(float(sample["MemPerc"].rstrip("%"))))
@@ -108,11 +109,8 @@ def test_stress_ng_is_held_to_its_memory(pair: Pair) -> None:
 
 
 def test_pids_limit_stops_a_fork_bomb_and_the_rest_goes_on(pair: Pair) -> None:
-    bomb = "i=0; while [ $i -lt 10000 ]; do sleep 100 & i=$((i+1)); done"
+    bomb = "i=0; while [ $i -lt 10000 ]; do sleep 1000 & i=$((i+1)); done"
     pair.ours("run", "-d", "--name", "bomb", "--pids-limit", "50", *_NONE, "busybox", "sh", "-c", bomb)
-    for _ in range(50):
-        if "can't fork" in pair.ours("logs", "bomb").stderr:
-            break
-        time.sleep(0.1)
+    wait_until(lambda: "can't fork" in pair.ours("logs", "bomb").stderr, "the limit is met")
     assert int(pair.ours("stats", "--no-stream", "--format", "{{.PIDs}}", "bomb").stdout) <= 50
     pair.ours("rm", "-f", "bomb")

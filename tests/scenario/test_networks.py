@@ -32,9 +32,9 @@ def test_bridge_chapter_addresses_routes_and_pairs(clean: Host) -> None:
         peer = clean("exec", name, "cat", "/sys/class/net/eth0/iflink").stdout.strip()
         veth = clean.sh(f"ip -o link | grep '^{peer}: veth'")
         assert f"master {bridge_of(clean)} " in veth
-    assert "1 packets received" in clean("exec", "test1", "ping", "-c", "1", "-W", "2", other).stdout
-    assert "1 packets received" in clean("exec", "test1", "ping", "-c", "1", "-W", "2", OUTSIDE).stdout
-    assert clean("exec", "test1", "ping", "-c", "1", "-W", "2", "test2", code=None).returncode != 0, "no names here"
+    assert "1 packets received" in clean("exec", "test1", "ping", "-c", "1", "-W", "30", other).stdout
+    assert "1 packets received" in clean("exec", "test1", "ping", "-c", "1", "-W", "30", OUTSIDE).stdout
+    assert clean("exec", "test1", "ping", "-c", "1", "-W", "30", "test2", code=None).returncode != 0, "no names here"
 
 
 def test_link_chapter_names_aliases_and_environment(clean: Host) -> None:
@@ -42,7 +42,7 @@ def test_link_chapter_names_aliases_and_environment(clean: Host) -> None:
     clean("run", "-d", "--name", "web2", "--link", "web1:alias", "busybox", "sleep", "1000")
     address = clean.address("web1")
     for name in ("web1", "alias"):
-        assert f"({address})" in clean("exec", "web2", "ping", "-c", "1", "-W", "2", name).stdout
+        assert f"({address})" in clean("exec", "web2", "ping", "-c", "1", "-W", "30", name).stdout
     lines = clean("exec", "web2", "cat", "/etc/hosts").stdout.splitlines()
     short = clean("inspect", "-f", "{{.Config.Hostname}}", "web1").stdout.strip()
     assert f"{address}\talias {short} web1" in lines

@@ -53,7 +53,7 @@ def host(cli: Cli, tmp_path: Path) -> Iterator[Host]:
 
 
 def answers(host: Host) -> bool:
-    return host.sh("curl -s -m 2 -o /dev/null -w '%{http_code}' http://127.0.0.1:5000/v2/", code=None) == "200"
+    return host.sh("curl -s -m 30 -o /dev/null -w '%{http_code}' http://127.0.0.1:5000/v2/", code=None) == "200"
 
 
 def test_registry_in_a_container_is_pushed_to_and_pulled_from(host: Host, tmp_path: Path) -> None:

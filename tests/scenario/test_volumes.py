@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.conftest import Cli, needs_root
-from tests.scenario.pair import Pair, paired
+from tests.conftest import needs_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.scenario.pair import Pair
 
 pytestmark = needs_root
 _NONE = ("--network", "none")
-_SLEEP = ("busybox", "sleep", "100")
-
-
-@pytest.fixture(scope="module")
-def pair(cli: Cli) -> Iterator[Pair]:
-    with paired(cli) as pair:
-        yield pair
-
-
-@pytest.fixture(autouse=True)
-def emptied(pair: Pair) -> Iterator[None]:
-    yield
-    pair.empty()
+_SLEEP = ("busybox", "sleep", "1000")
 
 
 def test_named_volume_is_shared_and_stays(pair: Pair) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import need_tool
+from tests import transcript
+from tests.conftest import PATIENCE_S, need_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ class Api:
         """Start it, and wait until it listens."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.cli.command("serve", "-H", self.url), env=self.cli.env, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
@@ -50,16 +51,14 @@ class Api:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop it; its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_S)
 
     def docker(self, *args: str, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["docker", *args], env=self.env, capture_output=True, text=True, timeout=60, check=False, **options
+            ["docker", *args], env=self.env, capture_output=True, text=True, timeout=180, check=False, **options
         )
-        if code is not None:
-            assert done.returncode == code, (
-                f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.log.read_text()}"
-            )
+        said = transcript.note_done(("docker", *args), done)
+        assert code in (None, done.returncode), f"{said}  expected {code}; the server: {self.log.read_text()}"
         return done
 
 

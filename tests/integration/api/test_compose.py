@@ -25,7 +25,7 @@ services:
     command: ["sh", "-c", "echo from the database > /data/index.html; exec httpd -f -p 80 -h /data"]
     networks: {back: {aliases: [database], ipv4_address: 10.221.3.9}}
     volumes: ["data:/data"]
-    healthcheck: {test: ["CMD", "test", "-s", "/data/index.html"], interval: 1s, retries: 5}
+    healthcheck: {test: ["CMD", "wget", "-qO", "/dev/null", "http://127.0.0.1/"], interval: 1s, retries: 60}
 networks: {back: {ipam: {config: [{subnet: 10.221.3.0/24}]}}}
 volumes: {data: {}}
 """
@@ -45,7 +45,7 @@ def test_project_up_exec_logs_run_down(api: Api, tmp_path: Path) -> None:
             env={**os.environ, **api.env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=180,
         )
         assert done.returncode == code, f"{args}\n{done.stdout}\n{done.stderr}\n{api.log.read_text()}"
         return done.stdout

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import PATIENCE_S, wait_until
 from tests.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ def test_a_day_of_a_container(api: Api, tmp_path: Path) -> None:
     made = docker("run", "-d", "--name", "web", "-m", "64m", "-e", "A=b", "-l", "tier=front", *NONE, "busybox", "sh", "-c",
                   "echo up; echo no >&2; exec sleep 1000").stdout.strip()  # fmt: skip
     assert docker("ps", "--format", "{{.ID}} {{.Names}} {{.State}}", "--no-trunc").stdout == f"{made} web running\n"
-    logs = docker("logs", "web")
-    assert (logs.stdout, logs.stderr) == ("up\n", "no\n")
+
+    def logs() -> tuple[str, str]:
+        done = docker("logs", "web")
+        return done.stdout, done.stderr
+
+    wait_until(lambda: logs() == ("up\n", "no\n"), "what it says")
     done = docker("exec", "web", "sh", "-c", "echo $A; echo e >&2; exit 3", code=3)
     assert (done.stdout, done.stderr) == ("b\n", "e\n")
     assert docker("exec", "-i", "web", "cat", input="in and out").stdout == "in and out"
@@ -76,7 +81,8 @@ def test_a_day_of_a_container(api: Api, tmp_path: Path) -> None:
     docker("cp", str(tmp_path / "file"), "web:/tmp/copied")
     docker("cp", "web:/tmp/copied", str(tmp_path / "back"))
     assert (tmp_path / "back").read_text() == "data"
-    assert set(docker("diff", "web").stdout.splitlines()) >= {"C /tmp", "A /tmp/copied", "A /tmp/made"}
+    changed = {"C /tmp", "A /tmp/copied", "A /tmp/made"}
+    wait_until(lambda: set(docker("diff", "web").stdout.splitlines()) >= changed, "what both have made")
     assert docker("inspect", "-f", "{{.HostConfig.Memory}} {{.Config.Labels.tier}}", "web").stdout == "67108864 front\n"
     assert "sleep 1000" in docker("top", "web").stdout
     assert "64MiB" in docker("stats", "--no-stream", "web").stdout
@@ -136,9 +142,9 @@ def test_images_travel(api: Api, tmp_path: Path) -> None:
     assert "Loaded image: made:1" in docker("load", "-i", str(tmp_path / "made.tar")).stdout
     assert docker("images", "--format", "{{.Repository}}:{{.Tag}}", "made").stdout == "made:1\n"
     with (tmp_path / "root.tar").open("wb") as file:
-        subprocess.run(["docker", "export", "base"], env=api.env, stdout=file, timeout=60, check=True)
+        subprocess.run(["docker", "export", "base"], env=api.env, stdout=file, timeout=180, check=True)
     with (tmp_path / "root.tar").open("rb") as file:
-        subprocess.run(["docker", "import", "-", "imported:1"], env=api.env, stdin=file, timeout=60, check=True)
+        subprocess.run(["docker", "import", "-", "imported:1"], env=api.env, stdin=file, timeout=180, check=True)
     assert docker("run", "--rm", *NONE, "imported:1", "/bin/busybox", "echo", "there").stdout == "there\n"
     docker("rmi", "made:1", "imported:1")
     docker("rm", "base")
@@ -158,10 +164,8 @@ def test_networks_volumes_and_ports(api: Api) -> None:
            "busybox", "httpd", "-f", "-p", "80", "-h", "/www")  # fmt: skip
     docker("exec", "server", "sh", "-c", "echo served > /www/index.html")
     port = docker("port", "server", "80").stdout.strip().rpartition(":")[2]
-    assert (
-        docker("run", "--rm", "--network", "host", "busybox", "wget", "-qO-", f"http://127.0.0.1:{port}/").stdout
-        == "served\n"
-    )
+    ask = ("run", "--rm", "--network", "host", "busybox", "wget", "-qO-", f"http://127.0.0.1:{port}/")
+    wait_until(lambda: docker(*ask, code=None).stdout == "served\n", "the server listens")
     shown = docker("network", "inspect", "-f", "{{range .Containers}}{{.IPv4Address}}{{end}}", "apinet").stdout
     assert shown == "10.219.7.9/24\n"
     assert "is in use" in docker("volume", "rm", "apidata", code=1).stderr
@@ -173,16 +177,15 @@ def test_networks_volumes_and_ports(api: Api) -> None:
 
 def test_events_are_streamed_as_they_happen(api: Api) -> None:
     watcher = subprocess.Popen(
-        ["docker", "events", "--filter", "container=seen", "--format", "{{.Action}}"],
+        ["docker", "events", "--since", f"{time.time():.9f}", "--filter", "container=seen", "--format", "{{.Action}}"],
         env=api.env,
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(0.5)
     api.docker("run", "--rm", "--name", "seen", *NONE, "busybox", "true")
     seen: list[str] = []
     assert watcher.stdout is not None
-    timer = threading.Timer(30, watcher.kill)
+    timer = threading.Timer(PATIENCE_S, watcher.kill)
     timer.start()
     for line in watcher.stdout:
         seen.append(line.strip())
@@ -190,7 +193,7 @@ def test_events_are_streamed_as_they_happen(api: Api) -> None:
             break
     timer.cancel()
     watcher.terminate()
-    watcher.wait(10)
+    watcher.wait(PATIENCE_S)
     watcher.stdout.close()
     assert [action for action in seen if action in ("create", "start", "die", "destroy")] == [
         "create",
@@ -231,9 +234,6 @@ def test_clients_that_go_away_leave_no_thread_behind(api: Api) -> None:
     time.sleep(1)
     for client in clients:
         client.kill()
-        client.wait(10)
-    deadline = time.monotonic() + 15
-    while len(os.listdir(tasks)) > before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(os.listdir(tasks)) <= before
+        client.wait(PATIENCE_S)
+    wait_until(lambda: len(os.listdir(tasks)) <= before, "their descriptors are closed")
     api.docker("rm", "-f", "quiet")

@@ -10,6 +10,8 @@ import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 
+from tests.conftest import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,7 +45,7 @@ def test_run_and_its_failure(client: Any) -> None:
 def test_options_arrive(client: Any) -> None:
     box = client.containers.create(
         "busybox",
-        ["sleep", "100"],
+        ["sleep", "1000"],
         environment={"A": "b"},
         mem_limit="64m",
         nano_cpus=500_000_000,
@@ -68,7 +70,7 @@ def test_options_arrive(client: Any) -> None:
 
 
 def test_exec_demux_stream_and_archives(client: Any) -> None:
-    box = client.containers.run("busybox", ["sleep", "100"], detach=True, network_mode="none")
+    box = client.containers.run("busybox", ["sleep", "1000"], detach=True, network_mode="none")
     assert box.exec_run(["sh", "-c", "echo out; echo err >&2"], demux=True).output == (b"out\n", b"err\n")
     assert b"".join(box.exec_run("echo streamed", stream=True).output) == b"streamed\n"
     chunks, status = box.get_archive("/etc/hostname")
@@ -83,7 +85,7 @@ def test_exec_demux_stream_and_archives(client: Any) -> None:
 def raw(api: Api, request: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of a request as it is written."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE_S)
         connection.connect(api.path)
         connection.sendall(request.replace("\n", "\r\n").encode())
         data = b""
@@ -141,7 +143,7 @@ def test_body_without_end_is_refused(api: Api) -> None:
     body = '{"Image": "' + "x" * (17 << 20) + '"}'
     request = f"POST /containers/create HTTP/1.1\nHost: x\nContent-Length: {len(body)}\n\n{body}"
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE_S)
         connection.connect(api.path)
         try:
             connection.sendall(request.replace("\n", "\r\n").encode())
@@ -171,7 +173,7 @@ def test_garbage_does_not_hurt_others(api: Api) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(api.path)
         connection.sendall(b"\x16\x03\x01 this is no request\r\n\r\n")
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE_S)
         assert connection.recv(100) == b""
     assert raw(api, "GET /_ping HTTP/1.1\nHost: x\nConnection: close\n\n")[2] == b"OK"
 

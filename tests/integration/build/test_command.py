@@ -19,13 +19,12 @@ import signal
 import subprocess
 import tarfile
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, need_tool
+from tests.conftest import PATIENCE_S, Cli, need_tool, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,9 +182,8 @@ def test_raw_json_is_one_status_a_line(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_terminal_has_a_list_that_is_drawn_anew(cli: Cli, tmp_path: Path) -> None:
-    context = _dockerfile(
-        tmp_path, "FROM busybox\nRUN echo shown while it runs; sleep 0.5\nRUN echo $(hostname) > /f\n"
-    )
+    wait = "--mount=type=cache,id=gate,target=/g echo shown while it runs; until [ -e /g/go ]; do sleep 0.05; done"
+    context = _dockerfile(tmp_path, f"FROM busybox\nRUN {wait}\nRUN echo $(hostname) > /f\n")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(cli.command("build", context), env={**cli.env, "TERM": "xterm"}, stderr=theirs)
     os.close(theirs)
@@ -193,8 +191,11 @@ def test_terminal_has_a_list_that_is_drawn_anew(cli: Cli, tmp_path: Path) -> Non
     with contextlib.suppress(OSError):  # the end of a terminal is EIO
         while data := os.read(ours, 65536):
             said += data
+            if b" => => # shown while it runs" in said:
+                for gate in cli.root.glob("build/mounts/*/0/data"):
+                    (gate / "go").touch()
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     text = said.decode()
     assert " => => # shown while it runs" in text
     assert text.count("[+] Building") > 2
@@ -202,7 +203,7 @@ def test_terminal_has_a_list_that_is_drawn_anew(cli: Cli, tmp_path: Path) -> Non
     names = [re.sub(r"\s+\d+\.\ds$", "", line) for line in drawn.splitlines()]
     assert names[0].endswith(" FINISHED")
     assert [name for name in names if "RUN" in name] == [
-        " => [2/3] RUN echo shown while it runs; sleep 0.5",
+        f" => [2/3] RUN {wait}",
         " => [3/3] RUN echo $(hostname) > /f",
     ]
 
@@ -300,7 +301,7 @@ def test_memory_limit_kills_a_command_and_it_is_said(cli: Cli, tmp_path: Path) -
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["int", "term", "hup"]
 )
 def test_signal_ends_the_command_and_keeps_what_was_done(cli: Cli, tmp_path: Path, number: int, code: int) -> None:
-    context = _dockerfile(tmp_path, "FROM busybox\nRUN echo kept > /kept\nRUN echo begun; sleep 50\n")
+    context = _dockerfile(tmp_path, "FROM busybox\nRUN echo kept > /kept\nRUN echo begun; sleep 500\n")
     command = cli.command("build", "--progress", "plain", context)
     said = ""
     with subprocess.Popen(command, env=cli.env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -312,11 +313,7 @@ def test_signal_ends_the_command_and_keeps_what_was_done(cli: Cli, tmp_path: Pat
     assert process.returncode == code
     assert "Traceback" not in said
     assert said.splitlines()[-1].endswith("CANCELED")
-    for _ in range(50):
-        if not list((cli.root / "build/run").iterdir()):
-            break
-        time.sleep(0.1)
-    assert not list((cli.root / "build/run").iterdir())
+    wait_until(lambda: not list((cli.root / "build/run").iterdir()), "nothing is left of the step")
     again = cli("build", "--target", "kept", _dockerfile(tmp_path, "FROM busybox AS kept\nRUN echo kept > /kept\n"))
     assert "RUN echo kept > /kept\n#3 CACHED" in again.stderr
 

@@ -15,7 +15,7 @@ import pytest
 from pyctr._core import diff_layer, extract_layer
 from pyctr.errors import BuildError
 from pyctr.image.manifest import parse_manifest
-from tests.conftest import need_tool
+from tests.conftest import free_port, need_tool, wait_until
 
 if TYPE_CHECKING:
     from tests.integration.build.conftest import Builder
@@ -132,18 +132,23 @@ def test_git_is_checked_out_by_commit(build: Builder, tmp_path: Path) -> None:
     run("add", ".")
     run("commit", "-qm", "one")
     commit = run("rev-parse", "HEAD")
+    port = free_port()
     daemon = subprocess.Popen(
-        [git, "daemon", "--export-all", "--listen=127.0.0.1", "--port=19418", f"--base-path={tmp_path}", "--reuseaddr"],
+        [
+            git,
+            "daemon",
+            "--export-all",
+            "--listen=127.0.0.1",
+            f"--port={port}",
+            f"--base-path={tmp_path}",
+            "--reuseaddr",
+        ],
         stderr=subprocess.DEVNULL,
     )
     try:
-        for attempt in range(50):
-            done = subprocess.run([git, "ls-remote", "git://127.0.0.1:19418/origin"], capture_output=True, check=False)
-            if done.returncode == 0:
-                break
-            assert attempt < 49, done.stderr
-            threading.Event().wait(0.1)
-        url = "git://127.0.0.1:19418/origin"
+        url = f"git://127.0.0.1:{port}/origin"
+        ask = [git, "ls-remote", url]
+        wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, "git daemon listens")
         target = build.files(
             f"FROM scratch\nADD {url}#main:sub /s/\nADD --keep-git-dir=true {url} /all\n", tmp_path / "out"
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
+import re
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need_tool
+from tests.conftest import free_port, need_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +46,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run("origin", "submodule", "--quiet", "add", str(base / "library"), "lib")
     run("origin", "config", "-f", ".gitmodules", "submodule.lib.url", "../library")
     commit("origin", version="2\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     daemon = subprocess.Popen(
         [git, "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", f"--base-path={base}", "--reuseaddr"],
         stderr=subprocess.DEVNULL,
@@ -65,8 +64,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def said(cli: Cli, context: str, *options: str) -> list[str]:
     """What the RUN of a context's Dockerfile writes."""
-    lines = cli("build", "--no-cache", *options, context).stderr.splitlines()
-    return [words[2] for line in lines if len(words := line.split(" ", 2)) == 3 and words[1].startswith("0.")]
+    told = cli("build", "--no-cache", *options, context).stderr
+    return re.findall(r"^#\d+ \d+\.\d+ (.*)$", told, re.MULTILINE)
 
 
 def test_context_in_git_has_submodules_and_nothing_of_gits_own(cli: Cli, origin: str) -> None:

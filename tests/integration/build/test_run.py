@@ -73,12 +73,20 @@ def test_secrets_are_in_memory_alone_while_the_command_runs(build: Builder, tmp_
     class Watched(Told):
         """Looks at every file while the command waits for it."""
 
+        @staticmethod
+        def tells(path: Path) -> bool:
+            """Whether the secret is in a file, which may have gone meanwhile."""
+            try:
+                is_small = path.is_file() and not path.is_symlink() and path.stat().st_size < 100_000
+                return is_small and b"s3cret" in path.read_bytes()
+            except FileNotFoundError:
+                return False
+
         def log(self, vertex: str, stream: int, data: bytes) -> None:
             super().log(vertex, stream, data)
             for base in (root, Path(build.engine.run_root)):
-                seen.extend(path for path in base.rglob("*") if path.is_file() and not path.is_symlink())
-            files = [path for path in seen if path.stat().st_size < 100_000 and b"s3cret" in path.read_bytes()]
-            assert all(is_in_memory(str(path)) for path in files)
+                seen.extend(Path(place, name) for place, _, names in os.walk(base) for name in names)
+            assert all(is_in_memory(str(path)) for path in seen if self.tells(path))
             for gate in root.glob("build/mounts/*/0/data"):
                 gate.joinpath("go").touch()
 
@@ -86,7 +94,7 @@ def test_secrets_are_in_memory_alone_while_the_command_runs(build: Builder, tmp_
     build(
         "FROM busybox\nRUN --mount=type=secret,id=token,target=/token --mount=type=secret,id=word,env=WORD"
         " --mount=type=cache,id=gate,target=/gate \\\n"
-        " stat -f -c %T /token; for i in $(seq 1000); do [ -e /gate/go ] && break; sleep 0.01; done; cat /token; echo $WORD\n",
+        " stat -f -c %T /token; for i in $(seq 10000); do [ -e /gate/go ] && break; sleep 0.01; done; cat /token; echo $WORD\n",
         secrets={name: Secret(name, path=str(tmp_path / name)) for name in ("token", "word")},
     )
     assert seen
@@ -179,9 +187,9 @@ def test_failure_names_command_code_line_and_last_lines(build: Builder) -> None:
 def test_failure_ends_the_other_stage_and_keeps_its_cache(build: Builder) -> None:
     dockerfile = """FROM busybox AS slow
 RUN echo quick > /quick
-RUN sleep 60
+RUN --mount=type=cache,id=begun,target=/g touch /g/slow; sleep 600
 FROM busybox AS bad
-RUN sleep 0.5; exit 3
+RUN --mount=type=cache,id=begun,target=/g until [ -e /g/slow ]; do sleep 0.05; done; exit 3
 FROM busybox
 COPY --from=slow /quick /
 COPY --from=bad /bin/sh /sh
@@ -189,14 +197,14 @@ COPY --from=bad /bin/sh /sh
     before = time.monotonic()
     with pytest.raises(BuildError, match="exit code: 3"):
         build(dockerfile)
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 300
     build("FROM busybox\nRUN echo quick > /quick\n", outputs=_CACHEONLY)
     assert "RUN echo quick > /quick" in build.told.hits
 
 
 def test_stages_run_side_by_side(build: Builder) -> None:
     # Each waits for what only the other one writes.
-    wait = "RUN --mount=type=cache,target=/c,id=meet touch /c/{0}; for i in $(seq 100); do test -e /c/{1} && exit 0; sleep 0.1; done; exit 1\n"
+    wait = "RUN --mount=type=cache,target=/c,id=meet touch /c/{0}; for i in $(seq 3000); do test -e /c/{1} && exit 0; sleep 0.1; done; exit 1\n"
     build(
         "FROM busybox AS a\n" + wait.format("a", "b") + "FROM busybox AS b\n" + wait.format("b", "a")
         + "FROM busybox\nCOPY --from=a /bin/sh /a\nCOPY --from=b /bin/sh /b\n",

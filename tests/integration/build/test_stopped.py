@@ -16,6 +16,7 @@ import pytest
 
 from pyctr.build.request import Typed
 from pyctr.errors import PyctrError
+from tests.conftest import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ from pyctr.engine import Engine
 from tests.integration.build.conftest import Builder
 Builder(Engine(sys.argv[1], sys.argv[2]), Path(sys.argv[3]))(sys.argv[4])
 """
-_DOCKERFILE = "FROM busybox\nRUN echo kept > /kept\nRUN touch /started; sleep 60\n"
+_DOCKERFILE = "FROM busybox\nRUN echo kept > /kept\nRUN touch /started; sleep 600\n"
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def _started(build: Builder) -> Iterator[subprocess.Popen[bytes]]:
     """A build in a process of its own, its last RUN under way; it ends with the test."""
     arguments = [build.engine.root, build.engine.run_root, str(build.context), _DOCKERFILE]
     process = subprocess.Popen([sys.executable, "-c", _SCRIPT, *arguments], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not list(Path(build.engine.root, "build/run").glob("*/upper/started")):
         assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
@@ -54,7 +55,7 @@ def test_interrupted_build_leaves_nothing_running_and_its_cache(build: Builder) 
         step = _step(build)
         assert _present(build, step) == {"processes", "cgroups"}
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode != 0
     assert b"KeyboardInterrupt" in said
     _settled(build, step)
@@ -96,12 +97,7 @@ def _present(build: Builder, step: str) -> set[str]:
 
 def _settled(build: Builder, step: str) -> None:
     """Nothing of a step is left."""
-    for _ in range(100):
-        left = _present(build, step)
-        if not left:
-            return
-        time.sleep(0.1)
-    raise AssertionError(left)
+    wait_until(lambda: not _present(build, step), f"nothing is left of {_present(build, step)}")
 
 
 def test_full_disk_is_said_and_leaves_nothing(build: Builder, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import Cli, needs_root, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,7 @@ def test_pause_stops_every_process_until_unpause(cli: Cli, container: str) -> No
     cli("unpause", container)
     assert "(Paused)" not in cli("ps").stdout
     assert cli("unpause", container, code=1).stderr == f"pyctr: Container {container} is not paused\n"
-    time.sleep(0.2)
-    assert (upper / "count").stat().st_size != before
+    wait_until(lambda: (upper / "count").stat().st_size != before, "the command goes on")
 
 
 def test_paused_container_can_be_stopped_and_removed(cli: Cli, container: str) -> None:
@@ -94,12 +93,11 @@ def test_update_refusals_change_nothing(cli: Cli, container: str, options: list[
     assert cgroup_file(container, "memory.limit_in_bytes", "memory.max") == str(64 << 20)
 
 
-def test_update_restart_policy_of_a_running_container_holds(cli: Cli) -> None:
-    cli("run", "-d", "--name", "policy", "--network", "none", "busybox", "sh", "-c", "sleep 0.5; exit 3")
+def test_update_restart_policy_of_a_running_container_holds(cli: Cli, tmp_path: Path) -> None:
+    script = "until [ -e /at/go ]; do sleep 0.05; done; exit 3"
+    cli("run", "-d", "--name", "policy", "--network", "none", "-v", f"{tmp_path}:/at", "busybox", "sh", "-c", script)
     cli("update", "--restart", "on-failure:1", "policy")
-    for _ in range(100):
-        if cli("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "policy").stdout == "1 exited\n":
-            break
-        time.sleep(0.1)
-    assert cli("inspect", "-f", "{{.RestartCount}} {{.State.ExitCode}}", "policy").stdout == "1 3\n"
+    (tmp_path / "go").touch()
+    shown = "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}"
+    wait_until(lambda: cli("inspect", "-f", shown, "policy").stdout == "1 exited 3\n", "the second end")
     cli("rm", "-f", "policy")

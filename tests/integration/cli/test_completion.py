@@ -46,14 +46,16 @@ def test_bash_completes(shell_env: dict[str, str], line: str, expected: list[str
         f"{script('bash')}\ncompopt() {{ :; }}\ncd $HOME\nCOMP_LINE='{line}' COMP_POINT={len(line)}\n_pyctr\n"
         "printf '%s\\n' \"${COMPREPLY[@]}\""
     )
-    done = subprocess.run([need_tool("bash"), "-c", program], env=shell_env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [need_tool("bash"), "-c", program], env=shell_env, capture_output=True, text=True, timeout=120
+    )
     assert (done.stdout.split(), done.stderr) == (expected, "")
 
 
 def test_fish_completes(shell_env: dict[str, str]) -> None:
     fish = need_tool("fish")
     program = f"{script('fish')}\ncomplete -C 'pyctr rm w'\ncomplete -C 'pyctr run --restart al'"
-    done = subprocess.run([fish, "-c", program], env=shell_env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([fish, "-c", program], env=shell_env, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("webserver\tcontainer\nalways\n", "")
 
 
@@ -68,5 +70,5 @@ def test_zsh_completes(shell_env: dict[str, str], tmp_path: Path) -> None:
         "words=(pyctr rm w) CURRENT=3\n_pyctr\nwords=(pyctr rmi busybox:) CURRENT=3\n_pyctr\n"
         "words=(pyctr load -i '') CURRENT=4\n_pyctr\n"
     )
-    done = subprocess.run([zsh, "-f", "-c", program], env=shell_env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([zsh, "-f", "-c", program], env=shell_env, capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines() == ["webserver:container", "busybox\\:v1:image", "files"], done.stderr

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.conftest import Cli, needs_root
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = needs_root
 
@@ -30,6 +27,16 @@ def test_seccomp_profile_conditions_follow_the_capabilities(cli: Cli, tmp_path: 
     option = profile(tmp_path / "profile", syscalls=[unless_admin])
     cli("run", "--rm", "--security-opt", option, "busybox", "mkdir", "/made", code=1)
     cli("run", "--rm", "--security-opt", option, "--cap-add", "SYS_ADMIN", "busybox", "mkdir", "/made")
+
+
+def test_monitor_has_no_variable_of_its_caller(cli: Cli) -> None:
+    """They may be credentials, and /proc shows them for as long as the container runs."""
+    env = {**cli.env, "REGISTRY_PASSWORD": "secret"}
+    container = cli("run", "-d", "--network", "none", "busybox", "sleep", "1000", env=env).stdout.strip()
+    state = json.loads((cli.root / "containers" / container / "state.json").read_text())
+    assert Path(f"/proc/{state['monitor_pid']}/environ").read_bytes() == b""
+    assert "secret" not in cli("exec", container, "cat", "/proc/1/environ", env=env).stdout
+    cli("rm", "-f", container)
 
 
 def test_seccomp_profile_that_is_none_is_refused_and_nothing_stays(cli: Cli, tmp_path: Path) -> None:

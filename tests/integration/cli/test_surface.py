@@ -48,7 +48,7 @@ def docker(*words: str) -> tuple[int, str, str]:
         ["docker", *words],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env={**os.environ, "DOCKER_HOST": "unix:///none"},
     )
     old = re.compile(r"DEPRECATED: The legacy.*?\n\n", re.DOTALL)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import pyctr
+from pyctr.engine.containers.wait import wait_for
 from pyctr.errors import CommandNotFound, ContainerError, InvalidArgument, NotFound, StateError
+from tests.conftest import PATIENCE_S, sockets_of, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Cli
 
@@ -27,12 +29,13 @@ def engine(cli: Cli) -> pyctr.Engine:
 @pytest.fixture
 def box(engine: pyctr.Engine) -> Iterator[Any]:
     box = engine.containers.run("busybox", SLEEP, detach=True, network_mode="none", stdin_open=True)
+    wait_until(lambda: box.logs() == b"up\n", "what it says")
     yield box
     box.remove(force=True)
 
 
 def test_run_streams_while_it_runs_and_raises_at_the_end(engine: pyctr.Engine) -> None:
-    script = "echo first; echo second >&2; sleep 0.2; exit 4"
+    script = "echo first; sleep 0.3; echo second >&2; exit 4"
     chunks = engine.containers.run(
         "busybox", ["sh", "-c", script], stream=True, stderr=True, remove=True, network_mode="none"
     )
@@ -61,40 +64,66 @@ def test_run_of_a_command_that_is_not_there_keeps_its_type(engine: pyctr.Engine)
     assert engine.containers.list(all=True) == []
 
 
-def test_wait_conditions_and_timeout(engine: pyctr.Engine, box: Any) -> None:
+def until_connected(cli: Cli, box: Any, start: Callable[[], None]) -> None:
+    """Start something that then waits at a container's monitor."""
+    before = sockets_of(cli, box.id)
+    start()
+    wait_until(lambda: sockets_of(cli, box.id) > before, "it waits")
+
+
+def has_looked(thread: threading.Thread) -> bool:
+    """Whether a thread that waits for a container has looked at its state for the first time."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code is not wait_for.__code__:
+        frame = frame.f_back
+    return frame is not None and "ended" in frame.f_locals
+
+
+def test_wait_conditions_and_timeout(cli: Cli, engine: pyctr.Engine, box: Any) -> None:
     with pytest.raises(TimeoutError):
         box.wait(timeout=0.1)
     codes: list[int] = []
-    waiter = threading.Thread(target=lambda: codes.append(box.wait(condition="next-exit", timeout=20)["StatusCode"]))
-    waiter.start()
-    box.stop(timeout=5)
-    waiter.join(20)
+
+    def next_exit() -> threading.Thread:
+        wait = {"condition": "next-exit", "timeout": PATIENCE_S}
+        return threading.Thread(target=lambda: codes.append(box.wait(**wait)["StatusCode"]))
+
+    waiter = next_exit()
+    until_connected(cli, box, waiter.start)
+    box.stop(timeout=PATIENCE_S)
+    waiter.join(PATIENCE_S)
     assert codes == [7]
     assert box.wait() == {"StatusCode": 7, "Error": None}
-    again = threading.Thread(target=lambda: codes.append(box.wait(condition="next-exit", timeout=20)["StatusCode"]))
+    again = next_exit()
     again.start()
-    time.sleep(0.1)
-    assert codes == [7]
+    wait_until(lambda: has_looked(again), "it knows which end is past")
+    assert codes == [7], "that end is none of the next"
     box.start()
     box.kill()
-    again.join(20)
+    again.join(PATIENCE_S)
     assert codes == [7, 137]
     with pytest.raises(StateError):
         box.exec_run("true")
 
 
-def test_wait_removed(engine: pyctr.Engine) -> None:
-    short = engine.containers.run(
-        "busybox", ["sh", "-c", "sleep 0.3; exit 5"], detach=True, remove=True, network_mode="none"
-    )
-    assert short.wait(condition="removed", timeout=20)["StatusCode"] == 5
+def test_wait_removed(cli: Cli, engine: pyctr.Engine) -> None:
+    command = ["sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"]
+    short = engine.containers.run("busybox", command, detach=True, remove=True, network_mode="none")
+    wait_until(lambda: short.logs() == b"up\n", "what it says")
+    codes: list[int] = []
+    wait = {"condition": "removed", "timeout": PATIENCE_S}
+    waiter = threading.Thread(target=lambda: codes.append(short.wait(**wait)["StatusCode"]))
+    until_connected(cli, short, waiter.start)
+    short.kill("TERM")
+    waiter.join(PATIENCE_S)
+    assert codes == [5]
     with pytest.raises(NotFound):
         short.reload()
 
 
 def test_exec_socket_is_both_ways(box: Any) -> None:
     with box.exec_run("cat", socket=True).output as connection:
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.sendall(b"there and back\n")
         assert connection.recv(100) == b"there and back\n"
 
@@ -106,18 +135,13 @@ def test_exec_terminal_environment_user_and_directory(box: Any) -> None:
     assert (code, output) == (0, b"/dev/pts/0\r\nb\r\n12\r\n/tmp\r\n")
 
 
-def test_attach_follows_until_the_end(box: Any) -> None:
-    deadline = time.monotonic() + 20
-    # What is written between the reading of the log and the attach is missed, as in Docker.
-    while box.logs() != b"up\n":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_attach_follows_until_the_end(cli: Cli, box: Any) -> None:
     seen: list[bytes] = []
+    # What is written between the reading of the log and the attach is missed, as in Docker.
     reader = threading.Thread(target=lambda: seen.extend(box.attach(stream=True, logs=True)))
-    reader.start()
-    time.sleep(0.2)
+    until_connected(cli, box, reader.start)
     box.kill()
-    reader.join(20)
+    reader.join(PATIENCE_S)
     assert b"".join(seen).startswith(b"up\n")
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 #: How long a test waits for what must come, at most.
 WAIT_S = 60.0
 SLEEP = 'command: ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"]'
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for what must come; ``what`` is said if it does not."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 class Running:
@@ -85,6 +76,12 @@ class Compose:
         """Write the compose file; SLEEP in it is a command that sleeps and ends at once when asked."""
         body = text.replace("SLEEP", SLEEP)
         (self.directory / "compose.yaml").write_text(f"name: {self.name}\n{body}")
+
+    def change(self, name: str, content: str) -> None:
+        """A file of the project, there at once with all its content: whoever watches sees no half of it."""
+        draft = self.directory / ".draft"
+        draft.write_text(content)
+        draft.rename(self.directory / name)
 
     def __call__(self, *args: str, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.cli("compose", *args, code=code, cwd=self.directory, **options)

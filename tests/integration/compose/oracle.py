@@ -37,7 +37,7 @@ def docker_compose(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env=VARIABLES,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         preexec_fn=limit,
         check=False,
     )

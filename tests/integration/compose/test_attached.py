@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import needs_root
-from tests.integration.compose.conftest import until
+from tests.conftest import needs_root, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +18,14 @@ if TYPE_CHECKING:
     Make = Callable[[str], Compose]
 
 pytestmark = needs_root
-#: One that stays, one that ends well, one that ends badly after it.
+#: One that stays, one that ends well, one that ends badly.
 THREE = """
 services:
   web: {image: busybox, SLEEP}
   ok: {image: busybox, command: [sleep, "0.1"]}
   bad: {image: busybox, command: ["sh", "-c", "sleep 1; exit 3"]}
 """
+TWO = THREE[: THREE.index("  bad:")]
 
 
 def test_attached_up_shows_output_stops_on_interrupt_and_second_one_kills(compose: Make) -> None:
@@ -56,9 +56,13 @@ def test_exit_code_from_is_that_of_the_service(compose: Make) -> None:
     assert project("ps", "-q").stdout == ""
 
 
-@pytest.mark.parametrize(("option", "code"), [("--abort-on-container-exit", 0), ("--abort-on-container-failure", 3)])
-def test_one_that_ends_ends_all(compose: Make, option: str, code: int) -> None:
-    project = compose(THREE)
+@pytest.mark.parametrize(
+    ("text", "option", "code"),
+    [(TWO, "--abort-on-container-exit", 0), (THREE, "--abort-on-container-failure", 3)],
+    ids=["exit", "failure"],
+)
+def test_one_that_ends_ends_all(compose: Make, text: str, option: str, code: int) -> None:
+    project = compose(text)
     assert "Aborting on container exit..." in project("up", option, code=code).stderr
     assert project("ps", "-q").stdout == ""
 
@@ -133,8 +137,8 @@ services:
         return cli("events", "--since", "0", "--until", "0s", *mine).stdout.count("\n") == times
 
     for life in (1, 2):  # only when somebody listens may it speak
-        until(functools.partial(listens, life), "listens")
-        until((project.directory / "life").exists, "lives")
+        wait_until(functools.partial(listens, life), "listens")
+        wait_until((project.directory / "life").exists, "lives")
         (project.directory / "life").unlink()
     code, said, _ = process.end()
     assert code == 0

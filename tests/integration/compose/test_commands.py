@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import tarfile
-import time
 from typing import TYPE_CHECKING, Any
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import Cli, needs_root, sockets_of, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -16,14 +15,6 @@ if TYPE_CHECKING:
     from tests.integration.compose.conftest import Compose
 
 pytestmark = needs_root
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(what)
 
 
 TEXT = """
@@ -44,7 +35,7 @@ def test_commands_about_what_runs(cli: Cli, compose: Callable[[str], Compose]) -
     project("up", "-d")
     header = project("ps").stdout.splitlines()[0].split()
     assert header == ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]
-    assert project("logs", "db").stdout == "db-1  | ready\n"
+    wait_until(lambda: project("logs", "db").stdout == "db-1  | ready\n", "what it says")
     assert project("logs", "--no-log-prefix", "-n", "1", "db").stdout == "ready\n"
     assert project("port", "web", "80").stdout.startswith("127.0.0.1:")
     assert "no port 81/tcp for container" in project("port", "web", "81", code=1).stderr
@@ -74,7 +65,7 @@ def test_commands_about_what_runs(cli: Cli, compose: Callable[[str], Compose]) -
     assert (project.directory / "tree.tar").stat().st_size > 1_000_000
     said = [
         json.loads(line)["action"]
-        for line in project("events", "--json", "--since", "1m", "--until", "0s").stdout.splitlines()
+        for line in project("events", "--json", "--since", "1h", "--until", "0s").stdout.splitlines()
     ]
     assert said[:1] == ["create"]
     assert "start" in said
@@ -95,8 +86,9 @@ def test_commands_that_change_what_runs(compose: Callable[[str], Compose]) -> No
     assert project("ps", "--status", "paused", "--services").stdout == "db\n"
     assert project.events("unpause", "db") == ["Container db-1  Unpaused"]
     assert project.events("restart", "db") == ["Container db-1  Restarting", "Container db-1  Started"]
+    before = sockets_of(project.cli, project.container(service="db"))
     waiting = project.start("wait", "db")
-    time.sleep(0.5)
+    wait_until(lambda: sockets_of(project.cli, project.container(service="db")) > before, "it is connected")
     assert project.events("kill", "-s", "TERM", "db") == ["Container db-1  Killing", "Container db-1  Killed"]
     code, out, _ = waiting.end()
     assert code in (0, 143)
@@ -111,7 +103,7 @@ def test_run_is_a_container_of_its_own(compose: Callable[[str], Compose]) -> Non
     assert done.stdout == "b\n"
     assert project("ps", "--services").stdout == "db\n", "the dependency runs"
     assert project("ps", "-aq").stdout.count("\n") == 1, "the one-off is gone"
-    identity = project("run", "-d", "web", "sleep", "100").stdout.strip()
+    identity = project("run", "-d", "web", "sleep", "1000").stdout.strip()
     assert f"{project.name}-web-run-" in project("ps", "-a").stdout
     assert project("ps", "-q").stdout.count(identity) == 0
     assert f"{project.name}-web-run-" in project("down", "--remove-orphans").stderr
@@ -126,7 +118,7 @@ def test_named_project_is_found_without_its_files(compose: Callable[[str], Compo
         return project.cli("compose", "-p", project.name, *words, code=code, cwd=elsewhere)
 
     assert there("ps", "--services").stdout.split() == ["db", "web"]
-    assert there("logs", "db").stdout == "db-1  | ready\n"
+    wait_until(lambda: there("logs", "db").stdout == "db-1  | ready\n", "what it says")
     said = there("stop").stderr
     assert said.index("web-1  Stopped") < said.index("db-1  Stopping"), "the order is in the labels"
     said = there("start", "web").stderr
@@ -164,7 +156,7 @@ def test_index_names_one_of_several_containers(compose: Callable[[str], Compose]
         command, *rest = words
         refused = 'pyctr: service "web" is not running container #3\n'
         assert project(command, "--index", "3", *rest, code=1).stderr == refused
-    started = project("run", "-d", "web", "sleep", "100").stdout.strip()
+    started = project("run", "-d", "web", "sleep", "1000").stdout.strip()
     assert project("cp", "--all", "file", "web:/file").stderr.count("Copied") == 3
     project.cli("rm", "-f", started)
     assert one in project("ps").stdout
@@ -187,11 +179,11 @@ services:
     (source / "a").write_text("one")
     (source / "b.tmp").write_text("never")
     process.until("Syncing")
-    until(
+    wait_until(
         lambda: project("exec", "-T", "web", "ls", "/app", code=None).stdout == "a\n", "the file is there, and it alone"
     )
     (source / "a").unlink()
-    until(lambda: project.inside("web", "ls /app") == "", "the file is gone")
+    wait_until(lambda: project.inside("web", "ls /app") == "", "the file is gone")
     process.signal()
     assert process.end()[0] == 0
     assert project.inside("web", "ls /app") == ""

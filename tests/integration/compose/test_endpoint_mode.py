@@ -27,7 +27,7 @@ services:
   asker: {image: busybox, init: true, command: sleep 1000}
 networks: {lent: {external: true, name: LENT}}
 """
-ASK = "for i in 1 2 3 4 5 6; do timeout 5 wget -qO- http://shop || echo nobody; done"
+ASK = "for i in 1 2 3 4 5 6; do timeout 60 wget -qO- http://shop || echo nobody; done"
 LOOK = "nslookup -type=a {} | sed -n 's/^Address: //p' | sort"
 
 

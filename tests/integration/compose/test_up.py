@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
-from tests.conftest import Cli, needs_root
-from tests.integration.compose.conftest import until
+from tests.conftest import Cli, needs_root, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ services:
   db:
     image: busybox
     SLEEP
-    healthcheck: {test: ["CMD", "test", "-e", "/ready"], interval: 100ms, retries: 50}
+    healthcheck: {test: ["CMD", "test", "-e", "/ready"], interval: 100ms, retries: 100000}
     post_start: [{command: [touch, /ready]}]
   once: {image: busybox, command: "true"}
 """)
@@ -106,15 +106,16 @@ services:
 
 
 def test_failures_are_one_line_and_leave_the_next_up_free(cli: Cli, compose: Make) -> None:
-    project = compose(
-        "services: {web: {image: busybox, SLEEP, ports: ['127.0.0.1:18431:80']}, db: {image: busybox, SLEEP, ports: ['127.0.0.1:18431:81']}}"
-    )
+    # Of no use to anybody else at this time, and not among those that the kernel gives to clients.
+    at = f"127.0.0.1:{15000 + os.getpid() % 15000}"
+    web = f"web: {{image: busybox, SLEEP, ports: ['{at}:80']}}"
+    project = compose(f"services: {{{web}, db: {{image: busybox, SLEEP, ports: ['{at}:81']}}}}")
     done = project("up", "-d", code=1)
-    assert done.stderr == 'pyctr: services "db" and "web" both publish port 127.0.0.1:18431/tcp\n'
-    project.write("services: {web: {image: busybox, SLEEP, ports: ['127.0.0.1:18431:80']}}")
-    cli("run", "-d", "--name", "holder", "-p", "127.0.0.1:18431:80", "busybox", "sleep", "100")
+    assert done.stderr == f'pyctr: services "db" and "web" both publish port {at}/tcp\n'
+    project.write(f"services: {{{web}}}")
+    cli("run", "-d", "--name", "holder", "-p", f"{at}:80", "busybox", "sleep", "1000")
     done = project("up", "-d", code=1)
-    assert "18431" in done.stderr.splitlines()[-1]
+    assert at.rpartition(":")[2] in done.stderr.splitlines()[-1]
     cli("rm", "-f", "holder")
     project("up", "-d")
     project.write("services: {web: {image: not.here.invalid/nothing, pull_policy: never}}")
@@ -125,10 +126,10 @@ def test_second_up_waits_for_the_first(compose: Make) -> None:
     project = compose("""
 services:
   web: {image: busybox, SLEEP, depends_on: {db: {condition: service_healthy}}}
-  db: {image: busybox, SLEEP, healthcheck: {test: "test -e /ready", interval: 100ms, retries: 100}}
+  db: {image: busybox, SLEEP, healthcheck: {test: "test -e /ready", interval: 100ms, retries: 100000}}
 """)
     first = project.start("up", "-d")
-    until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
+    wait_until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
     second = project.start("up", "-d")
     second.until("waiting", "err")
     project.inside("db", "touch /ready")
@@ -142,10 +143,10 @@ def test_interrupted_while_waiting_ends_at_once_and_goes_on_next_time(compose: M
     project = compose("""
 services:
   web: {image: busybox, SLEEP, depends_on: {db: {condition: service_healthy}}}
-  db: {image: busybox, SLEEP, healthcheck: {test: "test -e /ready", interval: 100ms, retries: 100}}
+  db: {image: busybox, SLEEP, healthcheck: {test: "test -e /ready", interval: 100ms, retries: 100000}}
 """)
     process = project.start("up", "-d")
-    until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
+    wait_until(lambda: project("ps", "--services").stdout == "db\n", "db runs")
     process.signal()
     assert process.end()[0] == 130
     project.inside("db", "touch /ready")

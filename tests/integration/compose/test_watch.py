@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.conftest import needs_root
-from tests.integration.compose.test_up import until
+from tests.conftest import needs_root, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,35 +46,35 @@ def test_each_action_does_what_it_says_and_no_more(compose: Callable[[str], Comp
     project = compose(TEXT)
     for name in ("context", "restart", "both", "told", "first"):
         (project.directory / name).mkdir()
-    (project.directory / "context/Dockerfile").write_text("FROM busybox\nCOPY a /a\n")
-    (project.directory / "context/a").write_text("old")
+    project.change("context/Dockerfile", "FROM busybox\nCOPY a /a\n")
+    project.change("context/a", "old")
     (project.directory / "first/a").write_text("there from the start")
     project("up", "-d")
     ids = {service: project("ps", "-q", service).stdout for service in ("built", "restarted", "both", "told")}
     pids = {service: pid(project, service) for service in ids}
     process = project.start("watch", "--no-up")
     process.until("Watch enabled\n")
-    until(
+    wait_until(
         lambda: project("exec", "-T", "first", "cat", "/app/a", code=None).stdout == "there from the start",
         "the initial sync",
     )
-    (project.directory / "context/a").write_text("new")
+    project.change("context/a", "new")
     process.until('service(s) ["built"] successfully built\n')
     assert project.inside("built", "cat /a") == "new"
     assert project("ps", "-q", "built").stdout != ids["built"]
 
-    (project.directory / "restart/a").write_text("one")
+    project.change("restart/a", "one")
     process.until('service(s) ["restarted"] restarted\n')
     assert pid(project, "restarted") != pids["restarted"]
     assert project.inside("restarted", "ls -d /app* | wc -l") == "0\n"
 
-    (project.directory / "both/a").write_text("two")
+    project.change("both/a", "two")
     process.until('service(s) ["both"] restarted\n')
     assert pid(project, "both") != pids["both"]
     assert project.inside("both", "cat /app/a") == "two"
 
-    (project.directory / "told/a").write_text("three")
-    until(lambda: project("exec", "-T", "told", "cat", "/copied", code=None).stdout == "three", "the command ran")
+    project.change("told/a", "three")
+    wait_until(lambda: project("exec", "-T", "told", "cat", "/copied", code=None).stdout == "three", "the command ran")
     assert pid(project, "told") == pids["told"], "sync+exec restarts nothing"
     assert sorted(project("ps", "-q", "restarted", "both", "told").stdout.split()) == sorted(
         ids[each].strip() for each in ("restarted", "both", "told")
@@ -93,14 +92,14 @@ services:
   web: {build: ./context, SLEEP, develop: {watch: [{path: ./context, action: rebuild}]}}
 """)
     (project.directory / "context").mkdir()
-    (project.directory / "context/Dockerfile").write_text("FROM busybox\nRUN echo 1 > /n\n")
+    project.change("context/Dockerfile", "FROM busybox\nRUN echo 1 > /n\n")
     process = project.start("watch", "--quiet")
     process.until("Watch enabled\n")
     assert project.inside("web", "cat /n") == "1\n"
-    (project.directory / "context/Dockerfile").write_text("FROM busybox\nRUN exit 3\n")
+    project.change("context/Dockerfile", "FROM busybox\nRUN exit 3\n")
     process.until("WARNING: web: Dockerfile:2", "err")
     assert project.inside("web", "cat /n") == "1\n", "the old container goes on"
-    (project.directory / "context/Dockerfile").write_text("FROM busybox\nRUN echo 2 > /n\n")
+    project.change("context/Dockerfile", "FROM busybox\nRUN echo 2 > /n\n")
     process.until('service(s) ["web"] successfully built\n')
     assert project.inside("web", "cat /n") == "2\n"
     process.signal()

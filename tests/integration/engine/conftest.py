@@ -2,12 +2,12 @@
 
 import os
 import sys
-import time
 
 import pytest
 
 from pyctr.engine import Engine
 from pyctr.errors import NotFound
+from tests.conftest import wait_until
 
 HERE = os.path.dirname(__file__)
 
@@ -63,10 +63,7 @@ def engine(tmp_path, runtime):
     yield engine
     for summary in engine.containers.list(all=True):
         engine.containers.remove(summary.id, force=True, volumes=True)
-    deadline = time.monotonic() + 5
-    while (left := leftovers(engine)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert left == []
+    wait_until(lambda: not leftovers(engine), f"nothing is left of {leftovers(engine)}")
 
 
 def leftovers(engine):

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
 import shutil
 import struct
 import termios
@@ -15,6 +16,7 @@ import pytest
 from pyctr.engine import Engine
 from pyctr.engine.containers.session import Attach
 from pyctr.errors import CommandNotExecutable, CommandNotFound, PyctrError, StateError
+from tests.conftest import PATIENCE_S, Cli, left_by, wait_until
 
 BUSYBOX = "/bin/busybox"
 LAYER = "c" * 64
@@ -42,14 +44,6 @@ class BusyboxImage:
 
     def pin(self):
         return os.open(self.root, os.O_RDONLY)
-
-
-def host_state():
-    """What a container could leave: mounts, control groups, processes of ours."""
-    with open("/proc/self/mountinfo") as file:
-        mounts = sum(1 for _ in file)
-    groups = [path for path, _, _ in os.walk("/sys/fs/cgroup") if "/pyctr/" in path]
-    return mounts, sorted(groups)
 
 
 @pytest.fixture
@@ -85,18 +79,14 @@ def engine(tmp_path):
     for name, text in (("passwd", "root:x:0:0::/:/bin/sh\napp:x:1000:1001::/:/bin/sh\n"), ("group", "g:x:77:app\n")):
         with open(f"{layer}/etc/{name}", "w") as file:
             file.write(text)
-    before = host_state()
     engine = Engine(root, str(tmp_path / "run"))
     engine._image_store = BusyboxImage(root)
     yield engine
     for summary in engine.containers.list(all=True):
         engine.containers.remove(summary.id, force=True, volumes=True)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and (os.listdir(root + "/containers") or host_state() != before):
-        time.sleep(0.02)
-    assert os.listdir(root + "/containers") == []
+    wait_until(lambda: os.listdir(root + "/containers") == [], "no container")
     assert os.listdir(root + "/names") == []
-    assert host_state() == before
+    wait_until(lambda: not left_by(Cli(tmp_path)), f"nothing is left of {left_by(Cli(tmp_path))}")
 
 
 def run(engine, *command, stdin=b"", **options):
@@ -199,20 +189,18 @@ def test_detached_logs_stop_start_and_join(engine):
     command = [
         "sh",
         "-c",
-        "trap 'echo bye; exit 3' TERM; echo up; echo shared > /dev/shm/f; while :; do sleep 0.1; done",
+        "trap 'echo bye; exit 3' TERM; echo shared > /dev/shm/f; echo up; while :; do sleep 0.1; done",
     ]
     engine.containers.run("img", command, {"detach": True, "name": "one", "ipc": "shareable"})
     (summary,) = engine.containers.list()
     assert summary.names == ["one"]
-    deadline = time.monotonic() + 5
-    while list(engine.containers.logs("one")) == [] and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: list(engine.containers.logs("one")), "what it says")
     joined = {"network": "container:one", "pid": "container:one", "ipc": "container:one"}
     assert shell(engine, "cat /dev/shm/f; cat /proc/1/cmdline | grep -c trap; hostname", **joined).split()[:2] == [
         "shared",
         "1",
     ]
-    engine.containers.stop("one", timeout_s=5)
+    engine.containers.stop("one", timeout_s=60)
     assert engine.containers.wait("one") == 3
     assert b"".join(data for _, data in engine.containers.logs("one")) == b"up\nbye\n"
     engine.containers.start("one")
@@ -223,23 +211,19 @@ def test_detached_logs_stop_start_and_join(engine):
 def test_restart_policy_restarts(engine):
     options = {"detach": True, "name": "again", "restart": "on-failure:2"}
     engine.containers.run("img", ["sh", "-c", "echo try; exit 1"], options)
-    deadline = time.monotonic() + 10
-    while engine.containers.inspect("again")["State"]["Running"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: not engine.containers.inspect("again")["State"]["Running"], "its last end")
     info = engine.containers.inspect("again")
     assert (info["RestartCount"], info["State"]["ExitCode"]) == (2, 1)
     assert b"".join(data for _, data in engine.containers.logs("again")).count(b"\n") == 3
 
 
 def test_killed_monitor_leaves_nothing_after_repair(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "one"})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "one"})
     with open(engine.containers.store.path(engine.containers.resolve("one")) + "/state.json") as file:
         monitor = int(file.read().partition('"monitor_pid":')[2].partition(",")[0])
     pid = engine.containers.inspect("one")["State"]["Pid"]
     os.kill(monitor, 9)
-    deadline = time.monotonic() + 5
-    while engine.containers.list() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: not engine.containers.list(), "its monitor's end")
     assert engine.containers.inspect("one")["State"]["ExitCode"] == 137
     with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/stat") as file:
         assert file.read().split()[2] == "Z"
@@ -262,15 +246,16 @@ class Terminal:
         self.seen = b""
 
     def read_until(self, text):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
-            self.seen += os.read(self.master, 65536)
+            if select.select([self.master], [], [], 1)[0]:
+                self.seen += os.read(self.master, 65536)
         head, _, self.seen = self.seen.partition(text)
         return head
 
     def close(self):
-        self.thread.join(10)
+        self.thread.join(PATIENCE_S)
         assert termios.tcgetattr(self.slave) == self.modes, "terminal not given back"
         os.close(self.master)
         os.close(self.slave)
@@ -286,7 +271,7 @@ def test_terminal_has_size_and_passes_keys(engine):
 
 
 def test_detach_keys_leave_it_running(engine):
-    terminal = Terminal(engine, ["sh", "-c", "echo ready; sleep 100"], {"name": "left", "detach_keys": "ctrl-a,b"})
+    terminal = Terminal(engine, ["sh", "-c", "echo ready; sleep 1000"], {"name": "left", "detach_keys": "ctrl-a,b"})
     terminal.read_until(b"ready")
     os.write(terminal.master, b"\x01b")
     assert terminal.close() == 0

@@ -14,6 +14,7 @@ import pytest
 from pyctr._core import process_start_time
 from pyctr.engine.containers.store import Store
 from pyctr.errors import CorruptData, NotFound, PyctrError, StateError
+from tests.conftest import PATIENCE_S, wait_until
 
 HERE = os.path.dirname(__file__)
 CLIENT = """
@@ -61,7 +62,7 @@ def test_client_killed_at_any_moment_leaves_a_name_that_can_be_used(engine, opti
         time.sleep(chosen.uniform(0.3, 1.1) * length_s)
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:  # a monitor may still be at work on it; then it is a container like any other
             with contextlib.suppress(NotFound):
                 engine.containers.remove("one", force=True)
@@ -84,7 +85,7 @@ def test_two_with_one_name_at_once_one_wins(engine):
 
 
 def test_two_who_start_one_container_start_it_once(engine):
-    engine.containers.create("img", ["sleep", "100"], {"name": "one"})
+    engine.containers.create("img", ["sleep", "1000"], {"name": "one"})
     clients = [client(engine, 'engine.containers.start("one")') for _ in range(6)]
     assert [process.wait() for process in clients] == [0] * 6
     info = engine.containers.inspect("one")["State"]
@@ -118,20 +119,20 @@ def test_directory_of_a_killed_creator_is_swept_by_the_next_listing(engine):
 
 
 def test_killed_monitor_is_repaired_by_whoever_looks(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "one"})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "one"})
     state = read_state(engine)
     os.kill(state["monitor_pid"], signal.SIGKILL)
     os.waitpid(state["monitor_pid"], 0)
     assert engine.containers.list() == []
     info = engine.containers.inspect("one")["State"]
     assert (info["Status"], info["ExitCode"], info["Pid"]) == ("exited", 137, 0)
-    assert process_start_time(state["pid"]) != state["pid_start"]
+    wait_until(lambda: process_start_time(state["pid"]) != state["pid_start"], "its process is gone")
     engine.containers.start("one")
     assert engine.containers.inspect("one")["State"]["Running"]
 
 
 def test_killed_monitor_of_rm_container_takes_it_away(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "one", "rm": True, "volume": ["/anon"]})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "one", "rm": True, "volume": ["/anon"]})
     state = read_state(engine)
     os.kill(state["monitor_pid"], signal.SIGKILL)
     os.waitpid(state["monitor_pid"], 0)
@@ -141,28 +142,28 @@ def test_killed_monitor_of_rm_container_takes_it_away(engine):
 
 
 def test_monitor_killed_while_a_client_waits_is_an_error_not_a_hang(engine):
-    engine.containers.create("img", ["sleep", "100"], {"name": "one"})
+    engine.containers.create("img", ["sleep", "1000"], {"name": "one"})
     process = client(
         engine, "from pyctr.engine.containers.session import Attach; engine.containers.start('one', Attach())"
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not engine.containers.list():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     state = read_state(engine)
     os.kill(state["monitor_pid"], signal.SIGKILL)
-    assert process.wait(10) == 125
+    assert process.wait(PATIENCE_S) == 125
     assert engine.containers.inspect("one")["State"]["ExitCode"] == 137
 
 
 def test_pid_reused_by_another_process_is_not_killed(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "one"})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "one"})
     path = engine.store_path("one") + "/state.json"
     state = read_state(engine)
     os.kill(state["monitor_pid"], signal.SIGKILL)
     os.waitpid(state["monitor_pid"], 0)
     os.kill(state["pid"], signal.SIGKILL)
-    bystander = subprocess.Popen(["sleep", "100"])
+    bystander = subprocess.Popen(["sleep", "1000"])
     try:
         with open(path, "w") as file:
             json.dump(state | {"pid": bystander.pid, "pid_start": process_start_time(bystander.pid) - 1}, file)

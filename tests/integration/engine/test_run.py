@@ -9,6 +9,7 @@ import pytest
 
 from pyctr.engine.containers.session import Attach
 from pyctr.errors import CommandNotFound, Conflict, InvalidArgument, NotFound, StateError
+from tests.conftest import wait_until
 
 
 def run(engine, command, options=None, stdin=b""):
@@ -86,7 +87,7 @@ def test_run_detached_then_logs_wait_inspect_remove(engine):
 
 
 def test_list_shows_running_only_unless_all(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "up", "label": ["a=b"]})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "up", "label": ["a=b"]})
     engine.containers.create("img", ["true"], {"name": "new"})
     (up,) = engine.containers.list()
     assert (up.names, up.state, up.labels) == (["up"], "running", {"a": "b", "from": "image"})
@@ -98,7 +99,7 @@ def test_list_shows_running_only_unless_all(engine):
 
 
 def test_kill_stop_and_remove_running(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "one"})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "one"})
     with pytest.raises(StateError, match="container is running"):
         engine.containers.remove("one")
     engine.containers.kill("one", "KILL")
@@ -107,22 +108,21 @@ def test_kill_stop_and_remove_running(engine):
         engine.containers.kill("one", "KILL")
     engine.containers.start("one")
     began = time.monotonic()
-    engine.containers.stop("one", timeout_s=5)
-    assert time.monotonic() - began < 4
+    engine.containers.stop("one", timeout_s=120)
+    assert time.monotonic() - began < 100
     assert engine.containers.wait("one") == 143
 
 
 def test_stop_kills_after_the_grace_period(engine):
-    engine.containers.run(
-        "img", ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], {"detach": True, "name": "ss"}
-    )
-    time.sleep(0.3)
+    deaf = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+    engine.containers.run("img", ["sh", "-c", deaf], {"detach": True, "name": "ss"})
+    wait_until(lambda: list(engine.containers.logs("ss")), "ready")
     engine.containers.stop("ss", timeout_s=0.3)
     assert engine.containers.wait("ss") == 137
 
 
 def test_start_running_container_does_nothing(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "one"})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "one"})
     pid = engine.containers.inspect("one")["State"]["Pid"]
     assert engine.containers.start("one") is None
     assert engine.containers.inspect("one")["State"]["Pid"] == pid
@@ -186,12 +186,22 @@ def test_missing_bind_source_is_made_for_volume_and_refused_for_mount(engine, tm
 
 
 def test_signal_to_the_client_reaches_the_container(engine):
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
+    reader, writer = os.pipe()
+    said = []
+
+    def signal_once_ready():
+        said.append(os.read(reader, 100))
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=signal_once_ready)
+    thread.start()
     command = ["sh", "-c", "trap 'echo got; exit 9' USR1; echo ready; while :; do sleep 0.05; done"]
-    code, out, _ = run(engine, command, {"rm": True})
-    timer.join()
-    assert (code, out) == (9, b"ready\ngot\n")
+    code = engine.containers.run("img", command, {"rm": True}, Attach(stdin=None, stdout=writer, stderr=None))
+    thread.join()
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        said.append(file.read())
+    assert (code, said) == (9, [b"ready\n", b"got\n"])
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
@@ -226,7 +236,7 @@ def test_resolve_by_prefix_and_ambiguity(engine):
 
 
 def test_prune_removes_what_does_not_run(engine):
-    engine.containers.run("img", ["sleep", "100"], {"detach": True, "name": "up"})
+    engine.containers.run("img", ["sleep", "1000"], {"detach": True, "name": "up"})
     engine.containers.create("img", [], {"name": "aa", "label": ["keep"]})
     dead = engine.containers.create("img", [], {"name": "bb"})
     removed, _ = engine.containers.prune({"label!": ["keep"]})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import Cli, needs_root
+from tests.conftest import Cli, needs_root, wait_until
 from tests.peers import running_dockerd
 
 if TYPE_CHECKING:
@@ -248,7 +248,9 @@ def test_images_summary_follows_every_change(cli: Cli, one_file: Path) -> None:
 @pytest.fixture
 def running(cli: Cli) -> Iterator[str]:
     script = "i=0; while :; do i=$((i+1)); for f in one two; do echo $i >/new; mv /new /$f; done; done"
-    yield cli("run", "-d", "--name", "busy", "busybox", "sh", "-c", script).stdout.strip()
+    container = cli("run", "-d", "--name", "busy", "busybox", "sh", "-c", script).stdout.strip()
+    wait_until(lambda: cli("exec", "busy", "test", "-e", "/two", code=None).returncode == 0, "both files")
+    yield container
     cli("rm", "-f", "busy")
 
 

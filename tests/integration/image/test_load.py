@@ -137,7 +137,7 @@ def test_load_two_at_once_agree(archives: Path, tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     command = cli.command("load", "-i", str(archives / "skopeo-zstd.tar"))
     both = [subprocess.Popen(command, env=cli.env, stdout=subprocess.DEVNULL) for _ in range(4)]
-    assert [process.wait(60) for process in both] == [0] * 4
+    assert [process.wait(180) for process in both] == [0] * 4
     assert len(cli("images", "-q").stdout.split()) == 1
 
 

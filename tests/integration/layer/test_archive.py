@@ -134,15 +134,15 @@ except KernelError as error:
     assert os.listdir("{tmp_path}") == []
     print("refused")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=180)
     assert done.stdout == "refused\n", done.stderr
 
 
 INTERRUPTED = """
 import os, sys
 from pyctr._core import ArchiveReader, extract_layer, store_blob
-os.write(1, b".")
 try:
+    os.write(1, b".")
     {call}
 except KeyboardInterrupt:
     sys.exit(9)
@@ -158,7 +158,7 @@ def test_waiting_for_input_ends_at_interrupt(tmp_path: Path, call: str) -> None:
     os.read(process.stdout.fileno(), 1)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 9
+    assert process.wait(60) == 9
     process.stdout.close()
     for fd in (reader, writer):
         os.close(fd)

@@ -12,7 +12,7 @@ import threading
 import time
 
 BUSYBOX = next((path for path in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(path)), None)
-PATIENCE_S = 20
+PATIENCE_S = 60
 NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup")
 APPLETS = ("sh", "cat", "sleep", "true", "dd", "head", "tail", "seq", "stty", "yes", "mkdir", "tr")
 CGROUP_PARENT = "/pyctr-test"
@@ -297,3 +297,22 @@ def poll_in(fd, timeout_s):
 def children(pid):
     """The pids of a process's children."""
     return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cpu_ticks(pid):
+    """Processor time a process has used."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def private_kib(pid):
+    """Memory that is this monitor's alone however many there are: its program's clean pages are everybody's."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_Dirty"))
+
+
+def limit_kib(runtime):
+    """What is promised of the binary that is shipped, static; a debug build's relocations are pages of its own."""
+    with open(runtime, "rb") as file:
+        is_position_dependent = file.read(18)[16] == 2  # ET_EXEC (elf(5))
+    return 1024 if is_position_dependent else 2048

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.integration.monitor.harness import children, poll_in, wait_for
+from tests.integration.monitor.harness import PATIENCE_S, children, poll_in, wait_for
 
 
 def test_monitor_container_ends_exit_code_is_told_and_written(container):
@@ -21,7 +21,7 @@ def test_monitor_container_ends_exit_code_is_told_and_written(container):
     assert state["finished_at"] > state["started_at"] > "2026"
     assert container.actions() == ["start", "die"]
     attributes = container.events()[1]["Actor"]["Attributes"]
-    assert int(attributes.pop("execDuration")) < 10
+    assert int(attributes.pop("execDuration")) < 60
     assert attributes == {"image": "busybox", "name": "test", "exitCode": "7"}
     assert not container.run_dir.exists()
     assert container.cgroups() == []
@@ -29,7 +29,7 @@ def test_monitor_container_ends_exit_code_is_told_and_written(container):
 
 
 def test_monitor_started_state_and_socket_are_there_before_it_is_told(container):
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     pid = container.client.expect("started")["pid"]
     state = container.state()
     assert (state["status"], state["pid"], state["monitor_pid"]) == ("running", pid, container.process)
@@ -45,7 +45,7 @@ def test_monitor_paths_longer_than_a_socket_address_work(container, tmp_path):
     container.run_dir = tmp_path / ("x" * 200) / container.id
     container.run_dir.parent.mkdir()
     container.request["run_dir"] = str(container.run_dir)
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     container.client.expect("started")
     assert container.kill(9) == {"event": "ok"}
     container.wait_monitor()
@@ -103,7 +103,7 @@ def test_monitor_remove_name_is_free_before_exited_and_nothing_stays(container, 
 def test_monitor_killed_container_dies_with_it(container):
     """Also one whose command runs as another user: a change of credentials clears a parent-death signal (prctl(2))."""
     container.request["user"] = "web"
-    container.run("sleep 100 & sleep 100").spawn()
+    container.run("sleep 1000 & sleep 1000").spawn()
     pid = container.client.expect("started")["pid"]
     inside = wait_for(lambda: children(pid), "a child")
     os.kill(container.process, signal.SIGKILL)
@@ -133,10 +133,10 @@ def test_monitor_terminated_stubborn_container_is_killed_after_the_grace_period(
     container.run("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     out, _ = container.start()
     wait_for(lambda: out.data, "ready")
-    os.kill(container.process, signal.SIGTERM)
     began = time.monotonic()
+    os.kill(container.process, signal.SIGTERM)
     assert container.client.expect("exited")["code"] == 137
-    assert 0.9 < time.monotonic() - began < 5
+    assert time.monotonic() - began >= 1
     container.wait_monitor()
 
 
@@ -168,7 +168,7 @@ def test_kill_other_signals_real_time_too_arrive_and_are_not_a_stop(container):
 
 
 def test_kill_frozen_container_is_thawed(container):
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     container.client.expect("started")
     # On v1 the freezer's group is made by whoever first pauses.
     for path in container.cgroups():
@@ -191,18 +191,21 @@ def test_kill_frozen_container_is_thawed(container):
 
 
 def test_wait_every_waiter_hears_the_end(container):
-    container.run("echo ready; sleep 100")
+    container.run("echo ready; sleep 1000")
     out, _ = container.start()
     waiters = [container.connect() for _ in range(5)]
     for waiter in waiters:
         waiter.send(op="wait")
+        waiter.send(op="kill", signal=0)  # what is answered after it was heard after it
+        waiter.expect("ok")
     wait_for(lambda: out.data, "ready")
     container.client.send(op="signal", signal=9)
     for waiter in [*waiters, container.client]:
         assert waiter.expect("exited")["code"] == 137
         assert waiter.receive() is None
         waiter.close()
-    assert "kill" not in container.actions()
+    signals = [event["Actor"]["Attributes"].get("signal") for event in container.events()]
+    assert "9" not in signals, "`signal` is no kill"
     container.wait_monitor()
 
 
@@ -233,7 +236,7 @@ def test_restart_first_end_is_told_to_the_first_client(container):
 
 def test_restart_stopped_by_user_stays_down(container):
     container.request["restart"] = {"policy": "unless-stopped"}
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     container.client.expect("started")
     container.kill(9)
     container.wait_monitor()
@@ -242,11 +245,12 @@ def test_restart_stopped_by_user_stays_down(container):
 
 def test_restart_that_fails_ends_with_its_reason(container):
     container.request["restart"] = {"policy": "always"}
-    container.run("echo run > /bin/flag; cat /bin/busybox > /dev/null; exec 2>/dev/null; exit 1")
-    container.spawn()
-    container.client.expect("started")
+    container.run("trap 'exit 1' USR1; echo ready; while :; do sleep 0.05; done")
+    out, _ = container.start()
+    wait_for(lambda: out.data, "ready")
     container.spec["process"]["args"] = ["gone"]
     container.write()
+    container.client.send(op="signal", signal=int(signal.SIGUSR1))
     container.wait_monitor()
     state = container.state()
     assert (state["status"], state["exit_code"]) == ("exited", 127)
@@ -300,7 +304,7 @@ def test_fork_bomb_does_not_hurt_the_monitor(container):
 
 
 def test_client_killed_container_goes_on_and_descriptors_are_let_go(container):
-    container.run("echo ready; sleep 100")
+    container.run("echo ready; sleep 1000")
     out, err = container.start()
     wait_for(lambda: out.data, "ready")
     container.client.close()
@@ -318,7 +322,7 @@ def test_client_killed_container_goes_on_and_descriptors_are_let_go(container):
 
 def test_monitor_state_that_cannot_be_written_fails_the_start(container):
     (container.dir / ".state.json").mkdir()
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     event = container.client.expect("error")
     assert event["message"] == "write state.json: Is a directory"
     assert not container.run_dir.exists()
@@ -343,7 +347,7 @@ def test_monitor_hooks_of_the_specification_run(container, tmp_path):
 
 def test_monitor_poststart_hook_that_fails_ends_the_start(container):
     container.spec["hooks"] = {"poststart": [{"path": "/bin/false"}]}
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     assert "poststart" in container.client.expect("error")["message"]
     container.wait_monitor()
     assert container.cgroups() == []
@@ -352,10 +356,10 @@ def test_monitor_poststart_hook_that_fails_ends_the_start(container):
 def test_monitor_inherited_descriptors_are_not_kept(container):
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
-    container.run("sleep 100").spawn()
+    container.run("sleep 1000").spawn()
     os.close(writer)
     container.client.expect("started")
-    assert poll_in(reader, 5), "the end of the pipe"
+    assert poll_in(reader, PATIENCE_S), "the end of the pipe"
     assert os.read(reader, 1) == b""
     os.close(reader)
     container.kill(9)

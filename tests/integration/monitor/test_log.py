@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.monitor.harness import CGROUP_PARENT, wait_for
+from tests.integration.monitor.harness import CGROUP_PARENT, PATIENCE_S, wait_for
 from tests.peers import running_dockerd
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
@@ -195,7 +195,7 @@ def test_syslog_lines_arrive(container, transport):
     is_unix, is_stream = transport.startswith("unix"), transport in ("tcp", "unix")
     family = socket.AF_UNIX if is_unix else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM) as daemon:
-        daemon.settimeout(10)
+        daemon.settimeout(PATIENCE_S)
         daemon.bind(path if is_unix else ("127.0.0.1", 0))
         if is_stream:
             daemon.listen()

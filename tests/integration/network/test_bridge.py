@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def test_default_bridge_address_route_mtu_and_way_out(clean: Host) -> None:
-    shown = clean("run", "--rm", "busybox", "sh", "-c", f"ip addr show eth0; ip route; ping -c 1 -W 2 {OUTSIDE}").stdout
+    shown = clean(
+        "run", "--rm", "busybox", "sh", "-c", f"ip addr show eth0; ip route; ping -c 1 -W 30 {OUTSIDE}"
+    ).stdout
     assert "inet 172.17.0.2/16 brd 172.17.255.255 scope global eth0" in shown
     assert "mtu 1400" in shown  # that of the host's default route
     assert "default via 172.17.0.1 dev eth0" in shown
@@ -41,7 +43,7 @@ def test_outside_sees_the_hosts_address_and_cannot_reach_in(clean: Host) -> None
         with clean.python(PEER_SERVER, outside=True) as server:
             assert server.stdout is not None
             assert server.stdout.readline() == "listening\n"
-            clean("exec", "web", "sh", "-c", f"echo x | nc -w 2 {OUTSIDE} 8000")
+            clean("exec", "web", "sh", "-c", f"echo x | nc -w 30 {OUTSIDE} 8000")
             assert server.stdout.readline().strip() == HOST
         clean.fetch(f"http://{address}/", outside=True, code=28)
         assert clean.fetch(f"http://{address}/") == "web\n"
@@ -57,11 +59,11 @@ def test_containers_of_one_network_reach_each_other_and_no_other_network(clean: 
     inside = clean.address("web2", "one")
     assert clean.inside("web1", inside) == "web2\n"
     for name in ("web3", "web4"):
-        assert clean.inside(name, inside) is None
+        assert clean.is_cut_off(name, inside)
     clean("network", "connect", "one", "web3")
     assert clean.inside("web3", inside) == "web2\n"
     clean("network", "disconnect", "one", "web3")
-    assert clean.inside("web3", inside) is None
+    assert clean.is_cut_off("web3", inside)
 
 
 def test_internal_network_has_no_way_out_and_neighbours(clean: Host) -> None:
@@ -87,12 +89,12 @@ def test_icc_false_neighbours_do_not_speak(clean: Host) -> None:
     assert clean(
         "run", "--rm", "--network", "mute", "busybox", "timeout", "1", "wget", "-qO-", address, code=None
     ).returncode
-    assert clean("run", "--rm", "--network", "mute", "busybox", "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0
+    assert clean("run", "--rm", "--network", "mute", "busybox", "ping", "-c", "1", "-W", "30", OUTSIDE).returncode == 0
 
 
 def test_ipv6_network_addresses_gateway_and_way_out(clean: Host) -> None:
     clean("network", "create", "--ipv6", "--subnet", "2001:db8:1::/64", "--subnet", "10.88.0.0/24", "six")
-    script = "ip -6 addr show eth0; ip -6 route; ping -6 -c 1 -W 3 2001:db8::2"
+    script = "ip -6 addr show eth0; ip -6 route; ping -6 -c 1 -W 30 2001:db8::2"
     shown = clean("run", "--rm", "--network", "six", "--ip6", "2001:db8:1::77", "busybox", "sh", "-c", script).stdout
     assert "inet6 2001:db8:1::77/64" in shown
     assert "default via 2001:db8:1::1" in shown
@@ -168,7 +170,7 @@ def test_race_for_the_last_address_one_wins_and_nothing_leaks(clean: Host) -> No
 
     def start(number: int) -> int:
         return clean(
-            "run", "-d", "--name", f"race{number}", "--network", "small", "busybox", "sleep", "60", code=None
+            "run", "-d", "--name", f"race{number}", "--network", "small", "busybox", "sleep", "1000", code=None
         ).returncode
 
     with ThreadPoolExecutor(8) as pool:
@@ -208,7 +210,7 @@ def test_killed_monitor_leaves_what_the_next_command_takes_away(clean: Host) -> 
 def test_bridge_deleted_from_outside_the_next_start_makes_it_again(clean: Host) -> None:
     clean("network", "create", "-o", "com.docker.network.bridge.name=mybr", "mine")
     clean.sh("ip link del mybr")
-    shown = clean("run", "--rm", "--network", "mine", "busybox", "ping", "-c", "1", "-W", "2", OUTSIDE).stdout
+    shown = clean("run", "--rm", "--network", "mine", "busybox", "ping", "-c", "1", "-W", "30", OUTSIDE).stdout
     assert "1 packets received" in shown
 
 

@@ -38,7 +38,7 @@ def test_default_route_and_ports_move_with_connect_and_disconnect(clean: Host) -
         assert f". 8080 : {address} . 80" in clean.sh("nft list table inet $(nft list tables | grep -o 'pyctr.*')")
         assert clean.fetch(f"http://{HOST}:8080/", outside=True) == "web\n"
         assert clean.fetch("http://[::1]:8080/") == "web\n"  # which the monitor carries
-        assert clean("exec", "web", "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0
+        assert clean("exec", "web", "ping", "-c", "1", "-W", "30", OUTSIDE).returncode == 0
         assert clean("port", "web").stdout == "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n"
 
     clean("network", "connect", "last", "web")  # sorts behind
@@ -59,7 +59,7 @@ def test_default_route_and_ports_move_with_connect_and_disconnect(clean: Host) -
 
 def test_gw_priority_decides(clean: Host) -> None:
     clean("network", "create", "--subnet", "10.61.0.0/24", "zzz")
-    clean("run", "-d", "--name", "box", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     clean("network", "connect", "--gw-priority", "1", "zzz", "box")
     assert "via 10.61.0.1 " in route(clean, "box")
 
@@ -75,18 +75,18 @@ def test_container_without_networks_gets_one_with_its_ports(clean: Host) -> None
 def test_first_user_defined_network_brings_its_name_server(clean: Host) -> None:
     clean("network", "create", "net")
     clean.serve("web", "--network", "net")
-    clean("run", "-d", "--name", "box", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     clean("network", "connect", "--alias", "near", "net", "box")
     assert "nameserver 127.0.0.11" in clean("exec", "box", "cat", "/etc/resolv.conf").stdout
     assert clean.inside("box", "http://web/") == "web\n"
-    assert "1 packets received" in clean("exec", "web", "ping", "-c", "1", "-W", "2", "near").stdout
+    assert "1 packets received" in clean("exec", "web", "ping", "-c", "1", "-W", "30", "near").stdout
     clean("network", "disconnect", "net", "box")
-    assert clean.inside("box", "http://web/") is None
+    assert clean.is_cut_off("box", "http://web/")
 
 
 def test_network_is_in_use_from_connect_to_disconnect(clean: Host) -> None:
     clean("network", "create", "net")
-    clean("run", "-d", "--name", "box", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     assert not in_use(clean, "net")
     clean("network", "connect", "net", "box")
     assert in_use(clean, "net")
@@ -100,7 +100,7 @@ def test_connect_that_fails_changes_nothing(clean: Host) -> None:
     clean("network", "create", "net")
     clean("network", "create", "-o", "com.docker.network.bridge.name=mybr", "broken")
     clean.serve("web", "-p", "8080:80")
-    clean("run", "-d", "--name", "box", "--network", "none", "-p", "8080:80", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "box", "--network", "none", "-p", "8080:80", "busybox", "sleep", "1000")
     request = clean.root / "containers" / clean("inspect", "-f", "{{.Id}}", "box").stdout.strip() / "monitor.json"
     before = request.read_text()
     refused = clean("network", "connect", "net", "box", code=1)
@@ -130,8 +130,8 @@ def test_between_two_lives_the_next_one_is_connected(clean: Host) -> None:
 
 def test_renamed_container_answers_to_its_new_name_in_its_next_life_too(clean: Host) -> None:
     clean("network", "create", "--internal", "net")  # so that nobody else is asked
-    clean("run", "-d", "--name", "old", "--network", "net", "--restart", "always", "busybox", "sleep", "60")
-    clean("run", "-d", "--name", "asker", "--network", "net", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "old", "--network", "net", "--restart", "always", "busybox", "sleep", "1000")
+    clean("run", "-d", "--name", "asker", "--network", "net", "busybox", "sleep", "1000")
     clean("rename", "old", "new")
 
     def answers(name: str) -> bool:
@@ -149,7 +149,7 @@ def test_changes_at_the_same_time_are_all_made(clean: Host) -> None:
     names = [f"net{number}" for number in range(4)]
     for name in names:
         clean("network", "create", name)
-    clean("run", "-d", "--name", "box", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(lambda name: clean("network", "connect", name, "box"), names))
     settings = json.loads(clean("inspect", "box").stdout)[0]["NetworkSettings"]["Networks"]

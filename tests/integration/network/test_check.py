@@ -50,15 +50,15 @@ def forwards_nothing(host: Host) -> Iterator[Host]:
 
 def test_check_finds_forwarding_switched_off_and_switches_it_on(forwards_nothing: Host) -> None:
     clean = forwards_nothing
-    clean("run", "-d", "--name", "box", "busybox", "sleep", "60")
+    clean("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     clean.sh("sysctl -q -w net.ipv4.ip_forward=0")
-    reach = ("exec", "box", "ping", "-c", "1", "-W", "1", OUTSIDE)
-    assert clean(*reach, code=None).returncode != 0
+    reach = ("exec", "box", "ping", "-c", "1", "-W")
+    assert clean(*reach, "1", OUTSIDE, code=None).returncode != 0
     assert "forwarding: net.ipv4.ip_forward is off" in clean("system", "check", code=1).stdout
     assert "(mended)" in clean("system", "check", "--mend").stdout
-    assert clean(*reach).returncode == 0
+    assert clean(*reach, "30", OUTSIDE).returncode == 0
     assert clean("system", "check").stdout == ""
 
 
 def test_start_switches_forwarding_on(forwards_nothing: Host) -> None:
-    assert forwards_nothing("run", "--rm", "busybox", "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0
+    assert forwards_nothing("run", "--rm", "busybox", "ping", "-c", "1", "-W", "30", OUTSIDE).returncode == 0

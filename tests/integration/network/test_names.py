@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need_tool, needs_root
+from tests.conftest import PATIENCE_S, need_tool, needs_root
 from tests.integration.network.conftest import OUTSIDE, Host, eventually
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def inside(host: Host, name: str) -> list[str]:
 
 def dig(host: Host, client: str, *words: str) -> str:
     """What dig prints, asking the name server as a program in the container would."""
-    command = [*inside(host, client), "dig", "@127.0.0.11", "+tries=1", "+timeout=8", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
+    command = [*inside(host, client), "dig", "@127.0.0.11", "+tries=1", "+timeout=20", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120).stdout
 
 
 def addresses(host: Host, client: str, *words: str) -> list[str]:
@@ -100,7 +100,7 @@ def status(answer: str) -> str:
 
 def python_inside(host: Host, name: str, code: str, *args: str) -> str:
     command = [*inside(host, name), sys.executable, "-c", code, *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -112,7 +112,7 @@ def test_names_aliases_and_ids_lead_to_containers(net: Host) -> None:
     for name in ("web", "www", "WEB", "web.net", "box", web[:12]):
         for transport in ("+notcp", "+tcp"):
             assert addresses(net, "client", name, transport) == [own], (name, transport)
-    assert net("exec", "client", "ping", "-c1", "-W2", "web").stdout.count(own) > 1
+    assert net("exec", "client", "ping", "-c1", "-W30", "web").stdout.count(own) > 1
     nothing = dig(net, "client", "web", "aaaa")
     assert status(nothing) == "NOERROR"
     assert "ANSWER: 0" in nothing
@@ -193,17 +193,18 @@ def test_upstream_that_does_not_answer_harms_nobody_else(net: Host) -> None:
     start(net, "web")
     waiting = [
         subprocess.Popen(
-            [*inside(net, "client"), "dig", "@127.0.0.11", "+tries=1", "+timeout=8", "dropped.test", transport],
+            [*inside(net, "client"), "dig", "@127.0.0.11", "+tries=1", "+timeout=20", "dropped.test", transport],
             stdout=subprocess.PIPE,
             text=True,
         )
         for transport in ("+notcp", "+tcp")
     ]
-    began = time.monotonic()
-    assert addresses(net, "client", "web") == [net.address("web", "net")]
-    assert time.monotonic() - began < 3, "nobody waits for the others' servers"
+    answer = dig(net, "client", "web")
+    assert net.address("web", "net") in answer
+    took_ms = int(answer.partition("Query time: ")[2].split()[0])
+    assert took_ms < 3000, "nobody waits for the others' servers, which are given four seconds"
     for process in waiting:
-        assert status(process.communicate(timeout=20)[0]) == "SERVFAIL"
+        assert status(process.communicate(timeout=PATIENCE_S)[0]) == "SERVFAIL"
 
 
 def test_internal_network_asks_nobody(net: Host) -> None:
@@ -269,7 +270,7 @@ NONSENSE = """
 import os, socket, struct, sys
 server = ("127.0.0.11", 53)
 query = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3web\\0\\0\\1\\0\\1"
-def ask(message, seconds=2):
+def ask(message, seconds=30):
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.settimeout(seconds)
     udp.sendto(message, server)
@@ -291,7 +292,7 @@ streams[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 
 streams[0].close()
 last = streams[-1]
 last.sendall(framed(query) * 3)  # several at once, each answered
-last.settimeout(5)
+last.settimeout(30)
 answers = b""
 while len(answers) < 3 * (2 + len(query) + 16):
     answers += last.recv(4096)
@@ -326,8 +327,9 @@ udp.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE: this program's
 udp.connect(("127.0.0.11", 53))
 udp.setblocking(False)
 sent, seen, began = 0, set(), time.monotonic()
-while len(seen) < count and time.monotonic() - began < 20:
-    due = min(count, int((time.monotonic() - began) * rate))
+while len(seen) < count and time.monotonic() - began < 60:
+    # No more on their way than fit into the server's socket, however late this program gets the processor again.
+    due = min(count, int((time.monotonic() - began) * rate), len(seen) + 100)
     for number in range(sent, due):
         udp.send(number.to_bytes(2, "big") + b"\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3web\\0\\0\\1\\0\\1")
     sent = max(sent, due)

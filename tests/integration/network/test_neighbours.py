@@ -61,7 +61,7 @@ def test_docker_and_podman_beside_all_work_and_nothing_of_theirs_is_touched(host
             docker("run", "-d", "--name", "theirs", "-p", "9090:80", "busybox", "/bin/sh", "-c", serve)
 
             def serves(port: int) -> bool:
-                code = "curl -s -m 2 -o /dev/null -w '%{http_code}' "
+                code = "curl -s -m 30 -o /dev/null -w '%{http_code}' "
                 return host.sh(f"{code} http://{HOST}:{port}/busybox", outside=True, code=None) == "200"
 
             for port in (9090, 9091):
@@ -73,7 +73,7 @@ def test_docker_and_podman_beside_all_work_and_nothing_of_theirs_is_touched(host
             assert not host.address("ours").startswith(("172.17.", "10.88."))
             for name, port in (("ours", 8080), ("more", 8081)):
                 assert host.fetch(f"http://{HOST}:{port}/", outside=True) == f"{name}\n"
-                assert host("exec", name, "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0
+                assert host("exec", name, "ping", "-c", "1", "-W", "30", OUTSIDE).returncode == 0
             assert serves(9090)
             assert serves(9091)
             done = host("run", "--rm", "-p", "9090:80", "busybox", "true", code=125)
@@ -101,7 +101,7 @@ def test_firewall_that_drops_forwarding_needs_the_documented_rules(clean: Host) 
         clean.sh(allow)
         assert clean("system", "check").stdout == ""
         assert clean.fetch(f"http://{HOST}:8080/", outside=True) == "web1\n"
-        assert clean("exec", "web1", "ping", "-c", "1", "-W", "2", OUTSIDE).returncode == 0
+        assert clean("exec", "web1", "ping", "-c", "1", "-W", "30", OUTSIDE).returncode == 0
         clean.sh(f"iptables -D FORWARD -i {bridge} -j ACCEPT; iptables -D FORWARD -o {bridge} -j ACCEPT")
     finally:
         clean.sh("iptables -P FORWARD ACCEPT")
@@ -124,8 +124,8 @@ def test_real_servers_of_debian_through_published_ports(clean: Host) -> None:
     clean("run", "-d", "--name", "web", "--network", "net", "-p", "8080:80", "servers", "sh", "-c", nginx)
     redis = ("redis-server", "--protected-mode", "no")
     clean("run", "-d", "--name", "store", "--network", "net", "-p", f"{HOST}:6379:6379", "servers", *redis)
-    assert eventually(lambda: clean.sh(f"curl -s -m 2 http://{HOST}:8080/", outside=True, code=None)) == "nginx"
-    ask = f"printf 'INCR visits\\r\\nQUIT\\r\\n' | busybox nc -w 3 {HOST} 6379"
+    assert eventually(lambda: clean.sh(f"curl -s -m 30 http://{HOST}:8080/", outside=True, code=None)) == "nginx"
+    ask = f"printf 'INCR visits\\r\\nQUIT\\r\\n' | busybox nc -w 30 {HOST} 6379"
     assert eventually(lambda: clean.sh(ask, outside=True, code=None)).splitlines() == [":1", "+OK"]
     assert clean("exec", "web", "redis-cli", "-h", "store", "incr", "visits").stdout == "2\n"
     clean("image", "rm", "-f", "servers")
@@ -157,7 +157,7 @@ def test_macvlan_is_a_neighbour_of_those_outside(clean: Host) -> None:
         "-c",
         "1",
         "-W",
-        "2",
+        "30",
         OUTSIDE,
         code=None,
     )
@@ -193,7 +193,7 @@ def test_ipvlan_works_or_is_refused_by_name(clean: Host) -> None:
         "-c",
         "1",
         "-W",
-        "2",
+        "30",
         OUTSIDE,
         code=None,
     )

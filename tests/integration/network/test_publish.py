@@ -61,7 +61,7 @@ while True:
 def test_source_address_outside_is_seen_inside(clean: Host) -> None:
     clean("run", "-d", "--name", "see", "-p", "8080:80", *HOST_PROGRAMS, SAY_PEER)
     clean.wait_for_port("see", 80)
-    assert clean.sh(f"busybox nc -w 2 {HOST} 8080 < /dev/null", outside=True) == OUTSIDE
+    assert clean.sh(f"busybox nc -w 30 {HOST} 8080 < /dev/null", outside=True) == OUTSIDE
 
 
 def test_udp_datagrams_both_ways_also_to_loopback(clean: Host) -> None:
@@ -86,10 +86,7 @@ def test_containers_do_not_reach_the_hosts_loopback(clean: Host) -> None:
     """CVE-2020-8558: route_localnet must not open 127.0.0.0/8 to containers."""
     server = subprocess.Popen([*clean.enter(), "busybox", "httpd", "-f", "-p", "127.0.0.1:9000", "-h", "/"])
     try:
-        assert (
-            eventually(lambda: clean.sh("curl -s -m 1 -o /dev/null http://127.0.0.1:9000/ && echo up", code=None))
-            is not None
-        )
+        assert eventually(lambda: ":9000" in clean.sh("ss -ltn"))
         script = (
             "ip route add 127.0.0.9/32 via 172.17.0.1 dev eth0; ip addr del 127.0.0.1/8 dev lo; "
             "ip route add 127.0.0.0/8 via 172.17.0.1 dev eth0; echo | nc -w 1 127.0.0.1 9000"
@@ -155,7 +152,7 @@ def test_port_is_really_taken_and_free_when_the_command_returns(clean: Host) -> 
 def test_race_for_one_port_one_wins(clean: Host) -> None:
     def start(number: int) -> int:
         return clean(
-            "run", "-d", "--name", f"race{number}", "-p", "8080:80", "busybox", "sleep", "60", code=None
+            "run", "-d", "--name", f"race{number}", "-p", "8080:80", "busybox", "sleep", "1000", code=None
         ).returncode
 
     with ThreadPoolExecutor(6) as pool:
@@ -199,13 +196,13 @@ def test_large_transfer_both_by_rules_and_by_the_monitor(clean: Host) -> None:
         )
     )
     for address, outside in ((HOST, True), ("[::1]", False)):
-        got = clean.sh(f"curl -sS -g -m 30 http://{address}:8080/big | wc -c", outside=outside, timeout=60)
+        got = clean.sh(f"curl -sS -g -m 150 http://{address}:8080/big | wc -c", outside=outside)
         assert int(got) == 50 << 20
 
 
 def test_links_names_and_environment(clean: Host) -> None:
     clean.serve("web1", "--expose", "80", "-e", "COLOR=red")
-    script = "ping -c 1 -W 2 w >/dev/null && env && cat /etc/hosts"
+    script = "ping -c 1 -W 30 w >/dev/null && env && cat /etc/hosts"
     shown = clean("run", "--rm", "--name", "client", "--link", "web1:w", "busybox", "sh", "-c", script).stdout
     address = clean.address("web1")
     for line in (

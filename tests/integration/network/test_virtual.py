@@ -39,10 +39,9 @@ def serve(host: Host, name: str, *options: str) -> str:
     return host.serve(name, "--network", joining(vip6=VIP6), *options)
 
 
-def asked(host: Host, times: int, url: str = "http://web/", client: str = "client") -> list[str | None]:
+def asked(host: Host, times: int, url: str = "http://web/", client: str = "client") -> list[str]:
     """Who answers, one time after the other."""
-    found = (host.inside(client, url) for _ in range(times))
-    return [text and text.strip() for text in found]
+    return [host.inside(client, url).strip() for _ in range(times)]
 
 
 def table(host: Host) -> str:
@@ -70,7 +69,7 @@ def test_members_take_turns_behind_one_name_and_one_address(shop: Host) -> None:
     assert set(asked(shop, 2, f"http://[{VIP6}]/")) == {"one", "two"}
     assert set(asked(shop, 2, client="one")) == {"one", "two"}, "a member is a client too, of itself as well"
     for address in (VIP, VIP6):
-        assert " 0% packet loss" in shop("exec", "client", "ping", "-c1", "-W2", address).stdout
+        assert " 0% packet loss" in shop("exec", "client", "ping", "-c1", "-W30", address).stdout
     names = shop("inspect", "-f", '{{join .NetworkSettings.Networks.shop.DNSNames " "}}', "one").stdout.split()
     assert names == ["web", "one", web[:12], "tasks.web"]
     assert answers_for(shop) == [f"{VIP}/32", f"{VIP6}/128"]
@@ -104,9 +103,9 @@ def test_only_the_network_itself_reaches_it(shop: Host) -> None:
     shop("network", "create", "other")
     shop("run", "-d", "--name", "stranger", "--network", "other", "busybox", "sleep", "1000")
     assert asked(shop, 1) == ["one"]
-    assert asked(shop, 1, f"http://{VIP}/", client="stranger") == [None]
+    assert shop.is_cut_off("stranger", f"http://{VIP}/")
     shop.sh(f"ip route add {VIP} via 198.51.100.1", outside=True)
-    assert shop.fetch(f"http://{VIP}/", outside=True, code=None) == ""
+    assert shop.sh(f"curl -s -m 2 http://{VIP}/", outside=True, code=None) == ""
     shop.sh(f"ip route del {VIP}", outside=True)
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Cli, need_tool
+from pyctr.engine import Engine
+from tests.conftest import PATIENCE_S, Cli, free_port, need_tool
+from tests.fake_registry import FakeRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +21,6 @@ if TYPE_CHECKING:
 
 #: htpasswd of me:secret (bcrypt, the only kind the registry takes).
 HTPASSWD = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -42,7 +38,7 @@ def running_registry(directory: Path, *, extra: str = "", tls: tuple[Path, Path]
     with open(directory / "log", "wb") as log:
         process = subprocess.Popen([program, "serve", str(directory / "config.yml")], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -116,3 +112,19 @@ def other(tmp_path: Path) -> Cli:
     cli.env["PYCTR_CONFIG"] = str(tmp_path / "daemon.json")
     (tmp_path / "daemon.json").write_text("{}")
     return cli
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
+    """A registry that does as it is told, and is asked again without a pause."""
+    monkeypatch.setattr("pyctr.registry.transport._FIRST_WAIT_S", 0.001)
+    with FakeRegistry().serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An empty store, nobody logged in."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    (tmp_path / "daemon.json").write_text("{}")
+    return Engine(str(tmp_path / "root"), str(tmp_path / "run"), config_file=str(tmp_path / "daemon.json"))

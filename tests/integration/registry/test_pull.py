@@ -1,4 +1,4 @@
-"""Pulling from a registry that does everything wrong: one line, and a store that is as it was."""
+"""Pulling: what is fetched and what is not, platforms, connections that break, what is beside it."""
 
 from __future__ import annotations
 
@@ -6,101 +6,30 @@ import json
 import os
 import random
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pyctr.engine import Engine
 from pyctr.engine.transfer.partial import layer_draft
-from pyctr.errors import CorruptData, KernelError, NotFound, PyctrError, RegistryError
-from pyctr.image.manifest import OCI_MANIFEST
+from pyctr.errors import NotFound, PyctrError, RegistryError
 from tests.conftest import needs_root
 from tests.fake_registry import FakeRegistry, Handler, Layer, digest_of, tar_of
+from tests.integration.registry.pulls import (
+    CONTENT,
+    LARGE,
+    SMALL,
+    Heard,
+    blob_fault,
+    check_nothing,
+    check_whole,
+    send_part,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pyctr.image.store import Store
-
 pytestmark = needs_root
-
-CONTENT = random.Random(7).randbytes(400_000)
-SMALL = Layer(tar_of({"small": b"small"}))
-LARGE = Layer(tar_of({"large": CONTENT}))
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setattr("pyctr.registry.transport._FIRST_WAIT_S", 0.001)
-    with FakeRegistry().serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    (tmp_path / "daemon.json").write_text("{}")
-    return Engine(str(tmp_path / "root"), str(tmp_path / "run"), config_file=str(tmp_path / "daemon.json"))
-
-
-class Heard(list[tuple[str, str]]):
-    """A report."""
-
-    def __call__(self, status: str, id: str = "", current: int = 0, total: int = 0) -> None:
-        if status != "Downloading":
-            self.append((id, status))
-
-
-def blob_fault(act: Callable[[Handler, bytes, int], bool]) -> Callable[[Handler], bool]:
-    """A fault for reads of blobs larger than a config; it is given the blob and where the client wants to begin."""
-
-    def fault(handler: Handler) -> bool:
-        data = handler.registry.blobs.get(handler.path.rpartition("/")[2], b"")
-        if handler.command != "GET" or len(data) < 1000:
-            return False
-        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
-        return act(handler, data, start)
-
-    return fault
-
-
-def send_part(handler: Handler, data: bytes, start: int, count: int, *, reset: bool) -> bool:
-    """Promise everything, send `count` bytes, cut."""
-    handler.send_response(206 if start else 200)
-    if start:
-        handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-    handler.send_header("Content-Length", str(len(data) - start))
-    handler.end_headers()
-    handler.wfile.write(data[start : start + count])
-    return handler.cut(reset=reset)
-
-
-def check_whole(engine: Engine, name: str, layers: list[Layer]) -> None:
-    """The image is in the store, its content and digests right."""
-    image = engine.image_store.resolve(name)
-    assert image.layers == [layer.diff_id for layer in layers]
-    for layer in layers:
-        assert digest_of(engine.image_store.read_blob(layer.digest)) == layer.digest
-    for layer in layers:
-        if layer is LARGE:
-            with open(f"{engine.image_store.layer_path(layer.diff_id)}/large", "rb") as file:
-                assert file.read() == CONTENT
-    assert leftovers(engine.image_store) == []
-
-
-def leftovers(store: Store) -> list[str]:
-    """Drafts and partial blobs."""
-    drafts = [name for name in os.listdir(store.layers) if name.startswith(".")]
-    return drafts + (os.listdir(f"{store.root}/partial") if os.path.isdir(f"{store.root}/partial") else [])
-
-
-def check_nothing(engine: Engine, *, partial: bool = False) -> None:
-    """No image, no name, no draft."""
-    assert engine.images.list() == []
-    left = leftovers(engine.image_store) if os.path.isdir(engine.image_store.layers) else []
-    assert partial or left == []
-    assert not any(name.endswith(".pull") for name in left)
 
 
 def test_pull_brings_layers_and_name(fake: FakeRegistry, engine: Engine) -> None:
@@ -169,16 +98,6 @@ def test_pull_platform_variant_is_chosen(fake: FakeRegistry, engine: Engine) -> 
     ):  # fmt: skip
         engine.images.pull(f"{fake.address}/x", platform=asked)
         assert engine.image_store.resolve(f"{fake.address}/x").manifest_digest == digests[chosen], asked
-
-
-def test_pull_unknown_platform_names_those_there_are(fake: FakeRegistry, engine: Engine) -> None:
-    here = fake.put_image("x", "amd", [SMALL])
-    fake.put_index("x", "latest", {"linux/amd64": here, "linux/arm64/v8": here, "unknown/unknown": here})
-    with pytest.raises(NotFound, match=r"platform linux/s390x; there is linux/amd64, linux/arm64/v8$"):
-        engine.images.pull(f"{fake.address}/x", platform="linux/s390x")
-    with pytest.raises(NotFound, match="wanted linux/s390x, actual: linux/amd64"):
-        engine.images.pull(f"{fake.address}/x:amd", platform="s390x")
-    check_nothing(engine)
 
 
 def test_pull_all_tags(fake: FakeRegistry, engine: Engine) -> None:
@@ -280,124 +199,6 @@ def test_pull_stored_blob_is_not_fetched(fake: FakeRegistry, engine: Engine) -> 
     check_whole(engine, f"{fake.address}/x", [LARGE])
 
 
-def test_pull_wrong_blob_is_refused(fake: FakeRegistry, engine: Engine) -> None:
-    fake.put_image("x", "latest", [SMALL, LARGE])
-    fake.blobs[LARGE.digest] = LARGE.data[:-9] + b"\0\1" + LARGE.data[-7:]
-    with pytest.raises(CorruptData):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b""])
-def test_pull_blob_of_wrong_size_is_refused(fake: FakeRegistry, engine: Engine, change: Any) -> None:
-    fake.put_image("x", "latest", [LARGE])
-    fake.blobs[LARGE.digest] = change(LARGE.data)
-    with pytest.raises(CorruptData, match=f"expected {len(LARGE.data)}"):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-def test_pull_blob_without_end_is_refused(fake: FakeRegistry, engine: Engine) -> None:
-    def endless(handler: Handler, data: bytes, _: int) -> bool:
-        handler.send_response(200)
-        handler.send_header("Transfer-Encoding", "chunked")
-        handler.end_headers()
-        for piece in (data, b"x" * 100, b""):
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        return True
-
-    fake.put_image("x", "latest", [LARGE])
-    fake.faults.append(blob_fault(endless))
-    with pytest.raises(CorruptData, match="more than the expected"):
-        engine.images.pull(f"{fake.address}/x")
-
-
-def test_pull_wrong_diff_id_is_refused(fake: FakeRegistry, engine: Engine) -> None:
-    layer = Layer(tar_of({"large": CONTENT}))
-    layer.diff_id = "sha256:" + "0" * 64
-    fake.put_image("x", "latest", [layer])
-    with pytest.raises(CorruptData, match="uncompressed layer"):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-def test_pull_gzip_bomb_is_bounded(fake: FakeRegistry, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyctr.engine.transfer.layers._LAYER_MAX_BYTES", 1 << 20)
-    fake.put_image("x", "latest", [Layer(tar_of({"zero": bytes(8 << 20)}))])
-    with pytest.raises(CorruptData, match="unpacks to more than 1048576 bytes"):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-def test_pull_layer_that_cannot_be_unpacked_ends_its_download(fake: FakeRegistry, engine: Engine) -> None:
-    bad = Layer(b"no archive" * 40_000, compress=False)
-    fake.put_image("x", "latest", [bad])
-    with pytest.raises(CorruptData):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-def test_pull_wrong_config_is_refused(fake: FakeRegistry, engine: Engine) -> None:
-    fake.put_image("x", "latest", [SMALL])
-    config = json.loads(fake.manifests["x", "latest"][1])["config"]["digest"]
-    fake.blobs[config] = b"x" * len(fake.blobs[config])
-    with pytest.raises(CorruptData, match="verify image config"):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-@pytest.mark.parametrize(
-    ("value", "media_type", "message"),
-    [
-        (b"<html>", "text/html", "unsupported manifest media type: text/html"),
-        (b"[]", OCI_MANIFEST, "not a JSON object"),
-        (b"{}", OCI_MANIFEST, "no layers"),
-        (b"{}", "application/json", "unsupported manifest media type"),
-        (
-            {"schemaVersion": 1},
-            "application/vnd.docker.distribution.manifest.v1+prettyjws",
-            "schema 1 is not supported",
-        ),
-        ({"schemaVersion": 1}, "application/json", "schema 1 is not supported"),
-        ({"mediaType": OCI_MANIFEST, "layers": [], "manifests": []}, OCI_MANIFEST, "both an image and an index"),
-        ({"mediaType": "application/vnd.oci.image.index.v1+json", "layers": []}, OCI_MANIFEST, "it says"),
-    ],
-)
-def test_pull_odd_manifest_is_refused(
-    fake: FakeRegistry, engine: Engine, value: Any, media_type: str, message: str
-) -> None:
-    fake.put_manifest("x", "latest", value, media_type)
-    with pytest.raises(PyctrError, match=message):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-def test_pull_foreign_layer_is_refused_by_name(fake: FakeRegistry, engine: Engine) -> None:
-    layer = Layer(tar_of({"a": b""}))
-    layer.media_type = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-    fake.put_image("x", "latest", [layer])
-    with pytest.raises(RegistryError, match=r"foreign layers \(application/vnd.docker.image.rootfs.foreign"):
-        engine.images.pull(f"{fake.address}/x")
-
-
-def test_pull_artifact_is_no_image(fake: FakeRegistry, engine: Engine) -> None:
-    config = {"mediaType": "application/vnd.example+json", "digest": digest_of(b"{}"), "size": 2}
-    fake.put_manifest("x", "latest", {"schemaVersion": 2, "config": config, "layers": []}, OCI_MANIFEST)
-    with pytest.raises(RegistryError, match=r"is not an image: its config is application/vnd\.example"):
-        engine.images.pull(f"{fake.address}/x")
-
-
-def test_pull_indexes_without_end_are_refused(fake: FakeRegistry, engine: Engine) -> None:
-    digest = fake.put_image("x", "latest", [SMALL])
-    for _ in range(8):
-        digest = fake.put_index("x", "latest", {"linux/amd64": digest})
-        media_type, data = fake.manifests["x", digest]
-        value = json.loads(data)
-        value["manifests"][0]["mediaType"] = media_type
-    with pytest.raises(CorruptData, match="nest too deep"):
-        engine.images.pull(f"{fake.address}/x")
-
-
 def test_pull_tag_that_moves_meanwhile_is_one_image(fake: FakeRegistry, engine: Engine) -> None:
     first = fake.put_image("x", "latest", [LARGE])
 
@@ -418,16 +219,6 @@ def test_pull_new_image_of_a_tag_leaves_the_old_one_nameless(fake: FakeRegistry,
     fake.put_image("x", "latest", [LARGE])
     engine.images.pull(f"{fake.address}/x")
     assert sorted(row.tag for row in engine.images.list()) == ["<none>", "latest"]
-
-
-def test_pull_failure_leaves_the_old_image_its_name(fake: FakeRegistry, engine: Engine) -> None:
-    fake.put_image("x", "latest", [SMALL])
-    engine.images.pull(f"{fake.address}/x")
-    fake.put_image("x", "latest", [SMALL, LARGE])
-    fake.blobs[LARGE.digest] = b"x" * len(LARGE.data)
-    with pytest.raises(CorruptData):
-        engine.images.pull(f"{fake.address}/x")
-    check_whole(engine, f"{fake.address}/x", [SMALL])
 
 
 def test_two_pulls_at_once_share_the_work(fake: FakeRegistry, tmp_path: Path, engine: Engine) -> None:
@@ -482,23 +273,6 @@ def test_pull_layer_never_synced_before_a_boot_is_not_trusted(fake: FakeRegistry
         assert json.load(file) == {"digest": LARGE.digest, "size": len(CONTENT)}
 
 
-def test_pull_full_disk_is_one_line(fake: FakeRegistry, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake.put_image("x", "latest", [LARGE])
-
-    def full(_fd: int, _data: bytes, offset: int) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pyctr.engine.transfer.partial.os.pwrite", full)
-    with pytest.raises(KernelError, match="no space left on device"):
-        engine.images.pull(f"{fake.address}/x")
-    check_nothing(engine)
-
-
-def test_pull_name_with_capitals_is_refused(engine: Engine) -> None:
-    with pytest.raises(PyctrError, match=r"repository name \(library/Busybox\) must be lowercase"):
-        engine.images.pull("Busybox")
-
-
 def test_pull_same_layer_twice_is_fetched_once(fake: FakeRegistry, engine: Engine) -> None:
     fake.put_image("x", "latest", [LARGE, SMALL, LARGE])
     engine.images.pull(f"{fake.address}/x")
@@ -513,52 +287,6 @@ def test_prune_removes_partial_blobs(fake: FakeRegistry, engine: Engine) -> None
     _, freed = engine.images.prune()
     assert freed >= 100_000
     assert os.listdir(f"{engine.root}/partial") == []
-
-
-def test_pull_all_tags_of_a_hostile_list_stores_nothing(fake: FakeRegistry, engine: Engine) -> None:
-    fake.put_image("x", "good", [SMALL])
-    fake.faults.append(
-        lambda handler: (
-            "/tags/list" in handler.path and handler.reply(200, b'{"tags": ["good", "../../../etc/cron.d/x"]}')
-        )
-    )
-    with pytest.raises(RegistryError, match="is no tag"):
-        engine.images.pull(f"{fake.address}/x", all_tags=True)
-    check_nothing(engine)
-
-
-def test_pull_layer_of_any_promised_size_is_bounded(fake: FakeRegistry, engine: Engine) -> None:
-    layer = {**SMALL.descriptor(), "size": 1 << 60}
-    digest = fake.put_image("x", "latest", [SMALL])
-    kind, data = fake.manifests["x", digest]
-    fake.put_manifest("x", "latest", {**json.loads(data), "layers": [layer]}, kind)
-    with pytest.raises(CorruptData, match="larger than"):
-        engine.images.pull(f"{fake.address}/x")
-    assert fake.asked("GET", SMALL.digest) == []
-    check_nothing(engine)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"mediaType": "a\x1b]0;title\x07"}, {"mediaType": ["list"]}, {"layers": [{"mediaType": "\x1b[2J", "size": 1}]},
-        {"layers": [{**SMALL.descriptor(), "mediaType": "\x1b[31mred"}]},
-        {"layers": [{**SMALL.descriptor(), "digest": "sha256:../../etc/passwd"}]},
-        {"layers": [{**SMALL.descriptor(), "size": -1}]}, {"layers": [{**SMALL.descriptor(), "size": True}]},
-        {"config": {"mediaType": "\x9b2J", "digest": SMALL.digest, "size": 3}},
-    ],
-)  # fmt: skip
-def test_pull_hostile_manifest_is_one_printable_line(
-    fake: FakeRegistry, engine: Engine, change: dict[str, Any]
-) -> None:
-    digest = fake.put_image("x", "latest", [SMALL])
-    kind, data = fake.manifests["x", digest]
-    fake.put_manifest("x", "latest", {**json.loads(data), **change}, kind)
-    with pytest.raises(PyctrError) as caught:
-        engine.images.pull(f"{fake.address}/x")
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 1000
-    check_nothing(engine)
 
 
 def test_names_of_the_greatest_length_are_kept(fake: FakeRegistry, engine: Engine) -> None:

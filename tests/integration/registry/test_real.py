@@ -124,7 +124,7 @@ def test_pull_killed_twenty_times_finishes(registry: str, cli: Cli, other: Cli, 
     (tmp_path / "oci/index.json").write_text(json.dumps(index))
     (tmp_path / "oci/oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     skopeo = [need_tool("skopeo"), "copy", "-q", "--dest-tls-verify=false"]
-    subprocess.run([*skopeo, f"oci:{tmp_path}/oci", f"docker://{registry}/killed"], check=True, timeout=60)
+    subprocess.run([*skopeo, f"oci:{tmp_path}/oci", f"docker://{registry}/killed"], check=True, timeout=180)
     chance = random.Random(5)
     for _ in range(20):
         pull = subprocess.Popen(
@@ -209,7 +209,7 @@ def test_tls_authority_of_certs_d_is_trusted_and_no_other(
     def pull(address: str) -> str:
         name = f"registry.test:{address.rpartition(':')[2]}/x"
         command = [*reach_by_name(other, address), *other.command("pull", name)]
-        done = subprocess.run(command, env=other.env, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, env=other.env, capture_output=True, text=True, check=False, timeout=180)
         assert done.returncode == 1
         return done.stderr
 
@@ -277,7 +277,7 @@ def test_round_trip_with_skopeo_keeps_digests(pushed: str, cli: Cli, registry: s
     for source, target in ((f"docker://{pushed}", oci), (oci, back)):
         done = subprocess.run(
             [skopeo, "copy", "-q", "--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false", source, target],
-            check=False, capture_output=True, text=True, timeout=60,
+            check=False, capture_output=True, text=True, timeout=180,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     other("pull", f"{registry}/skopeo")

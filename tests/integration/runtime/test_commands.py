@@ -7,14 +7,14 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import pyctr
-from tests.conftest import need_tool, needs_root
+from tests import transcript
+from tests.conftest import need_tool, needs_root, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class Runtime:
         for applet in ("sh", "true", "sleep", "cat", "ps", "id", "touch"):
             (self.bundle / "rootfs/bin" / applet).symlink_to("busybox")
         subprocess.run([RUNTIME, "spec"], cwd=self.bundle, check=True)
-        self.configure(lambda config: config["process"].update(terminal=False, args=["sleep", "100"]))
+        self.configure(lambda config: config["process"].update(terminal=False, args=["sleep", "1000"]))
 
     def configure(self, change: Callable[[dict[str, Any]], object]) -> None:
         path = self.bundle / "config.json"
@@ -48,13 +48,13 @@ class Runtime:
         with open(self.base / "out", "w+") as out, open(self.base / "err", "w+") as err:
             done = subprocess.run(
                 [RUNTIME, "--root", str(self.base / "state"), *args],
-                cwd=self.bundle, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60, check=False,
+                cwd=self.bundle, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=180, check=False,
             )  # fmt: skip
             out.seek(0)
             err.seek(0)
             result = subprocess.CompletedProcess(done.args, done.returncode, out.read(), err.read())
-        if code is not None:
-            assert result.returncode == code, f"{args}: {result.returncode} {result.stdout} {result.stderr}"
+        said = transcript.note_done(("pyctr-runtime", *args), result)
+        assert code in (None, result.returncode), f"{said}  expected {code}"
         return result
 
     def status(self, name: str) -> str:
@@ -69,14 +69,6 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
         runtime("delete", "-f", name, code=None)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not come about")
-
-
 def test_life_of_a_container_is_runcs(runtime: Runtime) -> None:
     runtime("create", "--pid-file", str(runtime.base / "pid"), "one")
     state = json.loads(runtime("state", "one").stdout)
@@ -86,7 +78,7 @@ def test_life_of_a_container_is_runcs(runtime: Runtime) -> None:
     runtime("start", "one")
     assert runtime.status("one") == "running"
     assert runtime("exec", "one", "sh", "-c", "exit 4", code=4).stdout == ""
-    assert "sleep 100" in runtime("exec", "one", "ps").stdout
+    assert "sleep 1000" in runtime("exec", "one", "ps").stdout
     runtime("pause", "one")
     assert runtime.status("one") == "paused"
     runtime("resume", "one")
@@ -97,7 +89,7 @@ def test_life_of_a_container_is_runcs(runtime: Runtime) -> None:
     assert "one" in runtime("list").stdout
     assert runtime("delete", "one", code=1).stderr
     runtime("kill", "one", "KILL")
-    wait_for(lambda: runtime.status("one") == "stopped")
+    wait_until(lambda: runtime.status("one") == "stopped", "its end")
     runtime("delete", "one")
     assert runtime("list", "-q").stdout == ""
     assert runtime("state", "one", code=1).stderr

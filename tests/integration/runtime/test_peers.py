@@ -79,8 +79,8 @@ def test_peer_terminal_is_one(peer: RunningPeer) -> None:
 
 
 def test_peer_execs_pauses_and_removes(peer: RunningPeer) -> None:
-    peer.run("-d", "--name", "one", "bb", "sleep", "100")
-    assert "sleep 100" in peer("exec", "one", "ps")
+    peer.run("-d", "--name", "one", "bb", "sleep", "1000")
+    assert "sleep 1000" in peer("exec", "one", "ps")
     assert peer("exec", "one", "sh", "-c", "exit 3", code=3) == ""
     peer("pause", "one")
     peer("unpause", "one")

@@ -50,6 +50,13 @@ def test_alias_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
         load([write(tmp_path / "c.yaml", "\n".join([*lines, "services: {a: {image: x}}"]))], environment={})
 
 
+def test_aliases_beyond_the_cap_are_refused(tmp_path: Path) -> None:
+    lines = ["x-0: &a0 [a, b, c, d, e, f, g, h, i]"]
+    lines += [f"x-{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 6)]
+    with pytest.raises(ComposeError, match="aliases expand to more than 200000 values"):
+        load([write(tmp_path / "c.yaml", "\n".join([*lines, "services: {a: {image: x}}"]))], environment={})
+
+
 def test_anchor_inside_itself_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ComposeError, match="anchor contains itself"):
         load([write(tmp_path / "c.yaml", "x-a: &a {b: *a}\nservices: {a: {image: x}}\n")], environment={})
