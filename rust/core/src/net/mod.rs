@@ -15,6 +15,7 @@ mod nft;
 mod port;
 mod request;
 pub mod resolver;
+mod tracked;
 mod vip;
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ const NETFILTER: u32 = 12;
 /// Messages to be sent together.
 #[derive(Debug, Default)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Operation and object of each message, in order; its sequence number is its index plus one.
     about: Vec<(&'static str, String)>,
     last: usize,

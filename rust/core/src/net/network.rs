@@ -11,7 +11,7 @@ use super::link::{self, Link};
 use super::netlink::{Batch, Kernel, Socket};
 use super::nft::{self, INET, table};
 use super::request::{Driver, Network, check_id};
-use super::{host, port, vip};
+use super::{host, port, tracked, vip};
 use crate::{Error, Kind, Result};
 
 /// The kernel's numbers of modes (include/uapi/linux/if_link.h).
@@ -233,10 +233,12 @@ pub fn add_ports(kernel: &Kernel, directory: &Path, name: &str, published: &Publ
     match transaction.commit(kernel.netfilter()?) {
         // The table was flushed, or has what a killed monitor left: the socket we hold says the port is ours.
         Err(error) if matches!(error.errno, Some(Errno::NOENT | Errno::EXIST | Errno::BUSY)) => {
-            rebuild_by(kernel, directory, name)
+            rebuild_by(kernel, directory, name)?;
         }
-        done => done,
+        done => done?,
     }
+    tracked::forget_unled(kernel, published);
+    Ok(())
 }
 
 /// Takes map elements of ports away again; those that are gone already do not matter.
@@ -254,6 +256,7 @@ pub fn remove_ports(kernel: &Kernel, name: &str, published: &Published) {
             let _ = remove(&[element]);
         }
     }
+    tracked::forget_led(kernel, published);
 }
 
 /// The parent of a macvlan or ipvlan network: there, or made: `eth0.50` is VLAN 50 of eth0, none is a link to nowhere.

@@ -15,7 +15,7 @@ use super::files::{self, Published};
 use super::netlink::{Batch, Kernel};
 use super::nft::{Element, Transaction, table};
 use super::request::Network;
-use super::{link, network};
+use super::{link, network, tracked};
 use crate::Result;
 
 /// A virtual address, and the addresses it leads to.
@@ -93,6 +93,9 @@ pub fn publish(kernel: &Kernel, directory: &Path, name: &str, network: &Network,
         }
         done => done?,
     }
+    for (vip, own) in shares(published).filter(|_| !published.serving) {
+        tracked::forget_member(kernel, vip, own, false);
+    }
     answered
 }
 
@@ -114,6 +117,9 @@ pub fn withdraw(kernel: &Kernel, home: &Path, name: &str, published: &Published)
     let written = write(kernel, name, &network.link, &before, &after, published);
     let _ = std::fs::remove_file(file); // last: who cleans up after one that was killed here does all of it again
     drop(turn);
+    for (vip, own) in shares(published) {
+        tracked::forget_member(kernel, vip, own, true);
+    }
     if written.is_err()
         && let Some(directory) = home.parent()
     {
