@@ -125,6 +125,21 @@ impl Setup {
         }
     }
 
+    /// Why the child has failed, if it has by now.
+    pub(super) fn failure(&mut self) -> Option<Error> {
+        loop {
+            let mut polled = [rustix::event::PollFd::new(&self.socket, rustix::event::PollFlags::IN)];
+            if rustix::event::poll(&mut polled, Some(&rustix::event::Timespec::default())) != Ok(1) {
+                return None;
+            }
+            match self.next() {
+                Err(error) => return Some(error),
+                Ok(Event::Reached(_) | Event::Gone) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
     fn follow(&mut self, pid: Pid) -> Result<Event> {
         // The new process is our child, so its number cannot be reused before we reap it.
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())

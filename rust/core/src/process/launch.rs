@@ -34,11 +34,12 @@ pub fn launch_beside(request: &Launch<'_>, beside: Option<Beside<'_>>) -> Result
     let root = open_root(&request.rootfs)?;
     let namespaces =
         NamespacePlan::new(spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default());
-    let setup = clone(request, process, &namespaces, &root, beside.is_some())?;
+    let mut setup = clone(request, process, &namespaces, &root, beside.is_some())?;
     // A process that is yet to fork or to make namespaces is not in them before it says so.
     let (now, later) = if namespaces.fork || namespaces.unshare != 0 { (None, beside) } else { (beside, None) };
     if let Some(work) = now {
-        work(setup.pid().as_raw_nonzero().get())?;
+        // A child that has failed meanwhile has no namespaces to work in any more: what it says is the reason.
+        work(setup.pid().as_raw_nonzero().get()).map_err(|error| setup.failure().unwrap_or(error))?;
     }
     converse(request, setup, later)
 }

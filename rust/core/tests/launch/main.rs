@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
-use pyctr_core::process::{Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch};
+use pyctr_core::process::{Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch, launch_beside};
 use pyctr_core::{Error, Kind};
 use rustix::process::{WaitId, WaitIdOptions};
 use tempfile::TempDir;
@@ -79,7 +79,11 @@ impl Container {
     }
 
     fn start_with(&self, spec: &Spec, stdio: Stdio<'_>, user: Option<&str>) -> Result<Child, Error> {
-        launch(&Launch {
+        launch(&self.request(spec, stdio, user))
+    }
+
+    fn request<'a>(&self, spec: &'a Spec, stdio: Stdio<'a>, user: Option<&str>) -> Launch<'a> {
+        Launch {
             id: "test",
             bundle: Path::new("/"),
             spec,
@@ -94,7 +98,7 @@ impl Container {
             no_new_keyring: false,
             parent_death_signal: Some(9),
             reaper: false,
-        })
+        }
     }
 
     /// Runs a container to its end: what it wrote, and its exit status.
@@ -193,6 +197,23 @@ fn executable_seen_from_inside_before_exec_is_a_sealed_memory_file() {
     assert!(link.to_string_lossy().starts_with("/memfd:pyctr-init"), "{}", link.display());
     let wanted = rustix::fs::SealFlags::WRITE | rustix::fs::SealFlags::SEAL;
     assert!(seals.unwrap().contains(wanted));
+}
+
+#[test]
+fn what_failed_the_child_is_told_and_not_what_failed_for_want_of_it() {
+    let Some(container) = container() else { return };
+    let null: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
+    let work = |pid: i32| {
+        let namespace = format!("/proc/{pid}/ns/net");
+        while std::fs::File::open(&namespace).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Err(Error::new(Kind::State, "open", namespace, "gone"))
+    };
+    let spec = spec(&["true"], |value| value["linux"]["sysctl"] = serde_json::json!({"net.ipv4.bogus": "1"}));
+    let request = container.request(&spec, Stdio::Descriptors([null.as_fd(); 3]), None);
+    let error = launch_beside(&request, Some(&work)).unwrap_err();
+    assert!(error.to_string().contains("bogus"), "{error}");
 }
 
 #[test]
