@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,6 +51,8 @@ class Project(NamedTuple):
     warnings: tuple[str, ...] = ()
     #: Between the parts of names of containers and images; `_` with ``--compatibility``.
     separator: str = "-"
+    #: The same files read with further profiles: what those services need was not kept.
+    again: Callable[[Sequence[str]], Project] | None = None
 
     @property
     def services(self) -> dict[str, Any]:
@@ -201,7 +204,8 @@ def load(
     In `known_dir` marks are kept, so that what the schema allowed once is not checked again.
     """
     options = options or Options()
-    loader = Loader(options, stdin or sys.stdin.buffer.read, known_dir=known_dir)
+    stdin = functools.cache(stdin or sys.stdin.buffer.read)
+    loader = Loader(options, stdin, known_dir=known_dir)
     found = discover.discover(files, project_directory, env_files, os.environ if environment is None else environment)
     name = discover.project_name(project_name, found, loader)
     variables = {**found.environment, "COMPOSE_PROJECT_NAME": name}
@@ -225,4 +229,20 @@ def load(
         model = normalise.without_files(normalise.resolve_environment(model, variables, loader.places))
     if not all_resources:
         model = profile.used_resources(model)
-    return Project(name, found.directory, found.files, variables, active, model, disabled, tuple(loader.warnings))
+
+    def again(more: Sequence[str]) -> Project:
+        return load(
+            files,
+            project_directory=project_directory,
+            project_name=project_name,
+            env_files=env_files,
+            profiles=[*active, *more],
+            environment=environment,
+            stdin=stdin,
+            all_resources=all_resources,
+            options=options,
+            known_dir=known_dir,
+        )
+
+    said = tuple(loader.warnings)
+    return Project(name, found.directory, found.files, variables, active, model, disabled, said, again=again)

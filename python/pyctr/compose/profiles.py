@@ -68,6 +68,9 @@ def select(project: Project, names: Sequence[str], *, dependencies: bool = True)
             raise NotFound(f"no such service: {name}")
         if name not in project.services:
             active += project.disabled[name].get("profiles") or ()
+    if len(active) > len(project.profiles) and project.again is not None:
+        project = project.again(active[len(project.profiles) :])._replace(separator=project.separator)
+        everything = {**project.services, **project.disabled}
     now = {name for name, each in everything.items() if enabled(each, active)}
     wanted: set[str] = set()
     todo = list(names)

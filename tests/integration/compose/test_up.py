@@ -180,3 +180,42 @@ def test_dry_run_prints_and_does_nothing(compose: Make) -> None:
     said = project("up", "--dry-run").stderr
     assert f" DRY-RUN MODE -  Container {project.container()}  Creating\n" in said
     assert ids(project) == []
+
+
+def test_service_named_outside_its_profile_comes_with_all_it_needs(compose: Make) -> None:
+    project = compose("""
+services:
+  web:
+    image: busybox
+    SLEEP
+    profiles: [extra]
+    env_file: web.env
+    volumes: ["data:/data"]
+    secrets: [token]
+    depends_on: [db]
+  db: {image: busybox, SLEEP, profiles: [extra], networks: [back]}
+  alone: {image: busybox, SLEEP, network_mode: none}
+volumes: {data: }
+networks: {back: }
+secrets: {token: {file: web.env}}
+""")
+    (project.directory / "web.env").write_text("GREETING=hello\n")
+    assert "Container alone-1  Started" in project.events("up", "-d")
+    said = project.events("up", "-d", "web")
+    assert {"Network back  Created", "Network default  Created", "Volume data  Created"} <= {
+        line.replace(f"{project.name}_", "") for line in said
+    }
+    assert said[-1] == "Container web-1  Started"
+    assert project.inside("web", "echo $GREETING; cat /run/secrets/token; ls -d /data").split() == [
+        "hello", "GREETING=hello", "/data",
+    ]  # fmt: skip
+    project("--profile", "extra", "down", "-v", "-t", "0")
+
+
+def test_network_that_cannot_be_made_is_named(compose: Make) -> None:
+    project = compose("""
+services: {web: {image: busybox, SLEEP, networks: [n]}}
+networks: {n: {ipam: {config: [{subnet: 300.1.1.0/24}]}}}
+""")
+    last = project("up", "-d", code=1).stderr.splitlines()[-1]
+    assert last == f"pyctr: failed to create network {project.name}_n: invalid CIDR address: 300.1.1.0/24"

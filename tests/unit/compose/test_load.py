@@ -136,7 +136,7 @@ def test_tree_the_schema_allowed_needs_no_validator_and_another_one_does(
     write(file, "services: {web: {image: a, stop_grace_period: 1s}}")
     first = load([str(file)], known_dir=known)
     monkeypatch.setattr("pyctr.compose.schema._validator", lambda: pytest.fail("the validator was asked"))
-    assert load([str(file)], known_dir=known) == first
+    assert load([str(file)], known_dir=known)._replace(again=None) == first._replace(again=None)
     write(file, "services: {web: {image: a, stop_grace_period: 2s}}")
     with pytest.raises(pytest.fail.Exception):
         load([str(file)], known_dir=known)

@@ -10,7 +10,7 @@ from pyctr.compose.plan import endpoints, labels, names, options, resources
 from pyctr.compose.plan.graph import Action, Operation
 from pyctr.compose.plan.mounts import inherit_volumes
 from pyctr.compose.plan.up import RUNNING
-from pyctr.errors import Conflict, InvalidArgument, NotFound, StateError
+from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError, StateError
 
 if TYPE_CHECKING:
     import threading
@@ -80,6 +80,8 @@ class Steps:
         except Conflict:
             if all(network["Name"] != name for network in self.engine.networks.list()):
                 raise
+        except PyctrError as error:
+            raise StateError(f"failed to create network {name}: {error}", hint=error.hint) from error
 
     def remove_network(self, operation: Operation) -> str | None:
         """Remove a network; it stays, and is told of, while somebody else uses it."""
