@@ -101,6 +101,8 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
     except HelpAsked:
         return show_help(tuple(name.split()))
     except UsageError as error:
+        if name == "compose":  # docker compose's words and code
+            return complain(str(error), hint="See 'pyctr compose --help'.", code=FAILURE)
         return complain_usage(name, str(error))
     try:
         return execute(ALIASES.get(name, name), module, settings, values, arguments)

@@ -248,7 +248,7 @@ def _visit(start: str, services: Mapping[str, Any], trail: list[str], done: set[
             circle = [*trail[trail.index(other) :], other]
             raise places.error(
                 ("services", name, "depends_on"),
-                f"dependency cycle detected: {' -> '.join(circle)}: invalid compose project",
+                f"dependency cycle detected: {' -> '.join(circle)}",
             )
         elif other in services and other not in done:
             stack.append((other, iter(services[other].get("depends_on") or ())))

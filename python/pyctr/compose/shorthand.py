@@ -83,8 +83,8 @@ def ports(spec: str) -> list[dict[str, Any]]:
         raise ValueError(f"no port specified: {spec}<empty>")
     if host:
         host = _address(host)
-    first, last = _range(target, "container port")
-    begin, end = _range(published, "host port") if published else (0, 0)
+    first, last = _range(target, "containerPort")
+    begin, end = _range(published, "hostPort") if published else (0, 0)
     whole = bool(published) and end - begin != last - first
     if whole and first != last:
         raise ValueError(f"invalid ranges specified for container and host Ports: {target} and {published}")

@@ -95,6 +95,17 @@ def test_commands_that_change_what_runs(compose: Callable[[str], Compose]) -> No
     assert "exited with status code" in out
     assert "Going to remove" in project("rm", "-f", "db").stdout
     assert project("ps", "-a", "--services").stdout == "web\n"
+    assert project("start", code=1).stderr == 'pyctr: service "db" has no container to start\n'
+    project("down", "-t", "0")
+    assert project("kill").stderr == "no container to kill\n"
+
+
+def test_wrong_flags_are_refused_though_there_is_nothing_to_show(compose: Callable[[str], Compose]) -> None:
+    project = compose(TEXT)
+    assert project("ps", "--filter", "x=y", code=1).stderr == "pyctr: unknown filter x\n"
+    assert "should be in form KEY=VAL" in project("ps", "--filter", "status", code=1).stderr
+    assert 'invalid argument "x" for "--parallel" flag' in project("--parallel", "x", "ps", code=1).stderr
+    assert "unknown flag: --bogus\nSee 'pyctr compose --help'." in project("--bogus", "ps", code=1).stderr
 
 
 def test_run_is_a_container_of_its_own(compose: Callable[[str], Compose]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     """Find the command among the words, and run it with the project's options."""
+    from pyctr.cli.commands.compose.common import parallel
     from pyctr.cli.commands.compose.context import ComposeContext
     from pyctr.cli.compose_table import COMPOSE_COMMANDS
     from pyctr.cli.main import INTERRUPTED, check_count, complain
@@ -43,6 +44,8 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     function = getattr(__import__(f"pyctr.cli.commands.compose.{module}", fromlist=("x",)), name.replace("-", "_"))
     with interrupted_by_signals(), ComposeContext(engine, settings) as context:
         try:
+            if settings.get("parallel"):
+                parallel(context)  # whether or not the command does anything side by side
             code: int = function(context, values, arguments)
         except InvalidFlag as error:  # of a value in the file, or of a flag: the usage of `compose` would not help
             return complain(str(error), code=1)

@@ -11,6 +11,7 @@ from pyctr.cli.commands.compose.progress import make_report
 from pyctr.compose.apply.converge import run
 from pyctr.compose.apply.lock import project_lock
 from pyctr.compose.plan import lifecycle as planning
+from pyctr.compose.plan import names
 from pyctr.compose.plan.down import plan_stop
 from pyctr.compose.plan.graph import Plan
 from pyctr.compose.plan.up import remove
@@ -72,8 +73,8 @@ def start(context: ComposeContext, values: dict[str, Any], arguments: list[str])
     project = common.selected(context, arguments, present=True)
 
     def make(observed: Observed) -> Plan:
-        for name in arguments:
-            if not observed.of_service(name):
+        for name, service in project.services.items():
+            if not observed.of_service(name) and names.replicas(service):
                 raise StateError(f'service "{name}" has no container to start')
         return planning.plan_start(project, observed)
 
@@ -114,7 +115,7 @@ def kill(context: ComposeContext, values: dict[str, Any], arguments: list[str]) 
             and (not arguments or item.service in arguments)
         ]
         if not chosen:
-            raise NotFound("no container to kill")
+            sys.stderr.write("no container to kill\n")
         return planning.plan_kill(chosen, signal)
 
     perform(context, values, project, make)

@@ -52,6 +52,7 @@ def ps(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
     """List containers."""
     project = context.present()
     common.check_services(project, arguments)
+    check_filter(values.get("filter", ""))
     found = [item for item in summaries(context, project.name) if wanted(item, project, values, arguments)]
     if values.get("quiet"):
         sys.stdout.write("".join(f"{item.id}\n" for item in found))
@@ -72,16 +73,22 @@ def ps(context: ComposeContext, values: dict[str, Any], arguments: list[str]) ->
     return 0
 
 
+def check_filter(text: str) -> None:
+    """Refuse a filter of `ps` that is none, whether or not there is something to show."""
+    key, equals, _ = text.partition("=")
+    if text and not equals:
+        raise InvalidArgument("arguments to --filter should be in form KEY=VAL")
+    if text and key not in ("status", "source"):
+        raise InvalidArgument(f"unknown filter {key}")
+
+
 def wanted(item: Summary, project: Project, values: dict[str, Any], services: list[str]) -> bool:
     """Whether `ps` shows a container."""
     service = item.labels.get(labels.SERVICE, "")
     states = list(values.get("status", []))
-    if values.get("filter"):
-        key, _, value = values["filter"].partition("=")
-        if key not in ("status", "source"):
-            raise InvalidArgument(f"unknown filter {key}")
-        if key == "status":
-            states.append(value)
+    key, _, value = values.get("filter", "").partition("=")
+    if key == "status":
+        states.append(value)
     for state in states:
         if state not in _STATES:
             raise InvalidArgument(f"unknown status {state}: must be one of {', '.join(_STATES)}")
