@@ -11,7 +11,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "completion": ("source <(pyctr completion bash)", "pyctr completion zsh > \"${fpath[1]}/_pyctr\""),
     "container inspect": ("pyctr container inspect -f '{{.State.Pid}}' web",),
     "container prune": ("pyctr container prune -f --filter until=24h",),
-    "cp": ("pyctr cp web:/etc/hosts .", "pyctr cp -a site/. web:/srv/www", "pyctr cp web:/var/log - | tar -t"),
+    "cp": ("pyctr cp web:/etc/hosts .", "pyctr cp -a site/. web:/srv/www", "pyctr cp web:/etc - | tar -t"),
     "create": ("pyctr create --name later busybox date",),
     "diff": ("pyctr diff web",),
     "events": ("pyctr events --since 10m --filter type=container --format '{{.Action}} {{.Actor.ID}}'",),

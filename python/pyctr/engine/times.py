@@ -97,7 +97,7 @@ def parse_moment(text: str, *, now_ns: int) -> int:
     try:
         return now_ns - parse_duration(text)
     except ValueError:
-        raise InvalidArgument(f'invalid value for time: "{text}": neither a time nor a duration') from None
+        raise InvalidArgument(f'failed to parse value as time or duration: "{text}"') from None
 
 
 def parse_partial_time(text: str) -> int:
@@ -112,7 +112,7 @@ def parse_partial_time(text: str) -> int:
         parts += ["00"] * (3 - len(parts))
         nanoseconds = parse_time(f"{date}T{':'.join(parts)}Z")
     except ValueError:
-        raise InvalidArgument(f'invalid value for time: "{text}"') from None
+        raise InvalidArgument(f'failed to parse value as time or duration: "{text}"') from None
     if offset_s is None:
         offset_s = time.localtime(nanoseconds // _SECOND_NS).tm_gmtoff
     return nanoseconds - offset_s * _SECOND_NS

@@ -73,7 +73,7 @@ def test_events_of_the_past_in_dockers_form(cli: Cli) -> None:
 
 def test_events_bad_input_is_refused(cli: Cli) -> None:
     assert cli("events", "--filter", "x=y", "--until", "0s", code=1).stderr == "pyctr: invalid filter 'x'\n"
-    assert "invalid value for time" in cli("events", "--since", "never", code=1).stderr
+    assert "failed to parse value as time or duration" in cli("events", "--since", "never", code=1).stderr
     assert (
         "can't evaluate field Nope"
         in cli("events", "--since", "1h", "--until", "0s", "--format", "{{.Nope}}", code=None).stderr

@@ -115,7 +115,7 @@ def test_port_forms_are_shown_as_docker_shows_them(clean: Host) -> None:
     assert re.search(r"^82/udp -> 0\.0\.0\.0:\d+\n82/udp -> \[::\]:\d+$", shown, re.M)
     assert re.search(r"^90/tcp -> 0\.0\.0\.0:\d+$", shown, re.M)
     assert clean("port", "web1", "80").stdout == "0.0.0.0:8081\n[::]:8081\n"
-    assert "no public port '99/tcp' published for web1" in clean("port", "web1", "99", code=1).stderr
+    assert "no public port '99' published for web1" in clean("port", "web1", "99", code=1).stderr
     assert "0.0.0.0:8081->80/tcp, [::]:8081->80/tcp" in clean("ps").stdout
     clean.serve("web2", "-p", "8081-8083:80")
     assert clean("port", "web2", "80").stdout.startswith("0.0.0.0:8082\n")

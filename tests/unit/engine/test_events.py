@@ -130,5 +130,5 @@ def test_read_events_refuses_at_once(tmp_path):
     engine = Engine(str(tmp_path), str(tmp_path / "run"))
     with pytest.raises(InvalidArgument, match="invalid filter 'colour'"):
         read_events(engine, filters={"colour": ["red"]})
-    with pytest.raises(InvalidArgument, match="invalid value for time"):
+    with pytest.raises(InvalidArgument, match="failed to parse value as time or duration"):
         read_events(engine, since="yesterday")

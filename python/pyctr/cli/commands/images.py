@@ -83,11 +83,10 @@ def rmi(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
                 reference, force=options.get("force", False), platforms=options.get("platform")
             )
         except PyctrError as error:
-            if isinstance(error, NotFound) and options.get("force"):
-                continue
             sys.stdout.flush()
             sys.stderr.write(f"pyctr: {error}\n")
-            code = 1
+            if not (isinstance(error, NotFound) and options.get("force")):
+                code = 1
         else:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
     return code

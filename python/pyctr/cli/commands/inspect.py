@@ -24,6 +24,8 @@ def inspect(engine: Engine, options: dict[str, Any], arguments: list[str]) -> in
         "network": engine.networks.inspect,
         "volume": engine.volumes.inspect,
     }
+    if options.get("size"):
+        finders |= {name: _without_size(name, find) for name, find in finders.items() if name != "container"}
     if kind and kind not in finders:
         known = ", ".join(f'"{name}"' for name in finders)
         raise InvalidArgument(f'unknown type: "{kind}": must be one of {known}')
@@ -44,6 +46,15 @@ def image_inspect(engine: Engine, options: dict[str, Any], arguments: list[str])
     platform = options.get("platform")
     find = [lambda name: engine.images.inspect(name, platform=platform)]
     return _show(engine, find, options, arguments, missing="No such image")
+
+
+def _without_size(kind: str, find: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    def found(name: str) -> dict[str, Any]:
+        value = find(name)
+        sys.stderr.write(f"WARNING: --size ignored for {kind}\n")
+        return value
+
+    return found
 
 
 def _container(engine: Engine, name: str, options: dict[str, Any]) -> dict[str, Any]:

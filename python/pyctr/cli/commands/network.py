@@ -147,7 +147,7 @@ def port(engine: Engine, _options: dict[str, Any], arguments: list[str]) -> int:
         wanted = f"{number}/{protocol.lower() or 'tcp'}"
         bindings = ports.get(wanted)
         if not bindings:
-            raise NotFound(f"no public port '{wanted}' published for {arguments[0]}")
+            raise NotFound(f"no public port '{arguments[1]}' published for {arguments[0]}")
         sys.stdout.write("".join(f"{show_host(host['HostIp'], int(host['HostPort']))}\n" for host in bindings))
         return 0
     for text, bindings in sorted(ports.items(), key=lambda item: (int(item[0].partition("/")[0]), item[0])):

@@ -26,17 +26,17 @@ _HEADERS = {
 
 def ps(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     """List containers."""
+    template = options.get("format")
     found = engine.containers.list(
         all=options.get("all", False),
         limit=_limit(options),
         filters=_filters(options),
-        size=options.get("size", False),
+        size=options.get("size", False) or ".Size" in (template or ""),
     )
     whole = options.get("no_trunc", False)
     if options.get("quiet"):
         sys.stdout.write("".join(f"{item.id if whole else item.id[:_SHORT]}\n" for item in found))
         return 0
-    template = options.get("format")
     if template is None or template == "table":
         fields = [*_DEFAULT, *(["Size"] if options.get("size") else [])]
         cells = [[_FIELDS[field](item, whole) for field in fields] for item in found]
@@ -60,15 +60,14 @@ def _filters(options: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _limit(options: dict[str, Any]) -> int | None:
-    if options.get("latest"):
-        return 1
     text = options.get("last")
-    if text is None:
-        return None
-    from pyctr.engine.options.units import parse_int
+    if text is not None:
+        from pyctr.engine.options.units import parse_int
 
-    last = parse_int(text, "-n, --last")
-    return last if last >= 0 else None
+        last = parse_int(text, "-n, --last")
+        if last >= 0:
+            return last
+    return 1 if options.get("latest") else None
 
 
 def row(item: Summary, *, whole: bool) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def plan_exec(store: Store, container_id: str, command: list[str], options: dict
     process = {
         **spec["process"],
         "args": command,
-        "env": plan_environment(config, options, terminal=terminal),
+        "env": plan_environment(config, options, linked_variables(record, spec), terminal=terminal),
         "cwd": plan_directory(options.get("workdir"), config),
         "terminal": terminal,
     }
@@ -86,7 +86,16 @@ def plan_exec(store: Store, container_id: str, command: list[str], options: dict
     }
 
 
-def plan_environment(config: dict[str, Any], options: dict[str, Any], *, terminal: bool) -> list[str]:
+def linked_variables(record: dict[str, Any], spec: dict[str, Any]) -> list[str]:
+    """What links brought the container's own process when it was started."""
+    aliases = [link.rpartition(":")[2] for link in record["HostConfig"].get("Links") or ()]
+    prefixes = tuple(alias.upper().replace("-", "_") + "_" for alias in aliases)
+    return [variable for variable in spec["process"]["env"] if variable.startswith(prefixes)] if prefixes else []
+
+
+def plan_environment(
+    config: dict[str, Any], options: dict[str, Any], linked: list[str], *, terminal: bool
+) -> list[str]:
     """The container's variables, changed by --env-file and --env; TERM where the command has a terminal."""
     from pyctr.engine.spec.environment import plan_environment as plan_variables
 
@@ -98,7 +107,7 @@ def plan_environment(config: dict[str, Any], options: dict[str, Any], *, termina
             given += read_file(path, "env file", inherit=True)
         for text in options.get("env", ()):
             given += parse_variable(text)
-    return plan_variables({**config, "Tty": terminal, "Env": [*config["Env"], *given]})
+    return plan_variables({**config, "Tty": terminal, "Env": [*config["Env"], *given]}, linked)
 
 
 def plan_directory(workdir: str | None, config: dict[str, Any]) -> str:

@@ -33,8 +33,8 @@ class Window:
 
     def __init__(self, *, since: str | None, until: str | None, timestamps: bool, details: bool) -> None:
         now_ns = time.time_ns()
-        self.since_ns = times.parse_moment(since, now_ns=now_ns) if since else None
-        self.until_ns = times.parse_moment(until, now_ns=now_ns) if until else None
+        self.since_ns = parse_bound("since", since, now_ns=now_ns)
+        self.until_ns = parse_bound("until", until, now_ns=now_ns)
         self.timestamps = timestamps
         self.details = details
 
@@ -55,6 +55,14 @@ class Window:
     def left_s(self) -> float | None:
         """Seconds until it is over; None for never."""
         return None if self.until_ns is None else (self.until_ns - time.time_ns()) / 1e9
+
+
+def parse_bound(name: str, text: str | None, *, now_ns: int) -> int | None:
+    """The value of ``--since`` or ``--until``; Docker says which of them it could not read."""
+    try:
+        return times.parse_moment(text, now_ns=now_ns) if text else None
+    except InvalidArgument as error:
+        raise InvalidArgument(f'invalid value for "{name}": {error}') from None
 
 
 def read_logs(
