@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # What tests compare with and build images from; all of it Debian's.
 PACKAGES := build-essential python3-venv busybox-static mmdebstrap runc crun podman docker.io skopeo umoci buildah strace \
 	stress-ng attr acl libcap2-bin xz-utils zstd bzip2 cpio qemu-system-x86 valgrind procps util-linux uidmap kmod \
-	docker-registry fish zsh iproute2 nftables iptables openssl bind9-dnsutils iperf3 faketime
+	docker-registry fish zsh iproute2 nftables iptables openssl bind9-dnsutils iperf3 faketime slirp4netns
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages install demo test lint test-rust test-python test-v2 bench dev wheel clean

@@ -292,6 +292,12 @@ def network_release(directory: str, table: str, container_id: str) -> None:
 def network_rebuild(directory: str, table: str) -> None:
     """Make the packet rules again from the files, in one transaction."""
 
+def rootless_enter(keeper: Channel, path: str) -> None:
+    """Enter the namespaces that the keeper at the other end hands out; `path` is its socket. For a process of one thread."""
+
+def rootless_keeper() -> str | None:
+    """The keeper's socket, in a process that is an ordinary user's in its own namespaces (docs/rootless.md)."""
+
 def cgroup_stats(paths: dict[str, str]) -> bytes:
     """The kernel's counters of a control group (controller to directory, as in state.json) as JSON, as runc prints them."""
 

@@ -62,8 +62,13 @@ class Place:
     __slots__ = ("root", "run_root")
 
     def __init__(self, settings: dict[str, str]) -> None:
-        self.root = settings.get("root") or os.environ.get("PYCTR_ROOT") or "/var/lib/pyctr"
-        self.run_root = settings.get("run-root") or os.environ.get("PYCTR_RUN_ROOT") or "/run/pyctr"
+        root, run_root = "/var/lib/pyctr", "/run/pyctr"
+        if os.geteuid():
+            from pyctr.engine.rootless import default_root, default_run_root
+
+            root, run_root = default_root(), default_run_root()
+        self.root = settings.get("root") or os.environ.get("PYCTR_ROOT") or root
+        self.run_root = settings.get("run-root") or os.environ.get("PYCTR_RUN_ROOT") or run_root
 
 
 def main(words: list[str]) -> int:

@@ -24,6 +24,9 @@ INTERRUPTED = 130
 _COLLECT_AFTER = 50_000
 #: Commands whose every engine error is 125, as Docker's.
 _RUNS = frozenset(("run", "create"))
+#: Commands that an ordinary user needs no namespaces for.
+_OUTSIDE = frozenset(("version", "completion", "login", "logout", "search", "system install"))
+_LOW_PORTS = "ports below net.ipv4.ip_unprivileged_port_start are for root: publish another, or have root lower it"
 _DAEMONS = ("host", "context", "config", "log-level", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
 
 
@@ -55,6 +58,10 @@ def main(argv: list[str] | None = None) -> int:
 def root_hint(message: str) -> str | None:
     """What a user who is not root is told where the kernel refused, here or in the monitor."""
     refused = message.endswith((os.strerror(EPERM), os.strerror(EACCES)))
+    if refused and message.startswith("bind "):
+        from pyctr._core import rootless_keeper
+
+        return _LOW_PORTS if rootless_keeper() is not None else None
     return "pyctr needs root for this: try sudo" if refused and os.geteuid() else None
 
 
@@ -112,9 +119,12 @@ def run(settings: dict[str, Any], words: list[str]) -> int:
 
 def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, Any], arguments: list[str]) -> int:
     """Run one command on an engine; errors become one line and an exit code."""
-    from pyctr.engine import Engine
-
-    engine: Engine = Engine(settings.get("root"), settings.get("run_root"), config_file=settings.get("config_file"))
+    try:
+        engine = open_engine(name, settings)
+    except PyctrError as error:
+        if settings.get("debug"):
+            raise
+        return complain(str(error), hint=error.hint, code=USAGE_ERROR if name in _RUNS else FAILURE)
     function = getattr(__import__(f"pyctr.cli.commands.{module}", fromlist=("x",)), name.replace(" ", "_"))
     try:
         code: int = function(engine, values, arguments)
@@ -129,6 +139,22 @@ def execute(name: str, module: str, settings: dict[str, Any], values: dict[str, 
             code = error.exit_code if name in _RUNS else FAILURE
         return complain(str(error), hint=error.hint or name_hint(engine, error) or root_hint(str(error)), code=code)
     return code
+
+
+def open_engine(name: str, settings: dict[str, Any]) -> Engine:
+    """The engine of these settings; an ordinary user's commands go to where that user is root first."""
+    if os.geteuid():
+        from pyctr.engine import rootless
+
+        engine = rootless.open_engine(
+            settings.get("root"), settings.get("run_root"), config_file=settings.get("config_file")
+        )
+        if name not in _OUTSIDE:
+            rootless.enter(engine)
+        return engine
+    from pyctr.engine import Engine
+
+    return Engine(settings.get("root"), settings.get("run_root"), config_file=settings.get("config_file"))
 
 
 def find_command(words: list[str]) -> tuple[str | None, list[str]]:

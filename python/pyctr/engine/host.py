@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pyctr._core import kernel_version, permitted_capabilities
+from pyctr._core import kernel_version, permitted_capabilities, rootless_keeper
 from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -82,8 +82,10 @@ class HostFacts:
         "devices",
         "features",
         "kernel",
+        "lone",
         "nr_open",
         "rlimits",
+        "rootless",
         "subgids",
         "subuids",
     )
@@ -106,6 +108,10 @@ class HostFacts:
         self.subuids: tuple[int, int] = (0, 0)
         self.subgids: tuple[int, int] = (0, 0)
         self.kernel: tuple[int, int] = (0, 0)
+        self.rootless = False
+        """Root is an ordinary user in that user's own namespaces."""
+        self.lone = False
+        """That user has no subordinate ids."""
 
 
 def choose_cgroup_driver(asked: str, parent: str) -> str:
@@ -115,6 +121,10 @@ def choose_cgroup_driver(asked: str, parent: str) -> str:
     """
     if asked != "systemd":
         return "cgroupfs"
+    if rootless_keeper() is not None:
+        raise InvalidArgument(
+            "the systemd cgroup driver cannot be used: an ordinary user's containers have no control groups"
+        )
     if not os.access(SYSTEMD_BOOTED, os.F_OK):
         raise InvalidArgument("the systemd cgroup driver cannot be used: systemd does not run on this host")
     if parent and (not parent.endswith(".slice") or len(parent) <= len(".slice") or "/" in parent):
@@ -128,11 +138,14 @@ def gather(host_config: dict[str, Any]) -> HostFacts:
         cgroup_v2=os.access(CGROUP_ROOT + "/cgroup.controllers", os.F_OK),
         capabilities=permitted_capabilities(),
     )
+    facts.rootless = rootless_keeper() is not None
+    facts.lone = facts.rootless and read_text("/proc/self/gid_map").count("\n") == 1
     facts.rlimits = read_rlimits()
     if facts.capabilities >> 24 & 1:
         facts.nr_open = int(read_text("/proc/sys/fs/nr_open") or 1 << 20)
     if wants_limits(host_config):
-        facts.features = read_features(v2=facts.cgroup_v2)
+        if not facts.rootless:
+            facts.features = read_features(v2=facts.cgroup_v2)
         facts.cpus = len(os.sched_getaffinity(0))
         facts.cpuset_cpus = read_text("/sys/devices/system/cpu/online").strip()
         facts.cpuset_mems = read_text("/sys/devices/system/node/online").strip() or "0"
@@ -145,7 +158,7 @@ def gather(host_config: dict[str, Any]) -> HostFacts:
         facts.apparmor = read_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
     if any(option.startswith("seccomp={") for option in security):
         facts.kernel = kernel_version()
-    if host_config["UsernsMode"].startswith("remap"):
+    if host_config["UsernsMode"].startswith("remap") and not facts.rootless:
         user = host_config["UsernsMode"].partition(":")[2] or "pyctr"
         facts.subuids, facts.subgids = read_subordinate("/etc/subuid", user), read_subordinate("/etc/subgid", user)
     return facts
@@ -297,10 +310,19 @@ def list_devices(directory: str, *, skip: frozenset[str]) -> list[Device]:
     return devices
 
 
+def read_ranges(path: str, *users: str) -> list[tuple[int, int]]:
+    """The ranges (start, count) of a user, by any of these names, in subuid(5) or subgid(5)."""
+    lines = (line.split(":") for line in read_text(path).splitlines())
+    return [
+        (int(fields[1]), int(fields[2]))
+        for fields in lines
+        if len(fields) == 3 and fields[0] in users and fields[1].isdigit() and fields[2].isdigit()
+    ]
+
+
 def read_subordinate(path: str, user: str) -> tuple[int, int]:
     """First range (start, count) of `user` in subuid(5) or subgid(5)."""
-    for line in read_text(path).splitlines():
-        fields = line.split(":")
-        if len(fields) == 3 and fields[0] == user and fields[1].isdigit() and fields[2].isdigit():
-            return int(fields[1]), int(fields[2])
+    ranges = read_ranges(path, user)
+    if ranges:
+        return ranges[0]
     raise InvalidArgument(f"--userns remap: no range for {user} in {path}")

@@ -6,6 +6,7 @@ import os
 import sys
 
 from pyctr import __version__
+from pyctr._core import rootless_keeper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def info(engine: Engine) -> dict[str, Any]:
     states = [item.state for item in found]
     host = os.uname()
     unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-    features = read_features(v2=unified)
+    rootless = rootless_keeper() is not None
+    features = frozenset() if rootless else read_features(v2=unified)
     release = operating_system()
     return {
         "ID": machine_id(),
@@ -68,7 +70,7 @@ def info(engine: Engine) -> dict[str, Any]:
         "IPv4Forwarding": _reads_one("/proc/sys/net/ipv4/ip_forward"),
         "Debug": engine.config.debug,
         "LoggingDriver": engine.config.log_driver or "json-file",
-        "CgroupDriver": choose_cgroup_driver(engine.config.cgroup_driver, ""),
+        "CgroupDriver": "none" if rootless else choose_cgroup_driver(engine.config.cgroup_driver, ""),
         "CgroupVersion": "2" if unified else "1",
         "KernelVersion": host.release,
         "OperatingSystem": release.get("PRETTY_NAME", "Linux"),
@@ -93,7 +95,11 @@ def info(engine: Engine) -> dict[str, Any]:
         "Runtimes": {"pyctr-runtime": {"path": engine.runtime}},
         "DefaultRuntime": "pyctr-runtime",
         "InitBinary": "pyctr-init",
-        "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if unified else [])],
+        "SecurityOptions": [
+            "name=seccomp,profile=builtin",
+            *(["name=rootless"] if rootless else []),
+            *(["name=cgroupns"] if unified else []),
+        ],
         "Swarm": {"LocalNodeState": "inactive", "NodeID": "", "NodeAddr": "", "ControlAvailable": False},
         "LiveRestoreEnabled": True,
         "Warnings": warnings(features),

@@ -12,6 +12,7 @@ pub mod net;
 pub mod plan;
 pub mod process;
 pub mod rootfs;
+pub mod rootless;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;

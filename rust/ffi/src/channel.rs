@@ -26,7 +26,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    fn socket(&self) -> Result<BorrowedFd<'_>> {
+    pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd).ok_or_else(|| Error::new(Kind::State, "use", "a channel", "it is closed"))
     }
 }

@@ -19,6 +19,7 @@ mod pack;
 mod paths;
 mod process;
 mod records;
+mod rootless;
 mod seccomp;
 mod tree;
 
@@ -53,6 +54,8 @@ mod _core {
     use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]
     use crate::records::read_records;
+    #[pymodule_export]
+    use crate::rootless::{rootless_enter, rootless_keeper};
     #[pymodule_export]
     use crate::seccomp::resolve_seccomp_profile;
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pyctr_core::rootless::in_network;
 use pyctr_core::{Error, Kind, Result, net};
 use pyo3::prelude::*;
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ fn parse<T: DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<T> {
 
 #[pyfunction]
 pub fn network_make(py: Python<'_>, directory: PathBuf, table: &str, network: &[u8]) -> PyResult<()> {
-    py.detach(|| net::make(&directory, table, &parse("a network", network)?)).into_python(py)
+    py.detach(|| in_network(|| net::make(&directory, table, &parse("a network", network)?))).into_python(py)
 }
 
 #[pyfunction]
@@ -26,15 +27,15 @@ pub fn network_remove(
     network_id: &str,
     forget: bool,
 ) -> PyResult<bool> {
-    py.detach(|| net::remove(&directory, table, network_id, forget)).into_python(py)
+    py.detach(|| in_network(|| net::remove(&directory, table, network_id, forget))).into_python(py)
 }
 
 #[pyfunction]
 pub fn network_release(py: Python<'_>, directory: PathBuf, table: &str, container_id: &str) -> PyResult<()> {
-    py.detach(|| net::release(&directory, table, container_id)).into_python(py)
+    py.detach(|| in_network(|| net::release(&directory, table, container_id))).into_python(py)
 }
 
 #[pyfunction]
 pub fn network_rebuild(py: Python<'_>, directory: PathBuf, table: &str) -> PyResult<()> {
-    py.detach(|| net::rebuild(&directory, table)).into_python(py)
+    py.detach(|| in_network(|| net::rebuild(&directory, table))).into_python(py)
 }

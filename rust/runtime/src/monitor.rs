@@ -1,5 +1,6 @@
 //! `pyctr-runtime monitor CONTAINER_DIR`: keeps watch over one container of the engine (docs/design.md, "Monitor protocol");
-//! `pyctr-runtime session`: over one further process in it ("Exec").
+//! `pyctr-runtime session`: over one further process in it ("Exec");
+//! `pyctr-runtime keeper RUN_ROOT UIDS GIDS`: holds an ordinary user's namespaces (docs/rootless.md).
 
 use std::path::Path;
 
@@ -19,6 +20,12 @@ pub fn watch(container_dir: &Path) -> Result<u8> {
     close_inherited(LOCK.unsigned_abs() + 1);
     let (client, lock) = (inherited(CLIENT)?, inherited(LOCK)?);
     pyctr_core::monitor::run(container_dir, client, lock).map(|()| 0)
+}
+
+/// Holds an ordinary user's namespaces until nobody needs them.
+pub fn keep(run_root: &Path, uids: &str, gids: &str) -> Result<u8> {
+    close_inherited(CLIENT.unsigned_abs() + 1);
+    pyctr_core::rootless::keep(run_root, uids, gids, inherited(CLIENT)?).map(|()| 0)
 }
 
 /// Watches until the session's process has ended.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyctr._core import Channel, json_dumps
+from pyctr._core import Channel, json_dumps, rootless_keeper
 from pyctr.engine.containers.foreground import Foreground
 from pyctr.engine.containers.session import Attach, Session, spawn_monitor
 from pyctr.engine.containers.state import current_state
@@ -134,7 +134,9 @@ def plan_session(
     store: Store, container_id: str, exec_id: str, state: dict[str, Any], planned: dict[str, Any]
 ) -> dict[str, Any]:
     """The request a session reads."""
+    keeper = rootless_keeper()
     return {
+        **({"keeper": keeper} if keeper is not None else {}),
         "version": REQUEST_VERSION,
         "id": exec_id,
         "container": container_id,

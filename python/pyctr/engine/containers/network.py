@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyctr._core import network_release, write_atomic
+from pyctr._core import network_release, rootless_keeper, write_atomic
 from pyctr.engine import times
 from pyctr.engine.containers.files import plan_hosts, plan_resolv_conf
 from pyctr.engine.host import read_text
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _RESOLVED = "/run/systemd/resolve/resolv.conf"
 _FALLBACK_SERVERS = ("8.8.8.8", "8.8.4.4")
+#: slirp4netns's, which asks whom the host asks (docs/rootless.md).
+_PROXY_SERVER = "10.0.2.3"
 _NAME_SERVER = "127.0.0.11"
 
 
@@ -194,6 +196,11 @@ def is_local(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
 
 
+def fallback_servers() -> list[str]:
+    """Who is asked where the host names nobody a container could reach."""
+    return list(_FALLBACK_SERVERS) if rootless_keeper() is None else [_PROXY_SERVER]
+
+
 def filter_servers(text: str, *, ipv6: bool) -> str:
     """A resolv.conf a container can use: no loopback addresses, IPv6 only with IPv6; Docker's own servers if none is left."""
     kept = []
@@ -203,7 +210,7 @@ def filter_servers(text: str, *, ipv6: bool) -> str:
             continue
         kept.append(line)
     if not name_servers("\n".join(kept)):
-        kept += [f"nameserver {server}" for server in _FALLBACK_SERVERS]
+        kept += [f"nameserver {server}" for server in fallback_servers()]
     return "\n".join(kept) + "\n"
 
 
@@ -230,7 +237,10 @@ def plan_dns(endpoints: list[dict[str, Any]], record: dict[str, Any], links: lis
     """The name server's part of the request; None where there is only the default network, as in Docker."""
     if all(endpoint["network"]["name"] == "bridge" for endpoint in endpoints):
         return None
-    servers = record["HostConfig"]["Dns"] or name_servers(read_text("/etc/resolv.conf")) or list(_FALLBACK_SERVERS)
+    servers = record["HostConfig"]["Dns"] or name_servers(read_text("/etc/resolv.conf"))
+    if rootless_keeper() is not None:  # the monitor asks from the user's network, where the host's loopback is not
+        servers = [server for server in servers if not is_local(server)]
+    servers = servers or fallback_servers()
     return {
         "servers": [server.partition("%")[0] for server in servers],
         "forward": any(not endpoint["network"]["internal"] for endpoint in endpoints),

@@ -1,7 +1,8 @@
-"""The monitor's request, monitor.json: everything the monitor must know that the runtime-spec does not say. Pure."""
+"""The monitor's request, monitor.json: everything the monitor must know that the runtime-spec does not say."""
 
 from __future__ import annotations
 
+from pyctr._core import rootless_keeper
 from pyctr.engine.signals import SIGTERM, parse_signal
 from pyctr.engine.spec.plan import cgroup_driver, seccomp_mode
 
@@ -57,6 +58,9 @@ def plan_request(
         "events": store.root + "/events.jsonl",
         "event_attributes": {"image": config["Image"], "name": name, **config["Labels"]},
     }
+    keeper = rootless_keeper()
+    if keeper is not None:
+        request["keeper"] = keeper
     if plan is not None:
         request["network"] = plan.request
     return request

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyctr._core import cgroup_processes
 from pyctr.engine.containers.events import write_event
@@ -28,7 +29,23 @@ def list_processes(store: Store, container_id: str, arguments: list[str]) -> tup
     if done.returncode != 0:
         raise InvalidArgument(f"ps: {done.stderr.strip() or done.stdout.strip()}".splitlines()[0])
     write_event(store.root, "top", store.record(container_id))
-    return select(done.stdout, set(cgroup_processes(state["cgroup_paths"])))
+    return select(done.stdout, processes_of(state))
+
+
+def processes_of(state: dict[str, Any]) -> set[int]:
+    """The pids of a running container: those of its control group, or where it has none of its pid namespace."""
+    if state["cgroup_paths"]:
+        return set(cgroup_processes(state["cgroup_paths"]))
+    own = namespace_of(state["pid"])
+    return {int(name) for name in os.listdir("/proc") if name.isdigit() and own and namespace_of(int(name)) == own}
+
+
+def namespace_of(pid: int) -> str:
+    """The pid namespace of a process; empty if it has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def select(output: str, pids: set[int]) -> tuple[list[str], list[list[str]]]:

@@ -6,7 +6,7 @@ Changes HostConfig where Docker discards a limit with a warning; refuses where D
 from __future__ import annotations
 
 from pyctr.engine.capabilities import CAP_SYS_RESOURCE
-from pyctr.engine.host import wants_limits
+from pyctr.engine.host import read_text, wants_limits
 from pyctr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -25,6 +25,10 @@ def verify(host: dict[str, Any], facts: HostFacts) -> list[str]:
     warnings: list[str] = []
     if not -1000 <= host["OomScoreAdj"] <= 1000:
         raise InvalidArgument(f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]")
+    if facts.rootless:
+        from pyctr.engine.options.rootless import verify_rootless
+
+        verify_rootless(host, own_oom_score=int(read_text("/proc/self/oom_score_adj") or 0))
     if wants_limits(host):
         verify_memory(host, facts, warnings)
         verify_cpu(host, facts, warnings)
@@ -218,7 +222,7 @@ def verify_ulimits(host: dict[str, Any], facts: HostFacts) -> None:
 
 def granted_hard(name: str, facts: HostFacts) -> int:
     """The highest hard limit this process can set; -1 is unlimited."""
-    if facts.capabilities & CAP_SYS_RESOURCE:
+    if facts.capabilities & CAP_SYS_RESOURCE and not facts.rootless:
         return facts.nr_open if name == "nofile" else -1
     return facts.rlimits.get(name, (-1, -1))[1]
 

@@ -49,12 +49,16 @@ def plan_sysctls(host_config: dict[str, Any]) -> dict[str, str]:
 
 
 def plan_devices(host_config: dict[str, Any], host: HostFacts) -> list[dict[str, Any]]:
-    """Nodes to make in /dev: all of the host's for --privileged, else those of --device."""
-    if host_config["Privileged"]:
-        everything = [(device, device.path) for device in host.devices["*"]]
-        everything += [found for asked in host_config["Devices"] for found in resolve_device(asked, host)]
-        return list({path: device_node(device, path) for device, path in everything}.values())
-    return [device_node(*found) for asked in host_config["Devices"] for found in resolve_device(asked, host)]
+    """Nodes to make in /dev."""
+    return [device_node(device, path) for path, device in choose_devices(host_config, host).items()]
+
+
+def choose_devices(host_config: dict[str, Any], host: HostFacts) -> dict[str, Device]:
+    """Path inside → device: all of the host's for --privileged, and those of --device."""
+    chosen = {device.path: device for device in host.devices["*"]} if host_config["Privileged"] else {}
+    for asked in host_config["Devices"]:
+        chosen |= {path: device for device, path in resolve_device(asked, host)}
+    return chosen
 
 
 def device_node(device: Device, path: str) -> dict[str, Any]:

@@ -61,6 +61,10 @@ def plan_spec(record: dict[str, Any], host: HostFacts, joined: Joined, *, contai
         "mounts": plan_mounts(record, joined, container_dir),
         "linux": linux,
     }
+    if host.rootless:
+        from pyctr.engine.spec.rootless import adapt
+
+        adapt(spec, host_config, host)
     if host_config["UTSMode"] != "host":
         spec["hostname"] = config["Hostname"]
         if config["Domainname"]:

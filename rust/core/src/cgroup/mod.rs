@@ -120,11 +120,24 @@ impl Cgroup {
         create::create(hierarchies, driver, path, resources.unwrap_or(&default), rootless)
     }
 
-    /// Finds the group of an existing container by the paths [`Cgroup::paths`] gave.
+    /// No group at all: what an ordinary user's container has (docs/rootless.md).
+    ///
+    /// # Errors
+    /// `InvalidArgument` where a limit depends on one.
+    pub fn none(resources: Option<&LinuxResources>) -> Result<Self> {
+        let none = Self { groups: Vec::new(), v2_controllers: Vec::new(), unit: None, fresh: AtomicBool::new(false) };
+        resources.map_or(Ok(()), |resources| create::check(&none, resources, true))?;
+        Ok(none)
+    }
+
+    /// Finds the group of an existing container by the paths [`Cgroup::paths`] gave; without any it has none.
     ///
     /// # Errors
     /// `NotFound` where it is gone.
     pub fn open(hierarchies: &Hierarchies, paths: &BTreeMap<String, PathBuf>) -> Result<Self> {
+        if paths.is_empty() {
+            return Self::none(None);
+        }
         let mut groups = Vec::new();
         for hierarchy in hierarchies.iter() {
             let keys = hierarchy
@@ -321,12 +334,11 @@ impl Cgroup {
 
     fn freezer(&self, operation: &str) -> Result<&Group> {
         self.group_of(&freezer::Freezer).ok_or_else(|| {
-            Error::new(
-                Kind::State,
-                operation,
-                "control group",
-                "this host has no freezer controller, on cgroup v1 or v2",
-            )
+            let reason = match self.groups[..] {
+                [] => "the container has none",
+                _ => "this host has no freezer controller, on cgroup v1 or v2",
+            };
+            Error::new(Kind::State, operation, "control group", reason)
         })
     }
 

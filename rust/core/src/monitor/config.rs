@@ -54,6 +54,9 @@ pub struct Config {
     /// Its health check.
     #[serde(default)]
     pub health: Option<super::health::Check>,
+    /// The socket of the keeper of an ordinary user's namespaces, in which this monitor was born (docs/rootless.md).
+    #[serde(default)]
+    pub keeper: Option<PathBuf>,
     /// Networks (docs/networks.md); None: no endpoint to make.
     #[serde(default)]
     pub network: Option<crate::net::Request>,
@@ -183,6 +186,7 @@ impl Config {
             seccomp: Seccomp::Default,
             cgroup_driver: CgroupDriver::Cgroupfs,
             health: None,
+            keeper: None,
             network: None,
             events: PathBuf::new(),
             event_attributes: BTreeMap::new(),

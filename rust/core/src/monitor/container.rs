@@ -12,7 +12,7 @@ use super::streams::Ends;
 use crate::cgroup::{Cgroup, Driver, Hierarchies};
 use crate::process::{Beside, Child, Launch, Rootfs, SeccompChoice, Stdio, UserRequest, launch_beside};
 use crate::sys::monitor::pidfd_send_signal;
-use crate::{Error, Result};
+use crate::{Error, Result, rootless};
 
 /// SIGKILL: a container does not outlive its monitor.
 const PARENT_DEATH_SIGNAL: u32 = 9;
@@ -36,6 +36,9 @@ pub fn create_cgroup(config: &Config, spec: &Spec) -> Result<Cgroup> {
     let default = PathBuf::from(format!("/pyctr/{}", config.id));
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).unwrap_or(&default);
     let resources = linux.and_then(|linux| linux.resources().as_ref());
+    if rootless::is_active() {
+        return Cgroup::none(resources);
+    }
     let rootless = !rustix::process::geteuid().is_root();
     Cgroup::create(&Hierarchies::detect()?, driver, &path.to_string_lossy(), resources, rootless)
 }

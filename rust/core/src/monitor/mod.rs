@@ -51,6 +51,9 @@ pub fn run(container_dir: &Path, client: OwnedFd, lock: OwnedFd) -> Result<()> {
     // The caller's working directory is none of ours.
     let _ = rustix::process::chdir("/");
     let prepared = load(container_dir).and_then(|(config, spec)| {
+        if let Some(keeper) = &config.keeper {
+            crate::rootless::attend(keeper);
+        }
         let prepared = prepare(&config)?;
         Ok((config, spec, prepared))
     });

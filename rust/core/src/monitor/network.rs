@@ -28,6 +28,7 @@ impl Network {
     }
 
     fn hold(&mut self, config: &Config, request: Request) -> Result<OwnedFd> {
+        crate::rootless::enter_network()?;
         let mut endpoints = Endpoints::prepare(&config.id, request)?;
         endpoints.serving = self.serving;
         let descriptor = rustix::io::fcntl_dupfd_cloexec(endpoints.forwarder.descriptor(), 0);

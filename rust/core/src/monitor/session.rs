@@ -57,6 +57,9 @@ struct Request {
     /// linux.seccomp, for `spec`.
     #[serde(default)]
     profile: Option<LinuxSeccomp>,
+    /// The socket of the keeper of an ordinary user's namespaces.
+    #[serde(default)]
+    keeper: Option<PathBuf>,
     /// The session's run-time directory.
     run_dir: PathBuf,
     /// The journal.
@@ -70,6 +73,9 @@ struct Request {
 pub fn run(request: OwnedFd, client: OwnedFd) -> Result<()> {
     let _ = rustix::process::chdir("/");
     let prepared = read(request).and_then(|(request, process)| {
+        if let Some(keeper) = &request.keeper {
+            crate::rootless::attend(keeper);
+        }
         let events = prepare(&request, &process)?;
         Ok((request, process, events))
     });

@@ -24,4 +24,5 @@ mod tests;
 pub use endpoint::Endpoints;
 pub use files::release;
 pub use network::{make, rebuild, remove};
-pub use request::{Dns, Endpoint, Family, Network, PortRequest, Request};
+pub use port::bind_here;
+pub use request::{Dns, Endpoint, Family, Network, PortRequest, Protocol, Request};

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use super::files::{Published, PublishedPort};
 use super::nft::{Element, table};
 use super::request::{PortRequest, Protocol};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, rootless};
 
 const BACKLOG: i32 = 128;
 /// How often another port is tried where any will do and IPv6 has taken the one IPv4 had free.
@@ -107,6 +107,15 @@ fn bound_port(socket: &OwnedFd) -> u16 {
 }
 
 fn bind(protocol: Protocol, address: SocketAddr) -> rustix::io::Result<Option<OwnedFd>> {
+    match rootless::bind(protocol, address) {
+        Some(Err(Errno::PROTONOSUPPORT)) if protocol == Protocol::Sctp => Ok(None),
+        Some(bound) => bound.map(Some),
+        None => bind_here(protocol, address),
+    }
+}
+
+/// Binds a port in the network this process is in, and listens; None where the kernel has no such sockets (SCTP).
+pub fn bind_here(protocol: Protocol, address: SocketAddr) -> rustix::io::Result<Option<OwnedFd>> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (kind, number) = match protocol {

@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use super::channel::{Event, How, Setup};
-use super::{Child, Exec, Stdio, prepare};
+use super::{Child, Exec, Stdio, id_map, prepare};
 use crate::plan::namespace::{NEWTIME, NEWUSER};
 use crate::plan::process::{Common, StdioPlan, plan_exec};
 use crate::{Error, Result};
@@ -53,7 +53,11 @@ pub fn exec(request: &Exec<'_>) -> Result<Child> {
         reaper: false,
         permitted: prepare::permitted_capabilities(),
         join_cgroups: &join_fds,
-        set_groups: join & NEWUSER == 0 || setgroups_allowed(request.container_pid.as_raw_nonzero().get()),
+        set_groups: if join & NEWUSER == 0 {
+            id_map::may_set_groups()
+        } else {
+            id_map::setgroups_allowed(&request.container_pid.as_raw_nonzero().to_string())
+        },
         keyring: None,
         label_file: prepare::label_file(request.process),
     };
@@ -95,8 +99,4 @@ fn namespaces_to_join(pid: i32) -> Result<u32> {
         }
     }
     Ok(flags)
-}
-
-fn setgroups_allowed(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/setgroups")).is_ok_and(|word| word.trim() == "allow")
 }

@@ -32,6 +32,16 @@ pub fn allows_setgroups(gids: &[LinuxIdMapping]) -> bool {
     rustix::process::geteuid().is_root() || !only_own(gids, rustix::process::getegid().as_raw())
 }
 
+/// Whether this process may call setgroups(2): a user without subordinate ids may not.
+pub fn may_set_groups() -> bool {
+    !crate::rootless::is_active() || setgroups_allowed("self")
+}
+
+/// Whether a process of procfs may call it.
+pub fn setgroups_allowed(process: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/setgroups")).is_ok_and(|word| word.trim() == "allow")
+}
+
 fn only_own(mappings: &[LinuxIdMapping], own: u32) -> bool {
     matches!(mappings, [one] if one.size() == 1 && one.host_id() == own)
 }
@@ -63,6 +73,18 @@ fn run_helper(program: &str, pid: i32, mappings: &[LinuxIdMapping]) -> Result<()
 
 /// A user namespace that exists only to carry maps, for an id-mapped mount (mount_setattr(2)).
 pub fn namespace_with(uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Result<OwnedFd> {
+    let made = namespaces_with(0, uids, gids, &["user"])?;
+    made.into_iter().next().ok_or_else(|| Error::kernel("make", "a user namespace", rustix::io::Errno::NOENT))
+}
+
+/// A user namespace with these maps and, for it, those of `flags` (clone(2)); each as its file of /proc/PID/ns is `named`. No
+/// process stays in them.
+pub fn namespaces_with(
+    flags: u64,
+    uids: &[LinuxIdMapping],
+    gids: &[LinuxIdMapping],
+    named: &[&str],
+) -> Result<Vec<OwnedFd>> {
     let fail = |errno| Error::kernel("make", "a user namespace for id maps", errno);
     let (ours, theirs) = rustix::net::socketpair(
         rustix::net::AddressFamily::UNIX,
@@ -74,7 +96,7 @@ pub fn namespace_with(uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Resul
     let nothing = crate::sys::memory_file::sealed(c"pyctr-none", b"", false).map_err(fail)?;
     // The child waits for a go that never comes; it ends when our end of the socket closes.
     let cloned = clone::clone_init(&clone::InitClone {
-        namespaces: u64::from(crate::plan::namespace::NEWUSER),
+        namespaces: flags | u64::from(crate::plan::namespace::NEWUSER),
         cgroup: None,
         executable: std::os::fd::AsFd::as_fd(&nothing),
         args: &[],
@@ -83,10 +105,11 @@ pub fn namespace_with(uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Resul
         separate_memory: true,
     })
     .map_err(fail)?;
-    let result = write(cloned.pid, uids, gids).and_then(|()| {
-        let path = format!("/proc/{}/ns/user", cloned.pid.as_raw_nonzero());
+    let open = |name: &&str| {
+        let path = format!("/proc/{}/ns/{name}", cloned.pid.as_raw_nonzero());
         std::fs::File::open(&path).map(OwnedFd::from).map_err(|error| Error::io("open", path, &error))
-    });
+    };
+    let result = write(cloned.pid, uids, gids).and_then(|()| named.iter().map(open).collect());
     drop((ours, theirs));
     let _ = rustix::process::pidfd_send_signal(&cloned.pidfd, rustix::process::Signal::KILL);
     let _ = rustix::process::waitid(

@@ -13,7 +13,7 @@ use crate::plan::process::{Common, Start, StdioPlan, plan_start};
 use crate::plan::{device, mount};
 use crate::rootfs::{self, overlay};
 use crate::sys::time_namespace;
-use crate::{Error, Result};
+use crate::{Error, Result, rootless};
 
 /// Starts a container; returns when the command was execed or, with a gate, when it waits there.
 ///
@@ -74,7 +74,9 @@ fn clone(
     let prepared = prepare::mounts(&mounts, root.mount.as_fd())?;
     let devices = device::plan(linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default())?;
     let makes_user = namespaces.makes(NEWUSER);
-    let device_mounts = if namespaces.has(NEWUSER) { prepare::devices(&devices)? } else { Vec::new() };
+    // Root of a user namespace makes no nodes.
+    let binds_devices = namespaces.has(NEWUSER) || rootless::is_active();
+    let device_mounts = if binds_devices { prepare::devices(&devices)? } else { Vec::new() };
     let namespace_fds = prepare::namespaces(namespaces)?;
     let credentials = prepare::credentials(root.mount.as_fd(), process, request.user.as_ref())?;
     let filter = prepare::filter(&request.seccomp, profile(spec), process)?;
@@ -93,7 +95,7 @@ fn clone(
             reaper: request.reaper,
             permitted: prepare::permitted_capabilities(),
             join_cgroups: &join_fds,
-            set_groups: !makes_user || id_map::allows_setgroups(gids),
+            set_groups: if makes_user { id_map::allows_setgroups(gids) } else { id_map::may_set_groups() },
             keyring: keyring.as_deref(),
             label_file: prepare::label_file(process),
         },

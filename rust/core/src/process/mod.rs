@@ -20,6 +20,7 @@ mod prepare;
 
 pub use exec::exec;
 pub use hooks::{State, run_all as run_hooks};
+pub use id_map::namespaces_with;
 pub use launch::{Beside, launch, launch_beside};
 
 /// Where the root file system comes from.

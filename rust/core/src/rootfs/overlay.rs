@@ -8,7 +8,7 @@ use pyctr_init::sys;
 use rustix::io::Errno;
 
 use crate::sys::{errno_of, own};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, rootless};
 
 /// fsconfig(2) takes strings of at most this many bytes, the NUL included.
 const STRING_MAX: usize = 256;
@@ -70,6 +70,10 @@ fn create(
     context.path(c"workdir", work)?;
     if volatile {
         sys::fsconfig_flag(context.fs.as_raw_fd(), c"volatile").map_err(|errno| fail(errno_of(errno)))?;
+    }
+    if rootless::is_active() {
+        // What overlay notes in attributes it notes in those that a user may write (Linux 5.11).
+        sys::fsconfig_flag(context.fs.as_raw_fd(), c"userxattr").map_err(|errno| fail(errno_of(errno)))?;
     }
     sys::fsconfig_create(context.fs.as_raw_fd()).map_err(|errno| diagnose(lower, upper, work, errno_of(errno)))?;
     Ok(context.fs)

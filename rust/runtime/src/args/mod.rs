@@ -65,6 +65,8 @@ pub enum Verb {
     Kill,
     /// List containers.
     List,
+    /// Hold an ordinary user's namespaces.
+    Keeper,
     /// Keep watch over one container of the engine.
     Monitor,
     Session,

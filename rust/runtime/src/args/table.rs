@@ -144,7 +144,7 @@ const ID: &str = "<container-id>";
 const ONE: Count = Count::Exactly(1);
 
 /// Every command there is.
-pub static COMMANDS: [Command; 19] = [
+pub static COMMANDS: [Command; 20] = [
     command("checkpoint", Verb::Unsupported, "not supported", ID, Count::AtLeast(0), &[]),
     command("create", Verb::Create, "create a container", ID, ONE, &CREATE),
     command("delete", Verb::Delete, "delete any resources held by the container", ID, ONE, &DELETE),
@@ -166,6 +166,14 @@ pub static COMMANDS: [Command; 19] = [
         options_first: true,
     },
     command("features", Verb::Features, "show the enabled features", "", Count::Exactly(0), &[]),
+    command(
+        "keeper",
+        Verb::Keeper,
+        "hold an ordinary user's namespaces",
+        "<run-root> <uid-map> <gid-map>",
+        Count::Exactly(3),
+        &[],
+    ),
     command(
         "kill",
         Verb::Kill,

@@ -184,6 +184,7 @@ fn dispatch(command: &Command, context: &Context, parsed: &Parsed) -> Result<u8>
         Verb::Features => features::run(),
         Verb::Kill => kill::run(context, parsed),
         Verb::List => list::run(context, parsed),
+        Verb::Keeper => keeper(parsed),
         Verb::Monitor => monitor(parsed),
         Verb::Session => crate::monitor::watch_session(),
         Verb::Pause => pause::pause(context, parsed),
@@ -207,6 +208,13 @@ fn print(text: &str) -> Result<u8> {
         .and_then(|()| stdout.flush())
         .map_err(|error| Error::io("write to", "standard output", &error))?;
     Ok(0)
+}
+
+fn keeper(parsed: &Parsed) -> Result<u8> {
+    match (parsed.arguments.first(), parsed.argument(1)?, parsed.argument(2)?) {
+        (Some(run_root), Some(uids), Some(gids)) => crate::monitor::keep(Path::new(run_root), uids, gids),
+        _ => Err(Error::invalid("a run root and two id maps are needed", "", "")),
+    }
 }
 
 fn monitor(parsed: &Parsed) -> Result<u8> {
