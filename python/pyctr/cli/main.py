@@ -69,14 +69,23 @@ def command() -> NoReturn:
     """The command line as a process of its own, which ends here: what it made is not taken apart piece by piece first."""
     gc.set_threshold(_COLLECT_AFTER)
     code = main()
-    if "threading" not in sys.modules:  # threads, and what libraries registered for the end, have Python's own way out
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:
-            sys.exit(code)
-        os._exit(code)
-    sys.exit(code)
+    threads = sys.modules.get("threading")
+    if threads is None or threads.active_count() == 1:
+        leave(code)
+    sys.exit(code)  # threads that are still at work have Python's own way out
+
+
+def leave(code: int) -> None:
+    """End the process; what libraries registered for the end is done first. Returns where the output could not be written."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return
+    os._exit(code)
 
 
 def run(settings: dict[str, Any], words: list[str]) -> int:
