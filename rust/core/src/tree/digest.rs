@@ -2,12 +2,15 @@
 //!
 //! Name, type, permissions, owner, size, content, link target, device number and file capabilities count; times do not.
 
-use std::os::fd::AsFd;
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 
 use super::Source;
-use super::node::{Attributes, attributes, names, open_regular, read_all};
+use super::contents::{Content, File, read_files};
+use super::node::{Attributes, names};
 use super::path::{DIRECTORY, failed, find, join};
 use crate::Result;
 use crate::layer::digest::{Digest, Hasher};
@@ -15,13 +18,17 @@ use crate::layer::digest::{Digest, Hasher};
 /// Bytes read at once.
 pub const BUFFER_BYTES: usize = 256 * 1024;
 
+/// So many entries, or those of so many directories, wait for files to be read together: bounds on memory and descriptors.
+const ENTRIES_WAITING: usize = 4096;
+const DIRECTORIES_OPEN: usize = 128;
+
 /// The digest of what a path leads to, with all that is in it.
 pub fn digest(source: Source<'_>, path: &[u8]) -> Result<Digest> {
     let place = find(source, path)?;
-    let mut walk = Walk { source, digest: TreeDigest::default(), buffer: vec![0; BUFFER_BYTES] };
+    let mut walk = Walk { source, digest: TreeDigest::default(), waiting: Vec::new(), files: Vec::new(), opened: 0 };
     let kind = place.kind().unwrap_or(FileType::Unknown);
-    let parent = place.parent.as_fd();
-    walk.entry(parent, &place.name, kind, &place.path, b"")?;
+    walk.entry(&Arc::new(place.parent), &place.name, kind, &place.path, b"")?;
+    walk.add_waiting()?;
     Ok(walk.digest.finish())
 }
 
@@ -81,55 +88,70 @@ pub fn file_content(size: u64, digest: &Digest, attributes: &Attributes) -> Vec<
 struct Walk<'a> {
     source: Source<'a>,
     digest: TreeDigest,
-    buffer: Vec<u8>,
+    /// Entries not yet added, in the order of the walk: paths, and what counts; None for the next one of `files`.
+    waiting: Vec<(Vec<u8>, Option<Content>)>,
+    files: Vec<File>,
+    /// Directories opened since entries were added last.
+    opened: usize,
 }
 
 impl Walk<'_> {
-    fn entry(
-        &mut self,
-        parent: std::os::fd::BorrowedFd<'_>,
-        name: &std::ffi::CStr,
-        kind: FileType,
-        whole: &[u8],
-        path: &[u8],
-    ) -> Result<()> {
+    fn entry(&mut self, parent: &Arc<OwnedFd>, name: &CStr, kind: FileType, whole: &[u8], path: &[u8]) -> Result<()> {
+        if self.opened >= DIRECTORIES_OPEN || self.waiting.len() >= ENTRIES_WAITING {
+            self.add_waiting()?;
+        }
         let fail = failed("read", whole);
+        let look = || rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(&fail);
         match kind {
             FileType::RegularFile => {
-                let (file, stat) = open_regular(parent, name).map_err(&fail)?;
-                let mut hasher = Hasher::default();
-                read_all(&file, &stat, whole, &mut self.buffer, |piece| {
-                    hasher.update(piece);
-                    Ok(())
-                })?;
-                let size = hasher.length;
-                let attributes = attributes(&file).map_err(failed("read the attributes of", whole))?;
-                let content = file_content(size, &hasher.finish(), &attributes);
-                self.digest.add(path, &Facts::new(self.source, &stat, whole), &content);
+                self.waiting.push((path.to_vec(), None));
+                self.files.push(File { directory: Arc::clone(parent), name: name.to_owned(), whole: whole.to_vec() });
             }
-            FileType::Directory => {
-                let directory = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(&fail)?;
-                let stat = rustix::fs::fstat(&directory).map_err(&fail)?;
-                self.digest.add(path, &Facts::new(self.source, &stat, whole), b"");
-                for (name, kind) in names(&directory).map_err(&fail)? {
-                    let child = join(whole, name.to_bytes());
-                    if !self.source.skips(&child) {
-                        let path = join(path, name.to_bytes());
-                        self.entry(directory.as_fd(), &name, kind, &child, &path)?;
-                    }
-                }
-            }
+            FileType::Directory => return self.directory(parent, name, whole, path),
             FileType::Symlink => {
-                let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(&fail)?;
+                let stat = look()?;
                 let link = rustix::fs::readlinkat(parent, name, Vec::new()).map_err(&fail)?;
-                self.digest.add(path, &Facts::new(self.source, &stat, whole), link.as_bytes());
+                self.wait(path, &stat, whole, link.into_bytes());
             }
             FileType::Socket => {} // belongs to a process, not to a tree
             _ => {
-                let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(&fail)?;
-                self.digest.add(path, &Facts::new(self.source, &stat, whole), &stat.st_rdev.to_be_bytes());
+                let stat = look()?;
+                self.wait(path, &stat, whole, stat.st_rdev.to_be_bytes().to_vec());
             }
         }
+        Ok(())
+    }
+
+    fn directory(&mut self, parent: &Arc<OwnedFd>, name: &CStr, whole: &[u8], path: &[u8]) -> Result<()> {
+        let fail = failed("read", whole);
+        let directory = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(&fail)?;
+        let stat = rustix::fs::fstat(&directory).map_err(&fail)?;
+        self.wait(path, &stat, whole, Vec::new());
+        self.opened += 1;
+        let directory = Arc::new(directory);
+        for (name, kind) in names(&directory).map_err(&fail)? {
+            let child = join(whole, name.to_bytes());
+            if !self.source.skips(&child) {
+                self.entry(&directory, &name, kind, &child, &join(path, name.to_bytes()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, path: &[u8], stat: &Stat, whole: &[u8], content: Vec<u8>) {
+        self.waiting.push((path.to_vec(), Some((Facts::new(self.source, stat, whole), content))));
+    }
+
+    /// Reads the files that wait, and adds all entries that do.
+    fn add_waiting(&mut self) -> Result<()> {
+        let mut contents = read_files(self.source, &self.files)?.into_iter();
+        for (path, known) in self.waiting.drain(..) {
+            if let Some((facts, content)) = known.or_else(|| contents.next()) {
+                self.digest.add(&path, &facts, &content);
+            }
+        }
+        self.files.clear();
+        self.opened = 0;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! A root is a descriptor; every path is resolved below it, links as in a chroot there, one name at a time and never through
 //! anything but a directory that was opened. Neither a context nor an image leads anywhere else.
 
+mod contents;
 mod copy;
 mod digest;
 mod glob;

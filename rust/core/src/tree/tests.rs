@@ -102,6 +102,27 @@ fn links_out_of_either_tree_stay_inside() {
     assert_eq!(pair.read("tmp/here"), "a");
 }
 
+/// A copy goes through a tree file by file, a digest has many read at once, and never keeps all directories open.
+#[test]
+fn digest_of_many_files_is_that_of_the_copy_made_of_them() {
+    let pair = Pair::new();
+    for directory in 0..300 {
+        let path = pair.from.path().join(format!("many/d{directory}"));
+        fs::create_dir_all(&path).unwrap();
+        symlink("elsewhere", path.join("m")).unwrap();
+        for name in ["a", "x", "z"] {
+            fs::write(path.join(name), format!("{directory}{name}")).unwrap();
+        }
+    }
+    for number in 0..5000 {
+        fs::write(pair.from.path().join(format!("many/f{number}")), number.to_string()).unwrap();
+    }
+    let before = pair.digest("many");
+    assert_eq!(pair.copy("many", "/t", &options()).unwrap().digest.to_string(), before);
+    fs::write(pair.from.path().join("many/d299/z"), "other").unwrap();
+    assert_ne!(pair.digest("many"), before);
+}
+
 #[test]
 fn digest_sees_content_and_mode_not_time() {
     let pair = Pair::new();
