@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,22 @@ def test_interrupted_build_ends_at_once_leaves_nothing_and_keeps_its_cache(
     project.write(f'services: {{web: {{SLEEP, build: {{dockerfile_inline: "{steps}"}}}}}}')
     assert "[web 2/2] RUN echo kept" in (said := project("build").stderr)
     assert "CACHED" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_pull_ends_at_once_and_leaves_nothing(compose: Make, number: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as registry:
+        registry.settimeout(60)
+        port = registry.getsockname()[1]
+        project = compose(f'services: {{web: {{image: "127.0.0.1:{port}/silent:1"}}}}')
+        process = project.start("up", "-d")
+        connection, _ = registry.accept()
+        with connection:
+            process.signal(number)
+            code, _, errors = process.end()
+    assert (code, errors) == (130, " web Pulling \n web  Interrupted\n")
+    assert project("ps", "-aq").stdout == ""
+    assert not [line for line in command_lines() if str(project.cli.root) in line], "processes stayed"
 
 
 def test_output_on_a_terminal_is_the_builds_and_then_the_table(compose: Make) -> None:

@@ -144,6 +144,8 @@ def pull_all(
 ) -> None:  # fmt: skip
     """Pull side by side; raises the first failure when all have ended. `quiet`: not how far each is."""
     errors: list[BaseException] = []
+    needs = list(needs)
+    over: set[str] = set()
 
     def pull(need: Need) -> None:
         subject = need.service
@@ -158,13 +160,20 @@ def pull_all(
             errors.append(error)
         else:
             report.pull(subject, "Pulled", state="done")
+        over.add(subject)
 
     threads = [threading.Thread(target=pull, args=(need,), daemon=True) for need in needs]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)  # a join without timeout would not hear Ctrl-C
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)  # a join without timeout would not hear Ctrl-C
+    except KeyboardInterrupt:
+        for need in needs:
+            if need.service not in over:
+                report.event(need.service, "Interrupted", state="error")
+        raise
     if errors and not ignore_failures:
         raise errors[0]
 
