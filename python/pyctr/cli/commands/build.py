@@ -18,7 +18,7 @@ _RULER = "-" * 20
 def build(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     """Build an image; with --dry-run or --check, only plan it."""
     from pyctr.cli.build import make_progress
-    from pyctr.cli.build.ended import ended_by_signals
+    from pyctr.cli.signals import ended_by_signals
     from pyctr.engine.build.use import build as build_image
     from pyctr.engine.build.use import plan_only
     from pyctr.errors import BuildError

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyctr.engine import Engine
 
 
@@ -20,6 +16,7 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
     from pyctr.cli.compose_table import COMPOSE_COMMANDS
     from pyctr.cli.main import INTERRUPTED, check_count, complain
     from pyctr.cli.parse import HelpAsked, UsageError, parse
+    from pyctr.cli.signals import interrupted_by_signals
     from pyctr.errors import InvalidFlag, PyctrError
 
     if settings.get("version"):
@@ -54,23 +51,6 @@ def compose(engine: Engine, settings: dict[str, Any], words: list[str]) -> int:
                 raise
             return complain(str(error), code=INTERRUPTED)
     return code
-
-
-@contextlib.contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP are what Ctrl-C is, as docker compose has it; one that is ignored (nohup) stays so."""
-    numbers = [number for number in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(number) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, _interrupt)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _help(words: list[str]) -> int:
