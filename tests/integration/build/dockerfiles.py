@@ -36,7 +36,6 @@ COMMON = {
     "user_variable": _B + "ENV U=5\nRUN mkdir -m 777 /p\nUSER ${U}\nRUN touch /p/o",
     "workdir": _B + "WORKDIR /a\nWORKDIR b\nENV D=c\nWORKDIR $D\nRUN pwd > /o",
     "workdir_root": _B + "WORKDIR /\nRUN pwd > /o",
-    "workdir_dots": _B + "WORKDIR /a/../b/./c/\nRUN touch o",
     "stopsignal": _B + "STOPSIGNAL SIGINT",
     "stopsignal_number": _B + "STOPSIGNAL 9",
     "healthcheck": _B + "HEALTHCHECK --interval=1m30s --timeout=5s --start-period=1s --retries=4 CMD true || exit 1",
@@ -71,6 +70,7 @@ COMMON = {
 }  # fmt: skip
 #: Newer than that: what comes out is held against what the Dockerfile itself says, in /o.
 NEWER = {
+    "workdir_dots": (_B + "WORKDIR /a/../b/./c/\nRUN pwd > /o", "/b/c\n"),
     "run_network_none": (_B + "RUN --network=none ls /sys/class/net > /o", "lo\n"),
     "copy_variable_pattern": (_B + "ENV F=a.txt\nCOPY ${F%.txt}.txt /o\n", "a"),
     "run_heredoc": (_B + "ENV A=1\nRUN <<E\necho $A\necho two\nE\nRUN cat > /o <<X\n$A\nX\n", "1\n"),

@@ -40,7 +40,7 @@ _NOT_COMPARED = (
 #: What a container of docker's brings along (volumes, /etc), and empty directories that BuildKit of 20.10 leaves where it mounted.
 _THEIRS = {
     "run_cache_mount": {"c"}, "run_bind_stage": {"m"}, "run_bind_context": {"m"}, "run_tmpfs": {"m"}, "scratch": {"etc"},
-    "volume": {"a", "b", "c d", "e"}, "run_secret_missing": {"run", "run/secrets"}, "workdir_dots": {"a"},
+    "volume": {"a", "b", "c d", "e"}, "run_secret_missing": {"run", "run/secrets"},
 }  # fmt: skip
 _ARGUMENTS = {"GIVEN": "given value", "ALSO": "also"}
 
