@@ -1,4 +1,4 @@
-"""The rules of ``rules.toml``."""
+"""The rules of ``rules.toml`` (the core) and ``python.toml`` (the package)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ class Rule(NamedTuple):
 
 
 def read_rules() -> list[Rule]:
-    """All of them, in the order of the file."""
-    with open(Path(__file__).with_name("rules.toml"), "rb") as file:
-        return [Rule(**rule) for rule in tomllib.load(file)["rule"]]
+    """All of them, in the order of the files."""
+    texts = [Path(__file__).with_name(name).read_text() for name in ("rules.toml", "python.toml")]
+    return [Rule(**rule) for text in texts for rule in tomllib.loads(text)["rule"]]

@@ -67,7 +67,25 @@ def test_parse_normalises_as_docker(text: str, full: str, familiar: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Nginx", "a//b", "a:", "a@sha256:00", ":tag", "-a", "a b", "a" * 300, "f" * 64, "../x", "a/../b"]
+    "text",
+    [
+        "",
+        "Nginx",
+        "a//b",
+        "a:",
+        "a@sha256:00",
+        ":tag",
+        "-a",
+        "a b",
+        "a" * 300,
+        "f" * 64,
+        "../x",
+        "a/../b",
+        "a:b/../../c",
+        "a:b\\n",
+        "a:b c",
+        "a:é",
+    ],
 )
 def test_parse_refuses_what_docker_does(text: str) -> None:
     with pytest.raises(InvalidArgument):

@@ -182,6 +182,17 @@ def test_refusals_show_the_line(text: str, message: str) -> None:
     assert ">>> " in caught.value.excerpt
 
 
+@pytest.mark.parametrize(
+    ("flag", "right"), [("--network=host", "network.host"), ("--security=insecure", "security.insecure")]
+)
+def test_rights_beyond_the_container_need_consent_and_the_line_is_named(flag: str, right: str) -> None:
+    text = f"# syntax=docker/dockerfile:1-labs\nFROM busybox\nRUN {flag} true\n"
+    with pytest.raises(BuildError, match=f"{right} is not allowed") as caught:
+        plan(text)
+    assert caught.value.line == 3
+    plan(text, allow=frozenset((right,)))
+
+
 def test_unknown_target_names_the_nearest() -> None:
     with pytest.raises(BuildError, match=r'target stage "biuld" could not be found \(did you mean build\?\)'):
         plan("FROM x AS build", target="biuld")

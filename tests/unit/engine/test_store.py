@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from pyctr.engine.containers import store as module
-from pyctr.engine.containers.store import Store
-
-if TYPE_CHECKING:
-    import pytest
+from pyctr.engine.containers.store import Store, check_name
+from pyctr.errors import InvalidArgument
 
 
 def test_directory_swept_before_its_lock_is_taken_is_made_again(
@@ -47,3 +47,11 @@ def test_who_finds_the_first_root_half_made_finds_the_names(tmp_path: Path, monk
     store = Store(str(tmp_path / "root"), str(tmp_path / "run"))
     store.new_directory()
     assert made == [store.names_dir]
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "..", ".a", "-a", "_a", "a b", "a\0b", "a\n", "é1", "/../x", "a" * 201, "a", ""]
+)
+def test_name_that_means_something_in_a_path_or_a_command_is_none(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="Invalid container name"):
+        check_name(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyctr.errors import InvalidArgument, RegistryError
+from pyctr.errors import InvalidArgument, PyctrError, RegistryError
 from pyctr.registry.auth import _check_realm
 from pyctr.registry.client import Registry
 from pyctr.registry.credentials import ClientConfig
@@ -43,6 +43,17 @@ def test_tls_verifies_certificate_and_name_unless_the_user_said_so() -> None:
     context = tls_context("a.example", Settings(), insecure=False)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert tls_context("a.example", Settings(), insecure=True).verify_mode == ssl.CERT_NONE
+
+
+def test_helper_that_fails_is_named_and_what_it_says_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = tmp_path / "docker-credential-loud"
+    helper.write_text("#!/bin/sh\necho sesame; echo sesame >&2; exit 3\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "config.json").write_text('{"credsStore": "loud"}')
+    with pytest.raises(PyctrError, match="docker-credential-loud get: exit status 3") as caught:
+        ClientConfig(str(tmp_path / "config.json")).find("a.example")
+    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["../../bin/x", "a b", "a;b", "a/b"])

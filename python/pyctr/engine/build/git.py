@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 600
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_HIDDEN = re.compile(r"(\w+://)[^/@\s]*@")
+_HIDDEN = re.compile(r"(\w+://)[^/@\s]*@|[^/@\s:]+:[^/@\s]+@")
 
 
 def _environment() -> dict[str, str]:

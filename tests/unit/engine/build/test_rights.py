@@ -47,7 +47,8 @@ def test_git_protocol_that_reads_this_machine_or_runs_something_is_refused(tmp_p
 
 
 @needs_git
-def test_git_failure_says_no_password_of_an_address() -> None:
+@pytest.mark.parametrize("scheme", ["http", "git"])
+def test_git_failure_says_no_password_of_an_address(scheme: str) -> None:
     with pytest.raises(BuildError) as caught:
-        git.resolve("http://me:secret@127.0.0.1:1/x.git", "")
+        git.resolve(f"{scheme}://me:secret@127.0.0.1:1/x.git", "")
     assert "secret" not in str(caught.value)
