@@ -170,16 +170,16 @@ def test_full_disk_container_goes_on_and_is_seen_and_removed(tmp_path: Path) -> 
         if made.returncode != 0:
             pytest.skip(f"needs busybox-static: {made.stderr.strip()}")
         small("network", "ls")
-        small(
-            "run", "-d", "--name", "full", "--network", "none", "busybox", "sh", "-c", "seq 1 400000; exec sleep 1000"
-        )
-        wait_until(lambda: "seq" not in small("top", "full").stdout, "the shell has become sleep")
+        script = "trap 'exit 7' TERM; seq 1 400000; while :; do sleep 0.1; done"
+        small("run", "-d", "--name", "full", "--network", "none", "busybox", "sh", "-c", script)
+        wait_until(lambda: "sleep 0.1" in small("top", "full").stdout, "the numbers are written")
         assert small("ps", "--format", "{{.State}}").stdout == "running\n"
         numbers = [int(line) for line in small("logs", "full").stdout.splitlines()]
         assert numbers[0] == 1
         assert numbers == sorted(set(numbers))
-        small("stop", "-t", "0", "full")
+        small("stop", "full")
         assert small("ps", "-a", "--format", "{{.State}}").stdout == "exited\n"
+        assert small("inspect", "-f", "{{.State.ExitCode}} {{.State.Error}}", "full").stdout == "7 \n"
         small("rm", "full")
         assert small("ps", "-aq").stdout == ""
     finally:

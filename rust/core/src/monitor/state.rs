@@ -71,16 +71,34 @@ impl State {
 
     /// Writes the file in one rename: who reads it sees the old state or the new one.
     pub fn write(&self, directory: &OwnedFd) -> Result<()> {
-        let fail = |errno| Error::kernel("write", FILE, errno);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(directory, TEMPORARY, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
         let bytes = serde_json::to_vec(self).unwrap_or_default();
-        let written = rustix::io::write(&file, &bytes).map_err(fail)?;
-        if written < bytes.len() {
-            return Err(fail(Errno::NOSPC)); // a regular file takes less for no other reason
-        }
-        rustix::fs::renameat(directory, TEMPORARY, directory, FILE).map_err(fail)
+        let written = match replace(directory, &bytes) {
+            Err(Errno::NOSPC | Errno::DQUOT) => overwrite(directory, bytes),
+            done => done,
+        };
+        written.map_err(|errno| Error::kernel("write", FILE, errno))
     }
+}
+
+fn write_whole(file: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<()> {
+    let written = rustix::io::write(file, bytes)?;
+    if written < bytes.len() { Err(Errno::NOSPC) } else { Ok(()) } // a regular file takes less for no other reason
+}
+
+fn replace(directory: &OwnedFd, bytes: &[u8]) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(directory, TEMPORARY, flags, Mode::from_raw_mode(0o600))?;
+    write_whole(&file, bytes)?;
+    rustix::fs::renameat(directory, TEMPORARY, directory, FILE)
+}
+
+/// On a full disk: the block the old state has is room enough for the new one, so an exit status is not lost for want of another.
+/// What is longer than the new state becomes white space, which JSON may end with.
+fn overwrite(directory: &OwnedFd, mut bytes: Vec<u8>) -> rustix::io::Result<()> {
+    let file = rustix::fs::openat(directory, FILE, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    let before = usize::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
+    bytes.resize(bytes.len().max(before), b' ');
+    write_whole(&file, &bytes)
 }
 
 /// Makes the last state survive a power cut: slow, so not done before anybody is told of it.
