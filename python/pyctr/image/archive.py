@@ -30,8 +30,10 @@ from pyctr.image.reference import is_digest, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
+    from pyctr._core import Member
     from pyctr.image.store import Image, Store
 
     Platform = tuple[str, str, str]
@@ -85,11 +87,23 @@ def _clean(name: str) -> str:
     return "/".join(parts)
 
 
+def checked_members(reader: ArchiveReader) -> Iterator[Member]:
+    """The members; what does not even begin as a tar is said to be none, not to have this or that field wrong."""
+    members = iter(reader)
+    try:
+        first = next(members, None)
+    except CorruptData:
+        raise CorruptData("load archive: this is no tar archive") from None
+    if first is not None:
+        yield first
+        yield from members
+
+
 def read_members(store: Store, fd: int) -> Contents:
     """Read an archive to its end, storing files by digest."""
     contents = Contents()
     reader = ArchiveReader(fd)
-    for count, member in enumerate(reader):
+    for count, member in enumerate(checked_members(reader)):
         if count >= _MEMBERS_MAX:
             raise CorruptData(f"load archive: more than {_MEMBERS_MAX} members")
         name = _clean(member.name)

@@ -97,6 +97,17 @@ def test_load_truncated_anywhere_is_one_line_and_leaves_nothing(archives: Path, 
         assert os.listdir(tmp_path / "root/blobs/sha256") == []
 
 
+def test_load_of_what_is_no_archive_says_so(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    (tmp_path / "text").write_text("not a tar")
+    (tmp_path / "noise").write_bytes(bytes(range(1, 256)) * 8)
+    for name in ("text", "noise"):
+        done = cli("load", "-i", str(tmp_path / name), code=1)
+        assert done.stderr == "pyctr: load archive: this is no tar archive\n"
+    for command in (("load", "-i"), ("import",)):
+        assert cli(*command, str(tmp_path), code=1).stderr == f"pyctr: read {tmp_path}: is a directory\n"
+
+
 def repack(source: Path, target: Path, change: dict[str, bytes]) -> None:
     """The same archive with some members replaced, by the ending of their names."""
     with tarfile.open(source) as old, tarfile.open(target, "w") as new:

@@ -92,15 +92,24 @@ def rmi(engine: Engine, options: dict[str, Any], arguments: list[str]) -> int:
     return code
 
 
+def open_input(path: str) -> int:
+    """A file to be read; raises PyctrError for what is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PyctrError(f"open {path}: {str(error.strerror).lower()}") from None
+    if os.path.isdir(fd):
+        os.close(fd)
+        raise PyctrError(f"read {path}: is a directory")
+    return fd
+
+
 def load(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     """Load images from a file or standard input."""
     path = options.get("input")
     if path is None and os.isatty(0):
         raise InvalidArgument("requested load from stdin, but stdin is empty")
-    try:
-        source = 0 if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise PyctrError(f"open {path}: {str(error.strerror).lower()}") from None
+    source = 0 if path is None else open_input(path)
     from pyctr.image.settle import settle_afterwards
 
     engine.settles_afterwards = True

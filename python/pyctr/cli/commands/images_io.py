@@ -109,10 +109,9 @@ def import_image(engine: Engine, options: dict[str, Any], arguments: list[str]) 
     elif source.startswith(("http://", "https://")):
         fd, origin = open_url(source), public_url(source)
     else:
-        try:
-            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise PyctrError(f"open {source}: {str(error.strerror).lower()}") from None
+        from pyctr.cli.commands.images import open_input
+
+        fd = open_input(source)
     engine.settles_afterwards = True
     try:
         image_id = engine.images.import_archive(
