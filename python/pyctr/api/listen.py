@@ -11,6 +11,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from pyctr._core import rootless_keeper
 from pyctr.errors import Conflict, InvalidArgument, NotFound, PyctrError
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def open_listener(path: str, group: str | None = None) -> tuple[socket.socket, s
 
 
 def _group_id(group: str | None) -> tuple[int | None, str]:
+    if rootless_keeper() is not None:  # groups of the host have other numbers here, or none
+        if group:
+            raise InvalidArgument("--group: the socket of an ordinary user is for that user alone")
+        return None, ""
     try:
         return grp.getgrnam(group or GROUP).gr_gid, ""
     except KeyError:

@@ -78,6 +78,9 @@ def make_user(first: int = SUBID, *, hidden: str = "") -> Iterator[User]:
     if os.geteuid() != 0:
         pytest.skip("needs root, to become somebody else")
     need_tool("newuidmap")
+    for path in ("/etc/subuid", "/etc/subgid"):
+        if not os.path.exists(path):
+            pytest.skip(f"needs {path}, over which the user's own is bound")
     top = Path(tempfile.mkdtemp(prefix="pyctr-rootless-"))  # not pytest's: those others may not enter
     top.chmod(0o755)
     try:

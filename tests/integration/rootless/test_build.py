@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import need_tool
+from tests.fake_registry import FakeRegistry, Layer, tar_of
 from tests.integration.rootless.conftest import UID, make_user
 
 if TYPE_CHECKING:
@@ -56,3 +58,44 @@ def test_build_owners_deletions_and_cache(user: User, context: Path) -> None:
     user("rmi", "made")
     user("load", "-i", str(user.home / "made.tar"))
     assert user("run", "--rm", "--network", "none", "made", code=1).stdout == done.stdout
+
+
+_SERVICES = """\
+services:
+  web:
+    image: busybox
+    init: true
+    command: httpd -f -h /etc
+  asks:
+    image: busybox
+    command: sh -c 'until wget -qO- http://web/hostname; do sleep 0.1; done > /data/answer'
+    depends_on: [web]
+    volumes: ["kept:/data"]
+volumes: {kept: {}}
+"""
+
+
+def test_compose_services_find_each_other_and_leave_nothing(user: User) -> None:
+    need_tool("slirp4netns")
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("needs /dev/net/tun")
+    path = user.home / "compose.yaml"
+    path.write_text(_SERVICES)
+    project = ("compose", "-f", str(path), "-p", "app")
+    user(*project, "up", "-d")
+    user("wait", "app-asks-1")
+    answer = user("run", "--rm", "--network", "none", "-v", "app_kept:/data", "busybox", "cat", "/data/answer").stdout
+    assert answer == user("exec", "app-web-1", "hostname").stdout
+    user(*project, "down", "-v")
+    assert user("ps", "-aq").stdout == ""
+    assert "app_" not in user("network", "ls").stdout + user("volume", "ls").stdout
+
+
+def test_pull_from_a_registry_on_the_hosts_loopback(user: User) -> None:
+    layer = Layer(tar_of({"small": b"small"}))
+    with FakeRegistry().serving() as registry:
+        registry.put_image("some/image", "v1", [layer])
+        user("pull", f"{registry.address}/some/image:v1")
+        user("push", f"{registry.address}/some/image:v1")
+    assert f"{registry.address}/some/image" in user("images").stdout
+    user("rmi", f"{registry.address}/some/image:v1")
