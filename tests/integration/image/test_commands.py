@@ -194,7 +194,7 @@ def test_rmi_conflicts_are_dockers(cli: Cli, one_file: Path) -> None:
     assert f"deleted: {image_id}\n" in lines
     assert "Total reclaimed space: " in lines
     assert cli("rmi", "rmi:1", code=1).stderr == "pyctr: No such image: rmi:1\n"
-    assert cli("rmi", "-f", "rmi:1").stderr == ""
+    assert cli("rmi", "-f", "rmi:1").stderr == "pyctr: No such image: rmi:1\n"
 
 
 def test_images_filters(cli: Cli, one_file: Path) -> None:
