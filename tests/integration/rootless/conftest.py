@@ -72,6 +72,11 @@ class User:
                 found.append(int(entry.name))
         return found
 
+    def keeper(self) -> int:
+        """The keeper; one that has given up its socket may still be there for a moment."""
+        found: list[int] = wait_for(lambda: len(found := self.keepers()) == 1 and found, "one keeper")
+        return found[0]
+
 
 def make_user(first: int = SUBID, *, hidden: str = "") -> Iterator[User]:
     """A user for whom a program of /usr/bin is `hidden`, in a directory of its own; skips with a reason where there can be none."""
