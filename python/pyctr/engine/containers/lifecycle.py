@@ -31,27 +31,39 @@ def kill_container(store: Store, container_id: str, signal: int) -> None:
 
 def stop_container(store: Store, container_id: str, timeout_s: float | None, signal: str | None) -> None:
     """The stop signal, a grace period, SIGKILL. What does not run is left alone. Negative: no SIGKILL."""
-    if current_state(store, container_id).get("status") not in ACTIVE:
+    state = current_state(store, container_id)
+    if state.get("status") not in ACTIVE:
         return
     record = store.record(container_id)
     config = record["Config"]
     name = signal or config.get("StopSignal")
     number = parse_signal(name) if name else SIGTERM
     grace_s = timeout_s if timeout_s is not None else config.get("StopTimeout", _DEFAULT_STOP_TIMEOUT_S)
-    try:
-        with connect(store.run_path(container_id), container_id) as session:
-            session.send({"op": "wait"})
-            session.send({"op": "kill", "signal": number})
-            if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is None:
-                session.send({"op": "kill", "signal": SIGKILL})
-                if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
-                    raise StateError(
-                        f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
-                    )
-    except StateError:
-        if current_state(store, container_id).get("status") in ACTIVE:
-            raise
+    while True:
+        try:
+            end_life(store, container_id, number, grace_s)
+            break
+        except StateError:
+            life, state = state.get("started_at"), current_state(store, container_id)
+            if state.get("status") not in ACTIVE:
+                break
+            if state.get("started_at") == life:
+                raise
+            # Its monitor had been killed, and who looked has started it again: that life is meant too.
     write_event(store.root, "stop", record)
+
+
+def end_life(store: Store, container_id: str, number: int, grace_s: float) -> None:
+    """End what runs now; raises StateError where nobody answers for it, or it does not end."""
+    with connect(store.run_path(container_id), container_id) as session:
+        session.send({"op": "wait"})
+        session.send({"op": "kill", "signal": number})
+        if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is None:
+            session.send({"op": "kill", "signal": SIGKILL})
+            if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
+                raise StateError(
+                    f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
+                )
 
 
 def pause_container(store: Store, container_id: str, *, paused: bool) -> None:
