@@ -42,16 +42,16 @@ def test_start_first_takes_the_old_one_away_when_the_new_one_runs(compose: Calla
 
 
 def test_failed_update_stops_at_the_first_and_says_so(compose: Callable[[str], Compose]) -> None:
-    project = compose(text("sleep 1000", "{monitor: 300ms}"))
+    project = compose(text("sleep 1000", "{monitor: 60s}"))
     project("up", "-d")
-    project.write(text("sh -c 'exit 3'", "{monitor: 300ms}"))
+    project.write(text("sh -c 'exit 3'", "{monitor: 60s}"))
     done = project("up", "-d", code=1)
     assert f"update failed: container {project.container(1)} exited (3)" in done.stderr
     assert project("ps", "--format", "{{.Name}}").stdout == f"{project.container(2)}\n"
 
 
 def test_failed_update_is_rolled_back(compose: Callable[[str], Compose]) -> None:
-    config = "{monitor: 300ms, failure_action: rollback}"
+    config = "{monitor: 60s, failure_action: rollback}"
     project = compose(text("sleep 1000", config))
     project("up", "-d")
     before = set(project("ps", "-q").stdout.split())
