@@ -39,6 +39,7 @@ def enter(engine: Engine) -> None:
     Raises StateError where the run root is not this user's alone, and what the kernel refuses.
     """
     make_private(engine.run_root)
+    make_root(engine.root)
     path = f"{engine.run_root}/{SOCKET}"
     try:
         channel = Channel.connect(path)
@@ -80,6 +81,16 @@ def make_private(path: str) -> None:
             f"use {path}: not a directory of this user's alone",
             hint=f"chmod 700 {path}, or name another with --run-root or PYCTR_RUN_ROOT",
         )
+
+
+def make_root(path: str) -> None:
+    """Make the directory of images and containers if it is missing: others must not reach the setuid files in it."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+    except OSError as error:
+        raise PyctrError(f"make {error.filename}: {(error.strerror or '').lower()}") from None
 
 
 def start_keeper(engine: Engine, path: str) -> Channel:

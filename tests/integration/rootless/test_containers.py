@@ -137,6 +137,7 @@ def test_info_says_rootless(user: User) -> None:
     assert "name=rootless" in info["SecurityOptions"]
     assert info["CgroupDriver"] == "none"
     assert info["DockerRootDir"] == str(user.root)
+    assert user.root.stat().st_mode & 0o7777 == 0o700, "others would find its setuid files"
 
 
 @pytest.mark.parametrize(
