@@ -118,6 +118,7 @@ class Store:
         """Make the directories; before anything is added."""
         for path in (self.blobs, self.layers, self.refs):
             os.makedirs(path, mode=0o711, exist_ok=True)
+        os.chmod(self.layers, 0o700)  # root's programs in there are the containers' alone
 
     # Reading
 

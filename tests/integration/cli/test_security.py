@@ -44,3 +44,18 @@ def test_seccomp_profile_that_is_none_is_refused_and_nothing_stays(cli: Cli, tmp
     done = cli("run", "--rm", "--security-opt", option, "busybox", "true", code=125)
     assert done.stderr == 'pyctr: read seccomp profile: defaultAction: unknown action "SCMP_ACT_MAYBE"\n'
     assert cli("ps", "-aq").stdout == ""
+
+
+def test_programs_of_root_in_layers_volumes_and_containers_are_out_of_other_users_reach(cli: Cli) -> None:
+    run = cli("run", "-d", "--network", "none", "-v", "reach:/v", "busybox", "sleep", "1000").stdout.strip()
+    try:
+        volume = cli("volume", "inspect", "-f", "{{.Mountpoint}}", "reach").stdout.strip()
+        layers = ("{{.GraphDriver.Data.LowerDir}}", "{{.GraphDriver.Data.UpperDir}}")
+        lower, upper = (cli("inspect", "-f", form, run).stdout.strip() for form in layers)
+        for path in (volume, *lower.split(":"), upper):
+            below = [place for place in (Path(path), *Path(path).parents) if place.is_relative_to(cli.root)]
+            assert len(below) > 2
+            assert any(not place.stat().st_mode & 0o001 for place in below[:-1]), path
+    finally:
+        cli("rm", "-f", run)
+        cli("volume", "rm", "reach")

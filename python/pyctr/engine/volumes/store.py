@@ -30,6 +30,7 @@ def create_volume(
     directory = f"{store.volumes_dir}/{name}"
     if os.path.isdir(directory + "/_data") and os.path.exists(directory + "/volume.json"):
         return False
+    os.makedirs(directory, 0o710, exist_ok=True)  # root's programs in there are the containers' alone
     os.makedirs(directory + "/_data", 0o755, exist_ok=True)
     content = {"Name": name, "Driver": "local", "Labels": labels, "Options": options, "CreatedAt": times.now()}
     write_atomic(directory + "/volume.json", json_dumps(content), mode=0o644)
