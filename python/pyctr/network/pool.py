@@ -95,11 +95,7 @@ def plan_ipam(
                 word = "ip-range" if key == "IPRange" else "gateway"
                 raise InvalidArgument(f"cannot configure multiple {word}s ({text}, {found[key]}) on the same subnet")
             found[key] = text
-    for name, text in auxiliary.items():
-        found = _match(configs, _host(parse_address(text)))
-        if found is None:
-            raise InvalidArgument(f"no matching subnet for aux-address {text}")
-        found.setdefault("AuxiliaryAddresses", {})[name] = text
+    _add_auxiliary(configs, auxiliary)
     for subnet, config in configs.items():
         if subnet.version == 4 and subnet.bits > 30:
             raise InvalidArgument(f"invalid subnet {subnet}: no room for a gateway and a container")
@@ -109,6 +105,16 @@ def plan_ipam(
         ):
             raise InvalidArgument(f"invalid gateway {config['Gateway']}: it is the subnet's own address")
     return list(configs.values())
+
+
+def _add_auxiliary(configs: dict[Subnet, dict[str, Any]], auxiliary: dict[str, str]) -> None:
+    for name, text in auxiliary.items():
+        found = _match(configs, _host(parse_address(text)))
+        if found is None:
+            raise InvalidArgument(f"no matching subnet for aux-address {text}")
+        if "Gateway" in found and parse_address(found["Gateway"]) == parse_address(text):
+            raise InvalidArgument(f"failed to allocate secondary ip address ({name}:{text}): Address already in use")
+        found.setdefault("AuxiliaryAddresses", {})[name] = text
 
 
 def _host(address: Address) -> Subnet:
