@@ -94,6 +94,17 @@ def test_start_path_imports_nothing_heavy() -> None:
     assert not modules_after(code) & HEAVY
 
 
+def test_start_without_networks_imports_nothing_of_addresses() -> None:
+    code = (
+        "import pyctr.engine.containers.create, pyctr.engine.containers.start, pyctr.engine.containers.foreground\n"
+        "import pyctr.engine.options.network, pyctr.engine.containers.network"
+    )
+    found = pyctr_modules_after(code)
+    assert "pyctr.network.store" in found
+    assert not found & {"pyctr.network.address", "pyctr.network.pool", "pyctr.network.port"}
+    assert "_socket" not in modules_after(code)
+
+
 def test_start_on_a_network_imports_neither_netlink_nor_anything_heavy() -> None:
     code = (
         "import pyctr.engine.containers.network, pyctr.engine.options.network, pyctr.network.plan, pyctr.network.routes\n"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 
 from pyctr.errors import InvalidArgument
-from pyctr.network.address import mac_of, parse_address
-from pyctr.network.port import plan_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +106,8 @@ def plan_endpoint(
     is_live: Callable[[str], bool],
 ) -> dict[str, Any]:
     """One endpoint, its addresses leased."""
+    from pyctr.network.address import mac_of, parse_address
+
     container_id = record["Id"]
     vip = {}
     if is_member(settings):
@@ -177,6 +177,8 @@ def plan_start(
     settings = settings_of(record)
     if not settings:
         return None
+    from pyctr.network.port import plan_ports
+
     endpoints: list[dict[str, Any]] = []
     used: dict[str, dict[str, Any]] = {}
     by_name: dict[str, dict[str, Any]] = {}

@@ -8,7 +8,6 @@ import zlib
 
 from pyctr._core import json_dumps, json_loads, write_atomic
 from pyctr.errors import Conflict, CorruptData, InvalidArgument, NotFound
-from pyctr.network.pool import Pool, choose_subnet, default_gateway
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.network.address import Address, Subnet
+    from pyctr.network.pool import Pool
 
 VERSION = 1
 DEFAULT_ROOT = "/var/lib/pyctr"
@@ -163,6 +163,8 @@ class Networks:
 
     def _elect(self, network: dict[str, Any]) -> None:
         """Give a network the next free default subnet. For who holds the lock."""
+        from pyctr.network.pool import choose_subnet, default_gateway
+
         config = {"Subnet": str(choose_subnet(self.taken_subnets(but=network["Name"])))}
         config["Gateway"] = default_gateway(config)
         network["IPAM"]["Config"] = [config]
@@ -222,6 +224,8 @@ class Networks:
         Taken by exclusive create, so of two who want one exactly one gets it. Raises Conflict. `is_live` says whether another
         container's lease is to be respected.
         """
+        from pyctr.network.pool import Pool
+
         pools = [Pool(config) for config in network["IPAM"]["Config"] if (":" in config["Subnet"]) == (version == 6)]
         if not pools:
             if wanted:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pyctr.engine.options.units import quote
 from pyctr.errors import InvalidArgument, InvalidFlag
-from pyctr.network.address import parse_address, parse_mac
-from pyctr.network.port import parse_publish
 from pyctr.network.store import check_name
 
 _LINK_NAME_MAX = 15
@@ -30,6 +28,8 @@ def parse(request: Request, options: dict[str, Any]) -> None:
     for text in options.get("expose", ()):
         ports |= {port: {} for port in parse_expose(text)}
     for text in options.get("publish", ()):
+        from pyctr.network.port import parse_publish
+
         for port, binding in parse_publish(text):
             ports[port] = {}
             host["PortBindings"].setdefault(port, []).append(binding)
@@ -52,6 +52,8 @@ def apply_settings(request: Request, options: dict[str, Any]) -> None:
         if options.get(key):
             own[name] = check_address(options[key], key, version=4 if key == "ip" else 6)
     if options.get("mac_address"):
+        from pyctr.network.address import parse_mac
+
         own["mac"] = parse_mac(options["mac_address"])
     if options.get("link_local_ip"):
         raise InvalidArgument("--link-local-ip: link-local addresses are not supported")
@@ -101,6 +103,8 @@ def parse_long_network(text: str) -> tuple[str, dict[str, Any]]:
             version = 4 if key == "ip" else 6
             settings[f"ipv{version}"] = check_address(value.strip(), key, version=version)
         elif key == "mac-address":
+            from pyctr.network.address import parse_mac
+
             settings["mac"] = parse_mac(value.strip())
         elif key == "driver-opt":
             add_driver_option(settings, value)
@@ -140,6 +144,8 @@ def parse_priority(text: str) -> int:
 
 def check_address(text: str, option: str, *, version: int) -> str:
     """An address a container may be given, in its one form."""
+    from pyctr.network.address import parse_address
+
     try:
         address = parse_address(text)
     except InvalidArgument:
