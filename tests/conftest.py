@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -33,6 +34,13 @@ def need_tool(name: str) -> str:
     if path is None:
         pytest.skip(f"needs {name}")
     return path
+
+
+def pytest_configure() -> None:
+    """What nohup, or a shell's ``&``, has this process ignore every command would ignore too: tests send it to them."""
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_runtest_setup() -> None:
