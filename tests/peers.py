@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import transcript
-from tests.conftest import need_tool
+from tests.conftest import PATIENCE_S, need_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,9 +103,19 @@ def podman_with(*options: str) -> Iterator[Peer]:
 
 
 def remove_mounted(directory: str) -> None:
-    """Remove a directory after unmounting what an engine left mounted below it."""
-    with open("/proc/self/mountinfo") as mounts:
-        left = [line.split(" ")[4] for line in mounts if f" {directory}/" in line]
-    for path in reversed(left):
-        subprocess.run(["umount", "-l", path], check=True)
-    shutil.rmtree(directory)
+    """Remove a directory after unmounting what an engine left mounted below it.
+
+    Conmon tidies up in a process of its own that outlives `podman rm`: it may write while we remove.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        with open("/proc/self/mountinfo") as mounts:
+            left = [line.split(" ")[4] for line in mounts if f" {directory}/" in line]
+        for path in reversed(left):
+            subprocess.run(["umount", "-l", path], check=False)
+        try:
+            return shutil.rmtree(directory)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)

@@ -40,6 +40,10 @@ pub(super) struct Setup {
     pid: Pid,
     pidfd: OwnedFd,
     keep: Option<clone::Keep>,
+    /// It will go on as another process, and has not said as which.
+    forks: bool,
+    /// What that other process said before its parent said that it is there: the two of them share the socket.
+    early: Option<Event>,
     finished: bool,
 }
 
@@ -56,6 +60,8 @@ pub(super) struct How<'a> {
     pub wait_for_id_maps: bool,
     /// A new time namespace.
     pub separate_memory: bool,
+    /// The list says so: the child goes on as another process.
+    pub forks: bool,
 }
 
 impl Setup {
@@ -81,15 +87,31 @@ impl Setup {
         })
         .map_err(|errno| Error::kernel("clone", "the container's first process", errno))?;
         let Cloned { pid, pidfd, keep } = cloned;
-        Ok(Self { socket, list, pid, pidfd, keep: Some(keep), finished: false })
+        Ok(Self { socket, list, pid, pidfd, keep: Some(keep), forks: how.forks, early: None, finished: false })
     }
 
     pub(super) fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Waits for what the child says next; a failed operation is an error that says which.
+    /// Waits for what the child says next; a failed operation is an error that says which. Which process it is is known before it
+    /// is said to have reached anything.
     pub(super) fn next(&mut self) -> Result<Event> {
+        if !self.forks
+            && let Some(event) = self.early.take()
+        {
+            return Ok(event);
+        }
+        loop {
+            match self.hear()? {
+                event @ Event::Reached(_) if self.forks => self.early = Some(event),
+                Event::Gone => return Ok(self.early.take().unwrap_or(Event::Gone)),
+                event => return Ok(event),
+            }
+        }
+    }
+
+    fn hear(&mut self) -> Result<Event> {
         let mut bytes = [0u8; Message::SIZE];
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -147,6 +169,7 @@ impl Setup {
         let _ = reap(&self.pidfd);
         self.pid = pid;
         self.pidfd = pidfd;
+        self.forks = false;
         Ok(Event::Forked)
     }
 
@@ -209,5 +232,35 @@ fn reap(pidfd: &OwnedFd) -> rustix::io::Result<()> {
             Err(Errno::INTR) => {}
             other => return other.map(drop),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Of two processes that share the socket the second may be heard first.
+    #[test]
+    fn test_next_says_who_before_what_it_reached() {
+        let (socket, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let start = || std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let (first, second) = (start(), start());
+        let pid = Pid::from_child(&first);
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).unwrap(); // it ends once it has said who goes on
+        let list = SetupList::default();
+        let mut setup = Setup { socket, list, pid, pidfd, keep: None, forks: true, early: None, finished: false };
+        let forked = Pid::from_child(&second);
+        let said = [Message::Reached { stage: 1 }, Message::Forked { pid: forked.as_raw_nonzero().get() }];
+        for message in said {
+            rustix::net::send(&theirs, &message.to_bytes(), SendFlags::empty()).unwrap();
+        }
+        drop(theirs);
+        assert!(matches!(setup.next(), Ok(Event::Forked)));
+        assert_eq!(setup.pid(), forked);
+        assert!(matches!(setup.next(), Ok(Event::Reached(1))));
+        assert!(matches!(setup.next(), Ok(Event::Gone)));
     }
 }

@@ -67,7 +67,8 @@ pub fn exec(request: &Exec<'_>) -> Result<Child> {
     if let Stdio::Descriptors(fds) = &request.stdio {
         inherit.extend(fds.iter().map(AsRawFd::as_raw_fd));
     }
-    let how = How { namespaces: 0, cgroup: None, inherit, wait_for_id_maps: false, separate_memory: false };
+    let how =
+        How { namespaces: 0, cgroup: None, inherit, wait_for_id_maps: false, separate_memory: false, forks: true };
     converse(Setup::start(list, how)?)
 }
 

@@ -136,6 +136,7 @@ fn clone(
             inherit,
             wait_for_id_maps: makes_user,
             separate_memory: namespaces.time,
+            forks: namespaces.fork,
         },
     )?;
     if makes_user {
@@ -178,7 +179,8 @@ fn converse(request: &Launch<'_>, mut setup: Setup, beside: Option<Beside<'_>>) 
         match setup.next()? {
             Event::Reached(stage::CREATED) => {
                 if let Some(work) = beside {
-                    work(setup.pid().as_raw_nonzero().get())?;
+                    let pid = setup.pid().as_raw_nonzero().get();
+                    work(pid).map_err(|error| setup.failure().unwrap_or(error))?;
                 }
                 let pid = Some(setup.pid().as_raw_nonzero().get());
                 let state = State::new(request.spec, request.id, request.bundle, "creating", pid);
