@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest tests
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # What tests compare with and build images from; all of it Debian's.
 PACKAGES := build-essential python3-venv busybox-static mmdebstrap runc crun podman docker.io skopeo umoci buildah strace \
@@ -10,7 +11,7 @@ PACKAGES := build-essential python3-venv busybox-static mmdebstrap runc crun pod
 	docker-registry fish zsh iproute2 nftables iptables openssl bind9-dnsutils iperf3 faketime slirp4netns
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages install demo test lint test-rust test-python test-v2 bench dev wheel clean
+.PHONY: help setup packages install demo test lint compile-tests test-rust test-python test-v2 bench dev wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,13 +44,22 @@ lint: $(BIN)/python ## formatting, clippy, ruff, mypy, stubs
 	$(BIN)/ruff format --check python tests benches
 	$(BIN)/mypy
 
+compile-tests: ## what lint and test-rust compile, without running it
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo test --workspace --quiet --no-run
+
 test-rust: ## unit and integration tests of the core
 	cargo test --workspace --quiet
 
 test-python: install ## tests of the package as installed
-	$(BIN)/python -m pytest tests
+	$(PYTEST)
 
-test: setup lint test-rust test-python ## every test, with all its own set-up
+# The wheel's last steps, one crate at a time, leave a processor idle: what the other checks compile is compiled beside it.
+# Nothing is run before both are done.
+test: packages ## every test, with all its own set-up
+	$(MAKE) --jobs=2 --output-sync=target install compile-tests
+	$(MAKE) lint test-rust
+	$(PYTEST)
 
 bench: setup ## the rows of docs/performance.md against every peer installed
 	$(BIN)/python -m benches
