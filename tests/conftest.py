@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import transcript
+from tests.waiting import sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
-#: How long what must come is waited for, at most: on a busy machine everything takes long, and nothing is wrong with it.
-PATIENCE_S = 60.0
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -55,15 +54,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed and (told := transcript.told()):
         report.sections.append((f"commands of the {report.when}", told))
     return report
-
-
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
-    """Until a condition holds; its value. `what` is waited for."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
-        time.sleep(0.02)
-    return value
 
 
 def free_port() -> int:
@@ -150,8 +140,7 @@ def sockets_of(cli: Cli, container: str) -> int:
     """How many sockets a container's monitor has: one more for each client that is connected."""
     directory = cli.root / "containers" / cli("inspect", "-f", "{{.Id}}", container).stdout.strip()
     monitor = json.loads((directory / "state.json").read_text())["monitor_pid"]
-    links = [os.readlink(f"/proc/{monitor}/fd/{fd}") for fd in os.listdir(f"/proc/{monitor}/fd")]
-    return sum(link.startswith("socket:") for link in links)
+    return sockets(monitor)
 
 
 def wait_asleep(pid: int) -> None:

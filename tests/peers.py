@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import transcript
-from tests.conftest import PATIENCE_S, need_tool
+from tests.conftest import need_tool
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 import pyctr
 from tests.conftest import Cli, need_tool, needs_root
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.waiting import wait_until
 
 pytestmark = needs_root
 RUNTIME = str(Path(pyctr.__file__).parent / "_bin/pyctr-runtime")
@@ -39,14 +35,6 @@ def traced(command: list[str], output: Path, env: dict[str, str] | None = None) 
     # One that succeeded, or one whose end stands on a line of its own because another process spoke in between.
     execs = [line for line in calls if " execve" in line and ("= 0" in line or "unfinished" in line)]
     return len(calls), len(execs)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until something is so that nobody tells of."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def make_bundle(path: Path, *args: str) -> None:
@@ -106,7 +94,7 @@ def test_cached_rebuild_waits_for_no_disk(cli: Cli, tmp_path: Path) -> None:
     (context / "Dockerfile").write_text("FROM busybox\nCOPY file /\nENV A=1\n")
     words = ("build", "-q", "--network", "none", "-t", "rebuilt", str(context))
     first = cli(*words).stdout
-    wait_for(lambda: not (cli.root / "unsettled").exists())  # what the first one made is synced behind it
+    wait_until(lambda: not (cli.root / "unsettled").exists(), "what the first one made is synced behind it")
     traced(cli.command(*words), tmp_path / "trace", {**os.environ, **cli.env})
     calls = (tmp_path / "trace").read_text(errors="replace").splitlines()
     assert not [line for line in calls if any(f" {call}(" in line for call in ("fsync", "fdatasync", "syncfs", "sync"))]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE_S, Cli, free_port, needs_root, wait_until
+from tests.conftest import Cli, free_port, needs_root
 from tests.integration.compose.conftest import Compose
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

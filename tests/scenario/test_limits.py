@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE_S, need_tool, needs_root, wait_until
+from tests.conftest import need_tool, needs_root
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Cli

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.conftest import needs_root
-from tests.integration.network.conftest import HOST, OUTSIDE, clean, eventually, host, image_root
+from tests.integration.network.conftest import HOST, OUTSIDE, clean, host, image_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.integration.network.conftest import Host
@@ -106,4 +107,4 @@ def test_download_of_50_mb_through_nat_with_an_mtu_of_1400(clean: Host) -> None:
         script = f"cat /sys/class/net/eth0/mtu; wget -qO- http://{OUTSIDE}:8000/ | wc -c"
         got = clean("run", "--rm", "busybox", "sh", "-c", script).stdout.split()
     assert got == ["1400", "50000000"]
-    assert eventually(lambda: "table inet pyctr" not in clean.sh("nft list ruleset"))
+    wait_until(lambda: "table inet pyctr" not in clean.sh("nft list ruleset"), "the table's end")

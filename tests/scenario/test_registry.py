@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Cli, need_tool
-from tests.integration.network.conftest import HOST, Host, eventually, namespaces
+from tests.integration.network.conftest import HOST, Host, namespaces
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ def test_registry_in_a_container_is_pushed_to_and_pulled_from(host: Host, tmp_pa
         "run", "-d", "-p", "5000:5000", "--restart", "always", "-v", "data:/var/lib/registry", "--name", "registry",
         "registry:2",
     )  # fmt: skip
-    assert eventually(lambda: answers(host)), host("logs", "registry").stderr
+    wait_until(lambda: answers(host), "the registry answers")
     assert "0.0.0.0:5000->5000/tcp" in host("ps").stdout
     host("tag", "busybox", "localhost:5000/busybox:1")
     said = host("push", "localhost:5000/busybox:1").stdout
@@ -83,8 +84,10 @@ def test_registry_in_a_container_is_pushed_to_and_pulled_from(host: Host, tmp_pa
     # What runs in it ends: it is restarted, and has what it had.
     before = host("inspect", "-f", "{{.State.Pid}}", "registry").stdout
     os.kill(int(before), 9)
-    assert eventually(lambda: host("inspect", "-f", "{{.State.Pid}}", "registry").stdout not in (before, "0\n"))
-    assert eventually(lambda: answers(host))
+    wait_until(
+        lambda: host("inspect", "-f", "{{.State.Pid}}", "registry").stdout not in (before, "0\n"), "its next life"
+    )
+    wait_until(lambda: answers(host), "the registry answers")
     host("rmi", "busybox", "localhost:5000/busybox:1", elsewhere)
     assert "Downloaded newer image" in host("pull", "localhost:5000/busybox:1").stdout
     assert host("run", "--rm", "--network", "none", "localhost:5000/busybox:1", "echo", "hi").stdout == "hi\n"
@@ -92,7 +95,7 @@ def test_registry_in_a_container_is_pushed_to_and_pulled_from(host: Host, tmp_pa
     host("rm", "-f", "registry")
     host("rmi", "-f", "localhost:5000/busybox:1")
     host("run", "-d", "-p", "5000:5000", "-v", "data:/var/lib/registry", "--name", "registry", "registry:2")
-    assert eventually(lambda: answers(host))
+    wait_until(lambda: answers(host), "the registry answers")
     host("pull", "-q", "localhost:5000/busybox:1")
     host("rm", "-f", "registry")
     host("volume", "rm", "data")

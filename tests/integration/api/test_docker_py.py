@@ -10,7 +10,7 @@ import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 
-from tests.conftest import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE_S, Cli, need_tool, wait_until
+from tests.conftest import Cli, need_tool
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

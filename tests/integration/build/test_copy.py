@@ -15,7 +15,8 @@ import pytest
 from pyctr._core import diff_layer, extract_layer
 from pyctr.errors import BuildError
 from pyctr.image.manifest import parse_manifest
-from tests.conftest import free_port, need_tool, wait_until
+from tests.conftest import free_port, need_tool
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.integration.build.conftest import Builder

@@ -16,7 +16,7 @@ import pytest
 
 from pyctr.build.request import Typed
 from pyctr.errors import PyctrError
-from tests.conftest import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE_S, Cli, needs_root, wait_until
+from tests.conftest import Cli, needs_root
 from tests.terminal import Terminal
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from tests.conftest import Cli, needs_root, wait_until
+from tests.conftest import Cli, needs_root
+from tests.waiting import wait_until
 
 pytestmark = needs_root
 #: The time a check may take is one that a busy machine does not exceed.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PATIENCE_S, Cli, needs_root, wait_asleep, wait_until
+from tests.conftest import Cli, needs_root, wait_asleep
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = needs_root
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pyctr
-from tests.conftest import PATIENCE_S, Cli, need_tool, needs_root, sockets_of, wait_until
+from tests.conftest import Cli, need_tool, needs_root, sockets_of
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyctr.engine import Engine
-from tests.conftest import Cli, needs_root, wait_until
+from tests.conftest import Cli, needs_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ import pytest
 import pyctr
 from pyctr.engine.containers.wait import wait_for
 from pyctr.errors import CommandNotFound, ContainerError, InvalidArgument, NotFound, StateError
-from tests.conftest import PATIENCE_S, sockets_of, wait_until
+from tests.conftest import sockets_of
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import needs_root, wait_until
+from tests.conftest import needs_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

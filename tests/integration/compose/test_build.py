@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import left_by, needs_root, wait_until
+from tests.conftest import left_by, needs_root
 from tests.terminal import Terminal
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

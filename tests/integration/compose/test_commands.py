@@ -6,7 +6,8 @@ import json
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from tests.conftest import Cli, needs_root, sockets_of, wait_until
+from tests.conftest import Cli, needs_root, sockets_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import subprocess

@@ -6,7 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from tests.conftest import Cli, needs_root, wait_until
+from tests.conftest import Cli, needs_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.conftest import needs_root, wait_until
+from tests.conftest import needs_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

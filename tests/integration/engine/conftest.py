@@ -7,7 +7,7 @@ import pytest
 
 from pyctr.engine import Engine
 from pyctr.errors import NotFound
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 HERE = os.path.dirname(__file__)
 

@@ -16,7 +16,8 @@ import pytest
 from pyctr.engine import Engine
 from pyctr.engine.containers.session import Attach
 from pyctr.errors import CommandNotExecutable, CommandNotFound, PyctrError, StateError
-from tests.conftest import PATIENCE_S, Cli, left_by, wait_until
+from tests.conftest import Cli, left_by
+from tests.waiting import PATIENCE_S, wait_until
 
 BUSYBOX = "/bin/busybox"
 LAYER = "c" * 64

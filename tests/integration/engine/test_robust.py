@@ -14,7 +14,7 @@ import pytest
 from pyctr._core import process_start_time
 from pyctr.engine.containers.store import Store
 from pyctr.errors import CorruptData, NotFound, PyctrError, StateError
-from tests.conftest import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 HERE = os.path.dirname(__file__)
 CLIENT = """

@@ -9,7 +9,7 @@ import pytest
 
 from pyctr.engine.containers.session import Attach
 from pyctr.errors import CommandNotFound, Conflict, InvalidArgument, NotFound, StateError
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 
 def run(engine, command, options=None, stdin=b""):

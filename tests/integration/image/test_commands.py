@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import Cli, needs_root, wait_until
+from tests.conftest import Cli, needs_root
 from tests.peers import running_dockerd
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

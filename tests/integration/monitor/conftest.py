@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from tests.integration.monitor.harness import APPLETS, BUSYBOX, CGROUP_PARENT, Container, find_runtime, wait_for
+from tests.integration.monitor.harness import APPLETS, BUSYBOX, CGROUP_PARENT, Container, find_runtime
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,6 @@ def container(runtime, layer, tmp_path):
     yield made
     made.tidy()
     for group in made.cgroups():  # of a monitor that was killed
-        wait_for(lambda group=group: not pathlib.Path(group, "cgroup.procs").read_text(), "the end of all processes")
+        wait_until(lambda group=group: not pathlib.Path(group, "cgroup.procs").read_text(), "the end of all processes")
         os.rmdir(group)
     assert str(tmp_path) not in pathlib.Path("/proc/self/mountinfo").read_text()

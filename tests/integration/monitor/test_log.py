@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.monitor.harness import CGROUP_PARENT, PATIENCE_S, wait_for
+from tests.integration.monitor.harness import CGROUP_PARENT
 from tests.peers import running_dockerd
+from tests.waiting import PATIENCE_S, wait_until
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
 
@@ -129,9 +130,9 @@ def test_json_file_compressed_rotation_reads_back(container):
 def test_json_file_compression_does_not_stop_the_monitor(container):
     """Large files: while one is compressed, clients are heard."""
     container.request["log"]["options"] = {"max-size": "20m", "max-file": "2", "compress": "true"}
-    container.run("seq 1 100000000").spawn()
+    container.run("while :; do seq 1 100000000; done").spawn()
     container.client.expect("started")
-    wait_for(lambda: container.log_path.with_name(container.log_path.name + ".1").exists(), "a rotation")
+    wait_until(lambda: container.log_path.with_name(container.log_path.name + ".1").exists(), "a rotation")
     for _ in range(20):
         assert container.kill(0) == {"event": "ok"}
     container.kill(9)
@@ -145,7 +146,9 @@ def test_json_file_full_disk_loses_log_not_the_container(container, tmp_path):
     try:
         log = small / "log"
         container.request["log"]["path"] = str(log)
-        out, _ = container.run("seq 1 10; sleep 0.3; seq 11 20000; exit 3").start()
+        out, _ = container.run("seq 1 10; until [ -e /go ]; do sleep 0.05; done; seq 11 20000; exit 3").start()
+        wait_until(lambda: len(log.read_bytes().splitlines()) == 10, "the first lines, for which there is room")
+        Path(f"/proc/{container.state()['pid']}/root/go").touch()
         assert container.client.expect("exited")["code"] == 3
         assert out.result().splitlines()[-1] == b"20000"
         container.wait_monitor()

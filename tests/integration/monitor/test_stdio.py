@@ -10,10 +10,20 @@ import struct
 import termios
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.integration.monitor.harness import PATIENCE_S, cpu_ticks, limit_kib, poll_in, private_kib, read_all, wait_for
+from tests.integration.monitor.harness import (
+    cpu_ticks,
+    limit_kib,
+    log_end,
+    poll_in,
+    private_kib,
+    read_all,
+    wait_resting,
+)
+from tests.waiting import PATIENCE_S, descriptors, wait_until
 
 PIPE_BYTES = 65536
 
@@ -59,7 +69,7 @@ def test_attach_two_clients_get_the_same_and_the_late_one_the_rest(container):
     container.request |= {"open_stdin": True}
     container.run("echo one; cat; echo two")
     first, _ = container.start()
-    wait_for(lambda: first.data == b"one\n", "the first line")
+    wait_until(lambda: first.data == b"one\n", "the first line")
     with container.connect() as client:
         stdin_reader, stdin = os.pipe()
         reader, writer = os.pipe()
@@ -69,7 +79,7 @@ def test_attach_two_clients_get_the_same_and_the_late_one_the_rest(container):
         client.expect("started")
         second = read_all(reader)
         os.write(stdin, b"typed\n")
-        wait_for(lambda: second.data == b"typed\n" and first.data == b"one\ntyped\n", "what was typed, twice")
+        wait_until(lambda: second.data == b"typed\n" and first.data == b"one\ntyped\n", "what was typed, twice")
         os.close(stdin)
         time.sleep(0.1)  # without stdin_once the end of one client's input is not the container's
         assert container.state()["status"] == "running"
@@ -155,8 +165,8 @@ def test_attach_stuck_client_holds_the_container_back_and_nothing_else(container
         # Far more than a pipe holds, with the frame of each short line around it.
         return (before == seen and seen[0] > 8 * PIPE_BYTES) or time.sleep(0.5)
 
-    wait_for(container.log_path.exists, "the log")
-    wait_for(stands_still, "the container is held back, and the monitor asleep")
+    wait_until(container.log_path.exists, "the log")
+    wait_until(stands_still, "the container is held back, and the monitor asleep")
     assert private_kib(container.process) < limit_kib(container.runtime)
     with container.connect() as client:
         client.send(op="wait")
@@ -164,7 +174,7 @@ def test_attach_stuck_client_holds_the_container_back_and_nothing_else(container
         client.expect("ok")
         assert client.expect("exited")["code"] == 6
     # The end is cleaned up after, though the stuck client has not read a byte.
-    wait_for(lambda: not container.run_dir.exists() and not container.is_locked(), "clean-up")
+    wait_until(lambda: not container.run_dir.exists() and not container.is_locked(), "clean-up")
     assert container.state()["status"] == "exited"
     data = read_all(reader)
     assert container.client.expect("exited")["code"] == 6
@@ -181,8 +191,7 @@ def test_attach_stuck_client_killed_container_goes_on(container):
     container.client.expect("started")
     time.sleep(0.2)
     container.client.close()
-    wait_for(container.log_path.exists, "the log")
-    wait_for(lambda: b'{"log":"done' in container.log_path.read_bytes()[-200:], "the rest of the output")
+    wait_until(lambda: b'{"log":"done' in log_end(container.log_path), "the rest of the output")
     os.close(reader)
     container.kill(9)
     container.wait_monitor()
@@ -197,8 +206,7 @@ def test_attach_reader_gone_costs_that_stream_only(container):
         os.close(fd)
     container.client.expect("started")
     os.write(stdin, b"x\n")
-    wait_for(container.log_path.exists, "the log")
-    wait_for(container.log, "an entry")
+    wait_until(lambda: container.log_path.read_bytes().endswith(b"\n"), "an entry")
     assert not poll_in(err_reader, 0.05)
     container.client.send(op="signal", signal=9)
     assert container.client.expect("exited")["code"] == 137
@@ -267,7 +275,7 @@ def test_stdin_container_that_does_not_read_holds_the_client_back(container):
         os.close(fd)
     container.client.expect("started")
     ready = read_all(out)
-    wait_for(lambda: ready.data, "ready")
+    wait_until(lambda: ready.data, "ready")
     sent = [0]
 
     def takes_no_more():
@@ -280,7 +288,7 @@ def test_stdin_container_that_does_not_read_holds_the_client_back(container):
                 time.sleep(0.01)
         return before == (sent[0], cpu_ticks(container.process))
 
-    wait_for(takes_no_more, "the client is held back, and the monitor asleep")
+    wait_until(takes_no_more, "the client is held back, and the monitor asleep")
     assert sent[0] < 3 * PIPE_BYTES
     os.close(writer)
     container.client.send(op="signal", signal=int(signal.SIGUSR1))
@@ -297,9 +305,9 @@ def test_stdin_closed_by_the_container_is_not_read_any_more(container):
     os.close(child_out)
     container.client.expect("started")
     said = read_all(out)
-    wait_for(lambda: said.data, "closed")
+    wait_until(lambda: said.data, "closed")
     os.write(writer, b"lost")
-    wait_for(lambda: not poll_in(reader, 0), "it is taken, and with that the monitor finds out")
+    wait_until(lambda: not poll_in(reader, 0), "it is taken, and with that the monitor finds out")
     os.write(writer, b"kept")
     time.sleep(0.1)
     assert poll_in(reader, 0)
@@ -388,14 +396,16 @@ def test_terminal_detach_keys_leave_the_container_running(container):
 def test_terminal_closed_and_opened_again_goes_on_without_spinning(container):
     """As an init system does, which opens its console for every line."""
     container.request["terminal"] = True
-    container.run("exec </dev/null >/dev/null 2>&1; sleep 0.5; echo back > /dev/console; sleep 1000")
+    container.run(
+        "exec </dev/null >/dev/null 2>&1; until [ -e /go ]; do sleep 0.1; done; echo back > /dev/console; sleep 1000"
+    )
     person, lent = open_terminal()
     container.spawn(lambda client: client.attach(stdout=lent))
     container.client.expect("started")
-    time.sleep(0.2)
-    before = cpu_ticks(container.process)
-    time.sleep(0.2)
-    assert cpu_ticks(container.process) - before <= 1
+    pid = container.state()["pid"]
+    wait_until(lambda: descriptors(pid).count("/dev/null") == 3, "it is closed")
+    wait_resting(container.process)
+    Path(f"/proc/{pid}/root/go").touch()
     read_until(person, b"back\r\n")
     container.kill(9)
     container.client.expect("exited")

@@ -7,18 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import transcript
-from tests.conftest import PATIENCE_S, Cli, need_tool
+from tests.conftest import Cli, need_tool
+from tests.waiting import PATIENCE_S, wait_equal, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 HOST, OUTSIDE = "198.51.100.1", "198.51.100.2"
 HOST6, OUTSIDE6 = "2001:db8::1", "2001:db8::2"
@@ -49,14 +49,6 @@ def ip(*args: str, code: int | None = 0) -> str:
     if code is not None:
         assert done.returncode == code, f"{args}: {done.stderr}"
     return done.stdout
-
-
-def eventually(check: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
-    """The first true value, or the last one."""
-    deadline = time.monotonic() + seconds
-    while not (value := check()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return value
 
 
 class Host(Cli):
@@ -129,7 +121,7 @@ class Host(Cli):
     def wait_for_port(self, name: str, port: int) -> None:
         """Until something listens in a container."""
         look = ("exec", name, "sh", "-c", f"netstat -ltn | grep -q ':{port} '")
-        assert eventually(lambda: self(*look, code=None).returncode == 0), f"{name} does not listen"
+        wait_until(lambda: self(*look, code=None).returncode == 0, f"{name} listens to {port}")
 
     def address(self, name: str, network: str = "bridge", field: str = "IPAddress") -> str:
         networks = json.loads(self("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]
@@ -195,15 +187,15 @@ def host(image_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield host
         host.clear()
     mounts = Path("/proc/mounts").read_text
-    assert eventually(lambda: f" {directory}/" not in mounts()), mounts()
+    wait_equal(lambda: [line for line in mounts().splitlines() if f" {directory}/" in line], [], "no mount is left")
 
 
 @pytest.fixture
 def clean(host: Host) -> Iterator[Host]:
     """The host, without containers before and after, and as it was."""
     host.clear()
-    eventually(lambda: "table inet pyctr" not in host.sh("nft list ruleset"))
+    wait_until(lambda: "table inet pyctr" not in host.sh("nft list ruleset"), "the table's end")
     before = host.state()
     yield host
     host.clear()
-    assert eventually(lambda: host.state() == before), (before, host.state())
+    wait_equal(host.state, before, "the host is as it was")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.network.conftest import HOST, OUTSIDE, PEER_SERVER, eventually
+from tests.integration.network.conftest import HOST, OUTSIDE, PEER_SERVER
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     from tests.integration.network.conftest import Host
@@ -161,7 +162,7 @@ def test_network_in_use_is_not_removed_and_says_by_whom(clean: Host) -> None:
     done = clean("network", "rm", "used", code=1)
     assert 'network used has active endpoints (name:"web1"' in done.stderr
     clean("rm", "-f", "web1")
-    assert eventually(lambda: clean("network", "rm", "used", code=None).returncode == 0)
+    wait_until(lambda: clean("network", "rm", "used", code=None).returncode == 0, "nobody uses it")
     assert "used" not in clean("network", "ls").stdout
 
 
@@ -181,16 +182,19 @@ def test_race_for_the_last_address_one_wins_and_nothing_leaks(clean: Host) -> No
     refused = clean("start", f"race{codes.index(125)}", code=1)
     assert "no available IPv4 addresses on this network's address pools: small" in refused.stderr
     clean("rm", "-f", f"race{codes.index(0)}")
-    assert eventually(lambda: clean("start", f"race{codes.index(125)}", code=None).returncode == 0)
+    wait_until(lambda: clean("start", f"race{codes.index(125)}", code=None).returncode == 0, "its address is free")
 
 
 def test_restart_policy_makes_the_endpoint_again(clean: Host) -> None:
     clean(
         "run", "-d", "--name", "again", "--restart", "always", "busybox", "sh", "-c", "ip -o -4 addr show eth0; exit 1"
     )
-    lines = eventually(lambda: [line for line in clean("logs", "again").stdout.splitlines() if "eth0" in line][2:])
-    assert lines
-    assert all("172.17.0.2/16" in line for line in lines)
+
+    def lines() -> list[str]:
+        return [line for line in clean("logs", "again").stdout.splitlines() if "eth0" in line]
+
+    wait_until(lambda: len(lines()) > 2, "three lives")
+    assert all("172.17.0.2/16" in line for line in lines())
 
 
 def test_killed_monitor_leaves_what_the_next_command_takes_away(clean: Host) -> None:
@@ -199,10 +203,10 @@ def test_killed_monitor_leaves_what_the_next_command_takes_away(clean: Host) -> 
     assert (directory / container).exists()
     state = json.loads((clean.root / "containers" / container / "state.json").read_text())
     subprocess.run(["kill", "-9", str(state["monitor_pid"])], check=True)
-    assert eventually(lambda: "web1" not in clean("ps").stdout)
+    wait_until(lambda: "web1" not in clean("ps").stdout, "its end is seen")
     assert list(directory.iterdir()) == []
     assert list((directory.parent / "addresses").iterdir()) == []
-    assert eventually(lambda: "table inet" not in clean.sh("nft list ruleset"))
+    wait_until(lambda: "table inet" not in clean.sh("nft list ruleset"), "the table's end")
     clean.serve("web2", "-p", "8080:80")
     assert clean.fetch(f"http://{HOST}:8080/", outside=True) == "web2\n"
 
@@ -216,7 +220,7 @@ def test_bridge_deleted_from_outside_the_next_start_makes_it_again(clean: Host) 
 
 def test_default_subnet_taken_by_another_program_the_next_free_is_used(clean: Host) -> None:
     assert "172.17.0.2" in clean("run", "--rm", "busybox", "ip", "-4", "addr", "show", "eth0").stdout
-    assert eventually(lambda: clean.sh("ip -o link show type bridge") == "")
+    wait_equal(lambda: clean.sh("ip -o link show type bridge"), "", "no bridge is left")
     clean.sh("ip link add docker0 type bridge && ip addr add 172.17.0.1/16 dev docker0 && ip link set docker0 up")
     try:
         assert "172.18.0.2/16" in clean("run", "--rm", "busybox", "ip", "-4", "addr", "show", "eth0").stdout

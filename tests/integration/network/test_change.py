@@ -7,7 +7,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.integration.network.conftest import HOST, OUTSIDE, eventually
+from tests.integration.network.conftest import HOST, OUTSIDE
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     from tests.integration.network.conftest import Host
@@ -46,7 +47,9 @@ def test_default_route_and_ports_move_with_connect_and_disconnect(clean: Host) -
     clean("network", "connect", "aaa", "web")  # sorts before
     leads_to("10.61.0.1", "10.61.0.2")
     clean("network", "disconnect", "bridge", "web")
-    assert eventually(lambda: "pyctr" not in clean.sh("ip -o link show type bridge"))  # nobody's by now
+    wait_until(
+        lambda: "pyctr" not in clean.sh("ip -o link show type bridge"), "the end of a bridge that is nobody's by now"
+    )
     leads_to("10.61.0.1", "10.61.0.2")
     clean("network", "disconnect", "aaa", "web")
     leads_to("10.62.0.1", "10.62.0.2")
@@ -123,9 +126,9 @@ def test_between_two_lives_the_next_one_is_connected(clean: Host) -> None:
     clean("network", "create", "net")
     script = "ip -o -4 addr show eth1 | cut -d' ' -f2; exit 1"
     clean("run", "-d", "--name", "again", "--restart", "always", "busybox", "sh", "-c", script)
-    assert eventually(lambda: int(clean("inspect", "-f", "{{.RestartCount}}", "again").stdout) > 2)
+    wait_until(lambda: int(clean("inspect", "-f", "{{.RestartCount}}", "again").stdout) > 2, "some restarts")
     clean("network", "connect", "net", "again")
-    assert eventually(lambda: "eth1" in clean("logs", "again").stdout)
+    wait_until(lambda: "eth1" in clean("logs", "again").stdout, "the second network in it")
 
 
 def test_renamed_container_answers_to_its_new_name_in_its_next_life_too(clean: Host) -> None:
@@ -140,8 +143,8 @@ def test_renamed_container_answers_to_its_new_name_in_its_next_life_too(clean: H
     assert answers("new")
     assert not answers("old")
     clean.sh(f"kill -9 {clean.pid('new')}")
-    assert eventually(lambda: clean("inspect", "-f", "{{.RestartCount}}", "new").stdout.strip() == "1")
-    assert eventually(lambda: answers("new"))
+    wait_equal(lambda: clean("inspect", "-f", "{{.RestartCount}}", "new").stdout, "1\n", "a restart")
+    wait_until(lambda: answers("new"), "an answer to its new name")
     assert not answers("old")
 
 

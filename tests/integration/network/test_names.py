@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import PATIENCE_S, need_tool, needs_root
-from tests.integration.network.conftest import OUTSIDE, Host, eventually
+from tests.conftest import need_tool, needs_root
+from tests.integration.network.conftest import OUTSIDE, Host
+from tests.waiting import PATIENCE_S, threads, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -352,11 +352,11 @@ def test_ten_thousand_queries_a_second_without_loss_and_idle_after(net: Host) ->
     assert lost == 0, rate
     print(f"{rate} answers a second")
     pid = monitor_of(net, "client")
-    assert eventually(lambda: idle(pid))
+    wait_until(lambda: idle(pid), "the monitor is idle")
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         private_kib = next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty:"))
     assert private_kib <= 1024
-    assert len(os.listdir(f"/proc/{pid}/task")) == 1
+    assert len(threads(pid)) == 1
 
 
 def idle(pid: int) -> bool:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Cli, need_tool
-from tests.integration.network.conftest import HOST, OUTSIDE, eventually
+from tests.integration.network.conftest import HOST, OUTSIDE
 from tests.peers import PODMAN_LIMITS, podman_with, running_dockerd
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_docker_and_podman_beside_all_work_and_nothing_of_theirs_is_touched(host
                 return host.sh(f"{code} http://{HOST}:{port}/busybox", outside=True, code=None) == "200"
 
             for port in (9090, 9091):
-                assert eventually(lambda port=port: serves(port)), port
+                wait_until(lambda port=port: serves(port), f"an answer on port {port}")
             before = state_without_counters(host)
             host("network", "create", "net")
             host.serve("ours", "-p", "8080:80")
@@ -80,7 +81,7 @@ def test_docker_and_podman_beside_all_work_and_nothing_of_theirs_is_touched(host
             assert "port is already allocated by docker-proxy" in done.stderr
             host("rm", "-f", "ours", "more")
             host("network", "rm", "net")
-            assert eventually(lambda: state_without_counters(host) == before), (before, state_without_counters(host))
+            wait_equal(lambda: state_without_counters(host), before, "the host is as it was")
             assert serves(9090)
             assert serves(9091)
     finally:
@@ -124,9 +125,14 @@ def test_real_servers_of_debian_through_published_ports(clean: Host) -> None:
     clean("run", "-d", "--name", "web", "--network", "net", "-p", "8080:80", "servers", "sh", "-c", nginx)
     redis = ("redis-server", "--protected-mode", "no")
     clean("run", "-d", "--name", "store", "--network", "net", "-p", f"{HOST}:6379:6379", "servers", *redis)
-    assert eventually(lambda: clean.sh(f"curl -s -m 30 http://{HOST}:8080/", outside=True, code=None)) == "nginx"
-    ask = f"printf 'INCR visits\\r\\nQUIT\\r\\n' | busybox nc -w 30 {HOST} 6379"
-    assert eventually(lambda: clean.sh(ask, outside=True, code=None)).splitlines() == [":1", "+OK"]
+    wait_equal(
+        lambda: clean.sh(f"curl -s -m 30 http://{HOST}:8080/", outside=True, code=None), "nginx", "nginx answers"
+    )
+    ping, count = (
+        f"printf '{word}\\r\\nQUIT\\r\\n' | busybox nc -w 30 {HOST} 6379" for word in ("PING", "INCR visits")
+    )
+    wait_until(lambda: "+PONG" in clean.sh(ping, outside=True, code=None), "redis answers")
+    assert clean.sh(count, outside=True).splitlines() == [":1", "+OK"]
     assert clean("exec", "web", "redis-cli", "-h", "store", "incr", "visits").stdout == "2\n"
     clean("image", "rm", "-f", "servers")
 

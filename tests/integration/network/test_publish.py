@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.network.conftest import HOST, HOST6, OUTSIDE, eventually
+from tests.integration.network.conftest import HOST, HOST6, OUTSIDE
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     from tests.integration.network.conftest import Host
@@ -66,9 +67,9 @@ def test_source_address_outside_is_seen_inside(clean: Host) -> None:
 
 def test_udp_datagrams_both_ways_also_to_loopback(clean: Host) -> None:
     clean("run", "-d", "--name", "echo", "-p", "5300:53/udp", *HOST_PROGRAMS, UDP_ECHO)
-    assert eventually(lambda: clean.ask_udp(HOST, 5300, outside=True)) == "ping\n"
+    wait_equal(lambda: clean.ask_udp(HOST, 5300, outside=True), "ping\n", "an answer")
     for address in ("127.0.0.1", "::1", HOST6):
-        assert eventually(lambda address=address: clean.ask_udp(address, 5300)) == "ping\n", address
+        wait_equal(lambda address=address: clean.ask_udp(address, 5300), "ping\n", f"an answer of {address}")
 
 
 def test_loopback_binding_is_the_hosts_only(clean: Host) -> None:
@@ -86,7 +87,7 @@ def test_containers_do_not_reach_the_hosts_loopback(clean: Host) -> None:
     """CVE-2020-8558: route_localnet must not open 127.0.0.0/8 to containers."""
     server = subprocess.Popen([*clean.enter(), "busybox", "httpd", "-f", "-p", "127.0.0.1:9000", "-h", "/"])
     try:
-        assert eventually(lambda: ":9000" in clean.sh("ss -ltn"))
+        wait_until(lambda: ":9000" in clean.sh("ss -ltn"), "the server listens")
         script = (
             "ip route add 127.0.0.9/32 via 172.17.0.1 dev eth0; ip addr del 127.0.0.1/8 dev lo; "
             "ip route add 127.0.0.0/8 via 172.17.0.1 dev eth0; echo | nc -w 1 127.0.0.1 9000"
@@ -130,7 +131,7 @@ def test_port_in_use_is_refused_naming_who_has_it(clean: Host) -> None:
         assert "port is already allocated by container web1" in done.stderr
     server = subprocess.Popen([*clean.enter(), "busybox", "nc", "-l", "-p", "9000"], stdin=subprocess.PIPE)
     try:
-        assert eventually(lambda: ":9000" in clean.sh("ss -ltn"))
+        wait_until(lambda: ":9000" in clean.sh("ss -ltn"), "the server listens")
         done = clean("run", "--rm", "-p", "9000:80", "busybox", "true", code=125)
         assert f"bind 0.0.0.0:9000/tcp: port is already allocated by busybox (process {server.pid})" in done.stderr
     finally:
@@ -189,12 +190,8 @@ def test_large_transfer_both_by_rules_and_by_the_monitor(clean: Host) -> None:
         "-c",
         "dd if=/dev/zero of=/tmp/big bs=1M count=50 2>/dev/null; exec httpd -f -h /tmp",
     )
-    assert eventually(
-        lambda: (
-            clean.sh(f"curl -s -m 2 -o /dev/null -r 0-0 -w '%{{http_code}}' http://{HOST}:8080/big", code=None)
-            in ("200", "206")
-        )
-    )
+    first = f"curl -s -m 30 -o /dev/null -r 0-0 -w '%{{http_code}}' http://{HOST}:8080/big"
+    wait_until(lambda: clean.sh(first, code=None) in ("200", "206"), "the file is served")
     for address, outside in ((HOST, True), ("[::1]", False)):
         got = clean.sh(f"curl -sS -g -m 150 http://{address}:8080/big | wc -c", outside=outside)
         assert int(got) == 50 << 20
@@ -219,7 +216,7 @@ def test_links_names_and_environment(clean: Host) -> None:
 def test_host_gateway_is_the_host(clean: Host) -> None:
     server = subprocess.Popen([*clean.enter(), "busybox", "httpd", "-f", "-p", "9000", "-h", "/etc"])
     try:
-        assert eventually(lambda: ":9000" in clean.sh("ss -ltn"))
+        wait_until(lambda: ":9000" in clean.sh("ss -ltn"), "the server listens")
         shown = clean(
             "run",
             "--rm",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import needs_root
-from tests.integration.network.conftest import HOST, OUTSIDE, Host, eventually
+from tests.integration.network.conftest import HOST, OUTSIDE, Host
 from tests.integration.network.test_publish import HOST_PROGRAMS
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,7 +76,7 @@ def test_a_virtual_address_leads_nobody_to_a_member_that_is_gone(clean: Host) ->
     for name in ("one", "two"):
         start(clean, name, "", network=joined)
     clean("run", "-d", "--name", "client", "--network", "net", *HOST_PROGRAMS, ASK, VIP, "53")
-    said = eventually(lambda: clean("logs", "client").stdout.split())
+    said = wait_until(lambda: clean("logs", "client").stdout.split(), "an answer")
     first, other = ("one", "two") if said[0] == "one" else ("two", "one")
     clean("rm", "-f", first)
-    assert eventually(lambda: clean("logs", "client").stdout.split()[-2:-1] == [other]), clean("logs", "client").stdout
+    wait_equal(lambda: clean("logs", "client").stdout.split()[-2:-1], [other], "the other answers")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import needs_root
-from tests.integration.network.conftest import Host, eventually
 from tests.integration.network.test_names import addresses
+from tests.waiting import wait_equal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.integration.network.conftest import Host
 
 pytestmark = needs_root
 
@@ -86,7 +88,7 @@ def test_members_come_and_go_and_nobody_is_led_to_one_that_is_gone(shop: Host) -
     status = Path(f"/proc/{shop.pid('one')}/status").read_text()
     monitor = int(status.partition("PPid:")[2].split()[0])
     os.kill(monitor, signal.SIGKILL)
-    assert eventually(lambda: shop("ps", "-q", "--filter", "name=one").stdout == ""), "the next command buries it"
+    wait_equal(lambda: shop("ps", "-q", "--filter", "name=one").stdout, "", "the next command buries it")
     assert set(asked(shop, 4)) == {"two", "three"}
     shop("network", "disconnect", "shop", "two")
     assert set(asked(shop, 3)) == {"three"}
@@ -130,11 +132,11 @@ def test_who_has_a_health_check_is_led_to_while_it_succeeds(shop: Host) -> None:
     serve(shop, "two", *check, "--health-start-interval", "100ms")
     assert set(asked(shop, 3)) == {"one"}, "no check has succeeded yet"
     shop("exec", "two", "touch", "/tmp/well")
-    assert eventually(lambda: set(asked(shop, 4)) == {"one", "two"})
+    wait_equal(lambda: set(asked(shop, 4)), {"one", "two"}, "both answer")
     shop("exec", "two", "rm", "/tmp/well")
-    assert eventually(lambda: set(asked(shop, 4)) == {"one"})
+    wait_equal(lambda: set(asked(shop, 4)), {"one"}, "only the healthy one answers")
     shop("exec", "two", "touch", "/tmp/well")
-    assert eventually(lambda: set(asked(shop, 4)) == {"one", "two"})
+    wait_equal(lambda: set(asked(shop, 4)), {"one", "two"}, "both answer")
 
 
 def test_rules_that_somebody_flushed_are_mended(shop: Host) -> None:

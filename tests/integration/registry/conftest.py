@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyctr.engine import Engine
-from tests.conftest import PATIENCE_S, Cli, free_port, need_tool
+from tests.conftest import Cli, free_port, need_tool
 from tests.fake_registry import FakeRegistry
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

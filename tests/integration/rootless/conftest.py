@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +14,13 @@ import pytest
 
 import pyctr
 from tests.conftest import need_tool
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 UID, SUBID = 47110, 471_100_000
-_PATIENCE_S = 60
 _AS_USER = Path(__file__).with_name("as_user.py")
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """What a condition gives as soon as it is true."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
 
 
 class User:
@@ -74,7 +64,7 @@ class User:
 
     def keeper(self) -> int:
         """The keeper; one that has given up its socket may still be there for a moment."""
-        found: list[int] = wait_for(lambda: len(found := self.keepers()) == 1 and found, "one keeper")
+        found: list[int] = wait_until(lambda: len(found := self.keepers()) == 1 and found, "one keeper")
         return found[0]
 
 
@@ -101,7 +91,7 @@ def make_user(first: int = SUBID, *, hidden: str = "") -> Iterator[User]:
         user("image", "bootstrap", "busybox")
         yield user
         user("rm", "-f", *user("ps", "-aq").stdout.split(), code=None)
-        wait_for(lambda: not user.keepers(), "the keeper's end")
+        wait_until(lambda: not user.keepers(), "the keeper's end")
         assert not user.socket.exists()
     finally:
         shutil.rmtree(top)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.rootless.conftest import SUBID, UID, make_user, wait_for
+from tests.integration.rootless.conftest import SUBID, UID, make_user
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def test_life_of_a_container_in_the_background(user: User) -> None:
     assert user("top", "web", "-o", "pid,args").stdout.count("sh -c") == 1
     assert "control group: the container has none" in user("pause", "web", code=1).stderr
     assert user("stats", "--no-stream", "--format", "{{.Name}}", "web").stdout == "web\n"
-    wait_for(lambda: user("logs", "web").stdout, "its first line")
+    wait_until(lambda: user("logs", "web").stdout, "its first line")
     user("stop", "web")
     assert user("logs", "web").stdout == "up\ntold\n"
     assert user("inspect", "-f", "{{.State.ExitCode}}", "web").stdout == "3\n"
@@ -100,7 +101,7 @@ def test_deleted_files_and_emptied_directories_stay_so_in_a_committed_image(user
 def test_keeper_killed_container_goes_on_and_is_found_again(user: User) -> None:
     user("run", "-d", "--network", "none", "--name", "left", "busybox", "sleep", "1000")
     os.kill(user.keeper(), signal.SIGKILL)
-    wait_for(lambda: not user.keepers(), "the keeper's end")
+    wait_until(lambda: not user.keepers(), "the keeper's end")
     assert user("exec", "left", "echo", "still here").stdout == "still here\n"
     assert user.keeper()
     user("rm", "-f", "left")
@@ -110,14 +111,14 @@ def test_keeper_goes_when_nothing_runs_and_not_before(user: User) -> None:
     user("run", "-d", "--network", "none", "--name", "last", "busybox", "sleep", "1000")
     keeper = user.keeper()
     user("rm", "-f", "last")
-    wait_for(lambda: not user.keepers(), "the keeper's end")
+    wait_until(lambda: not user.keepers(), "the keeper's end")
     assert not user.socket.exists()
     user("ps")
     assert user.keepers() != [keeper]
 
 
 def test_commands_at_once_share_one_keeper(user: User) -> None:
-    wait_for(lambda: not user.keepers(), "the keeper's end")
+    wait_until(lambda: not user.keepers(), "the keeper's end")
     script = (
         "readlink /proc/self/ns/user; read line"  # until all of them have been there: a keeper does not wait for ever
     )

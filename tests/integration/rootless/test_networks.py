@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import need_tool
-from tests.integration.rootless.conftest import make_user, wait_for
+from tests.integration.rootless.conftest import make_user
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def fetch(port: int, path: str) -> bytes:
 def test_published_port_is_reached_from_the_host_and_free_afterwards(user: User) -> None:
     user("run", "-d", "--name", "web", "-p", "127.0.0.1::80", "busybox", "httpd", "-f", "-h", "/etc")
     port = int(user("port", "web", "80").stdout.rpartition(":")[2])
-    wait_for(lambda: b"root:" in fetch(port, "/passwd"), "the server")
+    wait_until(lambda: b"root:" in fetch(port, "/passwd"), "the server")
     assert len(fetch(port, "/passwd").partition(b"\r\n\r\n")[2].split(b"\n")) > 1
     taken = user("run", "--rm", "-p", f"127.0.0.1:{port}:80", "busybox", "true", code=125)
     assert "port is already allocated" in taken.stderr
@@ -94,7 +95,7 @@ def test_published_udp_port_answers(user: User) -> None:
                 return client.recv(100) == b"HELLO"
             return False
 
-        wait_for(answered, "an answer")
+        wait_until(answered, "an answer")
     user("rm", "-f", "echo")
 
 
@@ -120,7 +121,7 @@ def test_containers_of_a_network_find_each_other_by_name(user: User) -> None:
 
 def test_network_outlives_the_keeper(user: User) -> None:
     user("network", "create", "lasting")
-    wait_for(lambda: not user.keepers(), "the keeper's end")
+    wait_until(lambda: not user.keepers(), "the keeper's end")
     done = user("run", "--rm", "--network", "lasting", "busybox", "ip", "-4", "address", "show", "eth0")
     assert "inet " in done.stdout
     user("network", "rm", "lasting")

@@ -14,7 +14,8 @@ import pytest
 
 import pyctr
 from tests import transcript
-from tests.conftest import need_tool, needs_root, wait_until
+from tests.conftest import need_tool, needs_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
