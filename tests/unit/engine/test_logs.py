@@ -11,7 +11,8 @@ import pytest
 
 from pyctr._core import LogDecoder
 from pyctr.engine import times
-from pyctr.engine.containers.logs import Window, follow_log, parse_tail, read_log, rotated_paths
+from pyctr.engine.containers import logs
+from pyctr.engine.containers.logs import Window, follow_log, open_files, parse_tail, read_log
 from pyctr.engine.watch import Watch
 from pyctr.errors import InvalidArgument
 
@@ -41,9 +42,9 @@ def path(tmp_path):
 
 
 def rotate(path):
-    for name in rotated_paths(path)[:-1]:
-        base, _, number = name.rpartition(".")
-        os.rename(name, f"{base}.{int(number) + 1}")
+    count = next(number for number in itertools.count(1) if not os.path.exists(f"{path}.{number}"))
+    for number in range(count, 1, -1):
+        os.rename(f"{path}.{number - 1}", f"{path}.{number}")
     os.rename(path, path + ".1")
 
 
@@ -145,3 +146,71 @@ def test_follow_joins_a_line_written_in_two_pieces(path):
         return state
 
     assert [text for _, text in follow_log(path, None, decoder(), watch(path, running))] == [b"7\n"]
+
+
+class BusyDecoder:
+    """One during whose looks at a file something else is done to it."""
+
+    def __init__(self, work):
+        self._decoder = decoder()
+        self._work = work
+
+    def __getattr__(self, name):
+        def look(*args):
+            found = getattr(self._decoder, name)(*args)
+            next(self._work, None)
+            return found
+
+        return look
+
+
+def test_what_is_written_while_a_follower_begins_is_shown_once(path):
+    append(path, 0)
+    work = (append(path, number) for number in range(1, 5))
+    assert numbers(follow_log(path, None, BusyDecoder(work), watch(path, lambda: False))) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_written_between_a_look_and_a_rotation_is_not_lost(path, monkeypatch):
+    append(path, 0)
+    found = logs.next_file
+
+    def next_file(*args):
+        if not os.path.exists(path + ".1"):
+            append(path, 1)
+            rotate(path)
+            append(path, 2)
+        return found(*args)
+
+    monkeypatch.setattr(logs, "next_file", next_file)
+    assert numbers(follow_log(path, None, decoder(), watch(path, lambda: False))) == [0, 1, 2]
+
+
+def test_files_that_are_rotated_while_they_are_opened_are_all_there_once(path, monkeypatch):
+    for number in range(3):
+        append(path, number)
+        rotate(path)
+    append(path, 3)
+    opened, turns = logs.open_log, itertools.count()
+
+    def open_log(name):
+        found = opened(name)
+        if next(turns) < 2:
+            rotate(path)
+            append(path, 100)  # too late to be among them
+        return found
+
+    monkeypatch.setattr(logs, "open_log", open_log)
+    assert numbers(read_log(path, None, decoder())) == [0, 1, 2, 3]
+
+
+def test_a_gap_among_the_files_while_they_are_renamed_hides_none(path):
+    append(path, 0)
+    rotate(path)
+    rotate_gap = path + ".2"
+    os.rename(path + ".1", rotate_gap)
+    append(path, 1)
+    assert numbers(read_log(path, None, decoder())) == [0, 1]
+    older, current = open_files(path)
+    assert len(older) == 1
+    for fd in (*older, current):
+        os.close(fd)

@@ -5,6 +5,7 @@ What an entry is, the core's `LogDecoder` knows; here is which files there are, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -106,43 +107,63 @@ def parse_tail(tail: str | int | None) -> int | None:
     return None if number < 0 else number
 
 
-def rotated_paths(path: str) -> list[str]:
-    """The log's files, oldest first."""
-    paths = []
-    number = 1
-    while True:
-        candidates = [name for name in (f"{path}.{number}", f"{path}.{number}.gz") if os.path.exists(name)]
-        if not candidates:
-            break
-        paths.append(candidates[0])
+def open_files(path: str, *, packed: bool = True) -> tuple[list[int], int | None]:
+    """The log's files: the rotated ones, oldest first, and the one that is written, None where it is not there.
+
+    Opened newest first: a file that a rotation moves on meanwhile is met again, and passed over; the other way round it would
+    be missed. Without `packed` those that are compressed are left out.
+    """
+    current = open_log(path)
+    known = set() if current is None else {_identity(current)}
+    older: list[int] = []
+    number = missing = 0
+    while missing < 2:  # one may be: while they are renamed there is a gap among them
         number += 1
-    return [*reversed(paths), path]
+        fd = open_log(f"{path}.{number}")
+        if fd is None and packed:  # in this order: the compressed one takes the other's place
+            fd = open_log(f"{path}.{number}.gz")
+        if fd is None:
+            missing += 1
+            continue
+        missing = 0
+        if _identity(fd) in known:
+            os.close(fd)
+        else:
+            known.add(_identity(fd))
+            older.append(fd)
+    return older[::-1], current
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def read_log(path: str, count: int | None, decoder: LogDecoder) -> Output:
     """The last `count` entries over all files, oldest first. The files are opened now: they may be removed before they are read."""
-    return _read([fd for name in rotated_paths(path) if (fd := open_log(name)) is not None], count, decoder)
+    older, current = open_files(path)
+    return _read([*older, *([] if current is None else [current])], count, decoder)
 
 
 def _read(files: list[int], count: int | None, decoder: LogDecoder) -> Output:
     try:
-        yield from read_files(files, count, decoder)
+        for fd, start, end in wanted_ranges(files, count, decoder):
+            yield from read_range(fd, start, end, decoder)
     finally:
         for fd in files:
             os.close(fd)
 
 
-def read_files(files: list[int], count: int | None, decoder: LogDecoder) -> Output:
-    """The last `count` entries of these open files, oldest first."""
-    parts = []
+def wanted_ranges(files: list[int], count: int | None, decoder: LogDecoder) -> list[tuple[int, int, int]]:
+    """Where in these open files, oldest first, the last `count` entries are that are whole now: (descriptor, start, end)."""
+    ranges = []
     for fd in reversed(files):
         end = decoder.whole_end(fd, os.fstat(fd).st_size)
         start, found = (0, 0) if count is None else decoder.tail(fd, end, count)
-        parts.append((fd, start, end))
+        ranges.append((fd, start, end))
         if count is not None:
             count -= found
-    for fd, start, end in reversed(parts):
-        yield from read_range(fd, start, end, decoder)
+    return ranges[::-1]
 
 
 def read_range(fd: int, start: int, end: int, decoder: LogDecoder) -> Output:
@@ -180,8 +201,7 @@ def inflate(fd: int) -> int:
 
 def follow_log(path: str, count: int | None, decoder: LogDecoder, watch: Watch) -> Output:
     """What is there, then what comes. The files are opened now: they may be removed before they are read."""
-    older = [fd for name in rotated_paths(path)[:-1] if (fd := open_log(name)) is not None]
-    return _follow(path, (older, open_log(path)), count, decoder, watch)
+    return _follow(path, open_files(path), count, decoder, watch)
 
 
 def _follow(
@@ -194,8 +214,11 @@ def _follow(
     """After a rotation the open file is read to its end first."""
     older, fd = files
     try:
-        position = decoder.whole_end(fd, os.fstat(fd).st_size) if fd is not None else 0
-        yield from read_files([*older, *([fd] if fd is not None else [])], count, decoder)
+        ranges = wanted_ranges([*older, *([fd] if fd is not None else [])], count, decoder)
+        # Measured once: what is written from now on comes after it, and only there.
+        position = ranges[-1][2] if fd is not None else 0
+        for each, start, end in ranges:
+            yield from read_range(each, start, end, decoder)
         rest = b""
         while True:
             alive = watch.goes_on()  # asked before reading: what was written before the end is then read
@@ -209,8 +232,11 @@ def _follow(
                 yield from shown
                 continue
             newer = next_file(path, fd) if fd is not None else None
-            if newer is not None:
-                os.close(fd or 0)
+            if fd is not None and newer is not None:
+                if os.fstat(fd).st_size > position:  # written between the look at it and its rotation
+                    os.close(newer)
+                    continue
+                os.close(fd)
                 fd, position, rest = newer, 0, b""
                 continue
             if not alive:
@@ -224,13 +250,16 @@ def _follow(
 
 def next_file(path: str, fd: int) -> int | None:
     """The file that follows the open one when it was rotated away: the next younger one, not simply the newest."""
-    identity = os.fstat(fd)
-    files = [name for name in rotated_paths(path) if not name.endswith(".gz")]
-    for index, name in enumerate(files):
-        try:
-            status = os.stat(name)
-        except FileNotFoundError:
-            continue
-        if (status.st_dev, status.st_ino) == (identity.st_dev, identity.st_ino):
-            return open_log(files[index + 1]) if index + 1 < len(files) else None
-    return open_log(files[0]) if os.path.exists(path) and identity.st_nlink == 0 else open_log(path)
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(path), os.fstat(fd)):
+            return None
+    older, current = open_files(path, packed=False)
+    files = [*older, *([] if current is None else [current])]
+    after = next((index + 1 for index, each in enumerate(files) if _identity(each) == _identity(fd)), None)
+    if after is None:  # compressed by now, or gone: then so are those before it; or somebody else has moved it
+        after = 0 if os.fstat(fd).st_nlink == 0 else len(files) - 1
+    following = files[after] if 0 <= after < len(files) else None
+    for each in files:
+        if each != following:
+            os.close(each)
+    return following
