@@ -274,6 +274,9 @@ def kernel_version() -> tuple[int, int]:
 def permitted_capabilities() -> int:
     """This process's permitted capabilities as a bit mask."""
 
+def capability_names() -> list[str]:
+    """``CAP_CHOWN`` and all the others, each at its number (linux/capability.h)."""
+
 def resolve_seccomp_profile(profile: str, capabilities: int, kernel: tuple[int, int]) -> bytes:
     """`linux.seccomp` (JSON) of a profile in Docker's form, for a bounding set (bit n: capability n) on a kernel.
 

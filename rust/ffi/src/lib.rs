@@ -51,7 +51,7 @@ mod _core {
     #[pymodule_export]
     use crate::paths::{mount_layers, stat_path};
     #[pymodule_export]
-    use crate::process::{kernel_version, permitted_capabilities, process_start_time, send_signal};
+    use crate::process::{capability_names, kernel_version, permitted_capabilities, process_start_time, send_signal};
     #[pymodule_export]
     use crate::records::read_records;
     #[pymodule_export]

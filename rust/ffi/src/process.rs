@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use pyctr_core::sys::signals;
+use pyctr_core::sys::{capabilities, signals};
 use pyctr_core::{Error, Kind, Result};
 use pyo3::prelude::*;
 use rustix::io::Errno;
@@ -55,4 +55,9 @@ pub fn kernel_version() -> (u32, u32) {
 #[pyfunction]
 pub fn permitted_capabilities() -> u64 {
     rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits())
+}
+
+#[pyfunction]
+pub fn capability_names() -> [&'static str; 41] {
+    capabilities::NAMES
 }

@@ -15,11 +15,17 @@ from pyctr.build.request import Request
 from pyctr.engine import Engine
 from pyctr.engine.build.execute import execute
 from pyctr.engine.build.sources import resolve_image
+from tests.conftest import need_tool
+from tests.peers import running_dockerd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyctr.engine.build.export import Built
+    from tests.peers import Peer
+
+#: Debian's, which has BuildKit built in; another found first may want a plugin for it.
+_DOCKER = "/usr/bin/docker"
 
 
 class Told(Report):
@@ -108,3 +114,15 @@ def build(engine: Engine, tmp_path: Path) -> Iterator[Builder]:
     for name in ("run", "scratch", "leases"):
         directory = Path(engine.root, "build", name)
         assert not directory.exists() or not list(directory.iterdir()), f"left in {name}"
+
+
+@pytest.fixture(scope="package")
+def docker() -> Iterator[Peer]:
+    """A dockerd whose client builds by BuildKit."""
+    need_tool("docker")
+    if not os.path.exists(_DOCKER):
+        pytest.skip("needs Debian's docker client")
+    with running_dockerd() as peer:
+        peer.command[0] = _DOCKER
+        peer.environment = {**(peer.environment or {}), "DOCKER_BUILDKIT": "1"}
+        yield peer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -14,19 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import need_tool
-from tests.peers import running_dockerd
+from tests.integration.build.oracle import differences, give_busybox, tree_of_ours, tree_of_theirs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.build.conftest import Builder
     from tests.peers import Peer
-
-#: What a container brings along that is none of the image's.
-_RUNTIME = ("dev", "proc", "sys", ".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab")
-_CLIENT = "/usr/bin/docker"
 
 _FILES = r"""FROM busybox AS src
 RUN mkdir -p /s/d/e && echo 1 >/s/d/one && chown 5:6 /s/d/one && chmod 4755 /s/d/one && ln -s d /s/ld \
@@ -120,18 +113,6 @@ CMD ["cat /word"]
 """
 
 
-@pytest.fixture(scope="module")
-def docker() -> Iterator[Peer]:
-    """A dockerd with the client of its own version, which has BuildKit built in."""
-    need_tool("docker")
-    if not os.path.exists(_CLIENT):
-        pytest.skip("needs Debian's docker client")
-    with running_dockerd() as peer:
-        peer.command[0] = _CLIENT
-        peer.environment = {**(peer.environment or {}), "DOCKER_BUILDKIT": "1"}
-        yield peer
-
-
 def _context(build: Builder) -> None:
     root = build.context
     for name, text in (("a.txt", "a"), ("b.txt", "b"), ("dir/x.txt", "x"), ("dir/sub/y", "y"), ("p/q/r/f", "r")):
@@ -157,60 +138,14 @@ def _context(build: Builder) -> None:
                 archive.addfile(member, io.BytesIO(content))
 
 
-def _tree(data: bytes) -> dict[str, tuple[object, ...]]:
-    """Path → type, permissions, owner, link target, content; hard links are files with the same content."""
-    found: dict[str, tuple[object, ...]] = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            name = member.name.removeprefix("./").strip("/")
-            if not name or name.split("/")[0] in _RUNTIME or name in _RUNTIME:
-                continue
-            kind, link, content = member.type, member.linkname, ""
-            if member.isreg() or member.islnk():
-                file = archive.extractfile(member)
-                assert file is not None
-                kind, link, content = b"0", "", hashlib.sha256(file.read()).hexdigest()
-            found[name] = (kind, member.mode & 0o7777, member.uid, member.gid, link, content)
-    return found
-
-
-def _known(docker: Peer, build: Builder, tmp_path: Path) -> None:
-    """Let docker have our busybox."""
-    archive = tmp_path / "busybox.tar"
-    with archive.open("wb") as file:
-        build.engine.images.save(["busybox"], file.fileno())
-    docker("load", "-i", str(archive))
-
-
 def _both(docker: Peer, build: Builder, dockerfile: str, tmp_path: Path) -> tuple[Any, Any]:
     """Build with both; the trees are compared here, the configurations given back."""
     (build.context / "Dockerfile").write_text(dockerfile)
-    _known(docker, build, tmp_path)
+    give_busybox(docker, build, tmp_path)
     docker("build", "--network", "none", "-t", "oracle", str(build.context))
-    container = docker("create", "--network", "none", "oracle", "true").strip()
-    theirs = docker.run("export", container).stdout
-    docker("rm", container)
     image = build(dockerfile, tags=("oracle",)).images[0]
-    stored = build.engine.image_store.resolve(image.id)
-    exported = subprocess.run(
-        ["/bin/cat"], input=_exported(stored.layer_paths(), tmp_path), capture_output=True, check=True
-    ).stdout
-    mine, other = _tree(exported), _tree(theirs)
-    assert {
-        name: (mine.get(name), other.get(name))
-        for name in mine.keys() | other.keys()
-        if mine.get(name) != other.get(name)
-    } == {}
-    return stored.config, json.loads(docker("image", "inspect", "oracle"))[0]
-
-
-def _exported(layers: list[str], tmp_path: Path) -> bytes:
-    from pyctr._core import export_tree
-
-    path = tmp_path / "mine.tar"
-    with path.open("wb") as file:
-        export_tree(layers, file.fileno())
-    return path.read_bytes()
+    assert differences(tree_of_ours(build, image.id, tmp_path), tree_of_theirs(docker, "oracle")) == {}
+    return build.engine.image_store.resolve(image.id).config, json.loads(docker("image", "inspect", "oracle"))[0]
 
 
 def test_files_are_buildkits(docker: Peer, build: Builder, tmp_path: Path) -> None:
@@ -260,7 +195,7 @@ RUN echo $A; exit 4
 
 def test_plain_progress_is_buildkits(docker: Peer, build: Builder, tmp_path: Path) -> None:
     _context(build)
-    _known(docker, build, tmp_path)
+    give_busybox(docker, build, tmp_path)
     (build.context / "Dockerfile").write_text(_SHOWN)
     words = ["build", "--no-cache", "--network", "none", "--progress", "plain"]
     theirs = docker.run(*words, str(build.context))

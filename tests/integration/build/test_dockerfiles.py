@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pyctr._core import export_tree
-from tests.conftest import need_tool
 from tests.integration.build.dockerfiles import COMMON, NEWER
-from tests.peers import running_dockerd
+from tests.integration.build.oracle import differences, digest, give_busybox, tree_of_ours, tree_of_theirs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.build.conftest import Builder
     from tests.peers import Peer
 
-_CLIENT = "/usr/bin/docker"
-_RUNTIME = ("dev", "proc", "sys", ".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab")
 #: Fields of a real docker's config that are of the container it was made by, or null.
 _NOT_COMPARED = (
     "Hostname",
@@ -45,18 +39,6 @@ _THEIRS = {
 _ARGUMENTS = {"GIVEN": "given value", "ALSO": "also"}
 
 
-@pytest.fixture(scope="module")
-def docker() -> Iterator[Peer]:
-    """A dockerd whose client has BuildKit built in."""
-    need_tool("docker")
-    if not os.path.exists(_CLIENT):
-        pytest.skip("needs Debian's docker client")
-    with running_dockerd() as peer:
-        peer.command[0] = _CLIENT
-        peer.environment = {**(peer.environment or {}), "DOCKER_BUILDKIT": "1"}
-        yield peer
-
-
 def _context(build: Builder) -> None:
     for name, text in (("a.txt", "a"), ("b.txt", "b"), ("dir/x.txt", "x"), ("dir/sub/y", "y")):
         build.write(name, text)
@@ -68,61 +50,24 @@ def _context(build: Builder) -> None:
         archive.addfile(member, io.BytesIO(b"t"))
 
 
-def _tree(data: bytes) -> dict[str, tuple[object, ...]]:
-    found: dict[str, tuple[object, ...]] = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            name = member.name.removeprefix("./").strip("/")
-            if not name or name.split("/")[0] in _RUNTIME or name in _RUNTIME:
-                continue
-            content = archive.extractfile(member) if member.isreg() or member.islnk() else None
-            kind = b"0" if content else member.type
-            link = "" if content else member.linkname
-            found[name] = (kind, member.mode & 0o7777, member.uid, member.gid, link, content.read() if content else b"")
-    return found
-
-
-def _exported(build: Builder, image: Any, tmp_path: Path) -> dict[str, tuple[object, ...]]:
-    path = tmp_path / "mine.tar"
-    with path.open("wb") as file:
-        export_tree(build.engine.image_store.resolve(image.id).layer_paths(), file.fileno())
-    return _tree(path.read_bytes())
-
-
-def _differences(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    keys = mine.keys() | theirs.keys()
-    return {key: (mine.get(key), theirs.get(key)) for key in keys if mine.get(key) != theirs.get(key)}
-
-
-def _known(docker: Peer, build: Builder, tmp_path: Path) -> None:
-    """Let docker have our busybox, once."""
-    if docker.run("image", "inspect", "busybox").returncode:
-        archive = tmp_path / "busybox.tar"
-        with archive.open("wb") as file:
-            build.engine.images.save(["busybox"], file.fileno())
-        docker("load", "-i", str(archive))
-
-
 @pytest.mark.parametrize("name", sorted(COMMON))
 def test_image_is_buildkits(docker: Peer, build: Builder, tmp_path: Path, name: str) -> None:
     _context(build)
-    _known(docker, build, tmp_path)
+    give_busybox(docker, build, tmp_path)
     (tmp_path / "Dockerfile").write_text(COMMON[name], newline="")
     arguments = [word for key, value in _ARGUMENTS.items() for word in ("--build-arg", f"{key}={value}")]
     docker(
         "build", "--network", "none", *arguments, "-t", "oracle", "-f", str(tmp_path / "Dockerfile"), str(build.context)
     )
-    container = docker("create", "--network", "none", "oracle", "true").strip()
-    theirs = _tree(docker.run("export", container).stdout)
-    docker("rm", container)
+    theirs = tree_of_theirs(docker, "oracle")
     config = json.loads(docker("image", "inspect", "oracle"))[0]
     history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", "oracle").splitlines()
     image = build(COMMON[name], build_args=_ARGUMENTS).images[0]
     stored = build.engine.image_store.resolve(image.id).config
-    assert _differences(_exported(build, image, tmp_path), theirs).keys() <= _THEIRS.get(name, set())
+    assert differences(tree_of_ours(build, image.id, tmp_path), theirs).keys() <= _THEIRS.get(name, set())
     wanted = {key: value for key, value in config["Config"].items() if value and key not in _NOT_COMPARED}
     assert (
-        _differences({key: value for key, value in stored["config"].items() if key not in _NOT_COMPARED}, wanted) == {}
+        differences({key: value for key, value in stored["config"].items() if key not in _NOT_COMPARED}, wanted) == {}
     )
     assert stored.get("author", "") == config["Author"]
     mine = [entry["created_by"] for entry in reversed(stored["history"])]
@@ -143,5 +88,5 @@ def _is_older(line: str, mine: list[str]) -> bool:
 def test_newer_syntax_does_what_it_says(build: Builder, tmp_path: Path, name: str) -> None:
     _context(build)
     text, output = NEWER[name]
-    tree = _exported(build, build(text).images[0], tmp_path)
-    assert tree["o"][5] == output.encode()
+    tree = tree_of_ours(build, build(text).images[0].id, tmp_path)
+    assert tree["o"][5] == digest(output.encode())

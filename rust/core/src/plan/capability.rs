@@ -93,6 +93,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_stand_at_their_numbers() {
+        for (at, name) in crate::sys::capabilities::NAMES.iter().enumerate() {
+            let capability = serde_json::from_value((*name).into()).map(number);
+            assert_eq!(capability.ok(), u32::try_from(at).ok(), "{name}");
+        }
+    }
+
+    #[test]
     fn absent_sets_are_empty() {
         assert_eq!(Sets::of(None), Sets::default());
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::abi::HostArch;
 use super::errno;
+use crate::sys::capabilities;
 use crate::{Error, Result};
 
 /// The largest profile taken. Docker's own has 20 KiB.
@@ -39,51 +40,6 @@ const DOCKER_ARCHES: [&str; 17] = [
 
 /// 32-bit ABIs, which no host of ours is.
 const DOCKER_SUB_ARCHES: [&str; 2] = ["x86", "x32"];
-
-/// Capabilities by number, without `CAP_` (linux/capability.h, Linux 5.9 and since).
-const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 /// What the conditions of a profile ask about.
 struct Facts {
@@ -222,7 +178,7 @@ fn holds(at: &At, facts: &Facts) -> Result<Vec<Option<bool>>> {
     let mut found = Vec::new();
     for cap in fields.get("caps").map_or(Ok(Vec::new()), |list| list.items())? {
         let name = cap.text()?;
-        let number = CAPABILITIES.iter().position(|known| name.strip_prefix("CAP_") == Some(known));
+        let number = capabilities::NAMES.iter().position(|&known| known == name);
         let number = number.ok_or_else(|| refuse(&cap.path, &format!("unknown capability {name:?}")))?;
         found.push(Some(facts.capabilities >> number & 1 == 1));
     }

@@ -6,6 +6,7 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 pub mod bpf;
+pub mod capabilities;
 pub mod clone;
 pub mod memory_file;
 pub mod monitor;
