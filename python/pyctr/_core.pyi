@@ -327,8 +327,8 @@ class CopiedTree:
     @property
     def size(self) -> int: ...
     @property
-    def direct(self) -> bool:
-        """Something was written into `upper` itself: mount the overlay anew before it is used again."""
+    def direct(self) -> str | None:
+        """The directory of `upper` that it was written into itself: mount the overlay anew before it is used again."""
 
 @final
 class SourceTree:
@@ -367,8 +367,11 @@ class SourceTree:
 def make_directory(root: str | int, path: str, *, owner: tuple[int, int] = ..., mode: int = 0o755) -> None:
     """`mkdir -p` below a root; what is there stays as it is."""
 
-def settle_upper(upper: str, *, clamp: int | None = None) -> None:
-    """Make an overlay's upper directory what extracting its layer would: times, overlay's notes. It must not be mounted."""
+def settle_upper(upper: str, *, clamp: int | None = None, settled: str | None = None) -> None:
+    """Make an overlay's upper directory what extracting its layer would: times, overlay's notes. It must not be mounted.
+
+    What is in the directory `settled` is so already (`CopiedTree.direct`).
+    """
 
 def find_owner(root: str | int, user: str) -> tuple[int, int]:
     """Ids of ``user[:group]`` by the files of a root, strictly. Raises InvalidArgument."""

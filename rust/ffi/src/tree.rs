@@ -21,7 +21,7 @@ pub struct CopiedTree {
     digest: String,
     entries: u64,
     size: u64,
-    direct: bool,
+    direct: Option<OsString>,
 }
 
 #[pyclass(frozen, module = "pyctr._core")]
@@ -103,7 +103,7 @@ impl SourceTree {
             digest: copied.digest.to_string(),
             entries: copied.entries,
             size: copied.size,
-            direct: copied.direct,
+            direct: copied.direct.map(text),
         })
     }
 }
@@ -117,9 +117,10 @@ pub fn make_directory(root: &Bound<'_, PyAny>, path: PathBuf, owner: (u32, u32),
 }
 
 #[pyfunction]
-#[pyo3(signature = (upper, *, clamp=None))]
-pub fn settle_upper(py: Python<'_>, upper: PathBuf, clamp: Option<i64>) -> PyResult<()> {
-    interrupt::run(py, &Cancelled::default(), || tree::settle(&open_directory(&upper)?, clamp))
+#[pyo3(signature = (upper, *, clamp=None, settled=None))]
+pub fn settle_upper(py: Python<'_>, upper: PathBuf, clamp: Option<i64>, settled: Option<OsString>) -> PyResult<()> {
+    let settled = settled.map(OsStringExt::into_vec);
+    interrupt::run(py, &Cancelled::default(), || tree::settle(&open_directory(&upper)?, clamp, settled.as_deref()))
 }
 
 #[pyfunction]

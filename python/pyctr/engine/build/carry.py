@@ -47,7 +47,9 @@ def change_files(executor: Executor, step: Step, key: str, base: Value, change: 
             real_key = change(changes)
             changes.unmount()
             with write.adding(executor.store):
-                layer = take_changes(executor.store, changes.upper, lowers, clamp_s=clamp_of(executor, base))
+                layer = take_changes(
+                    executor.store, changes.upper, lowers, clamp_s=clamp_of(executor, base), settled=changes.settled
+                )
                 for name in {key, real_key} if real_key == key else {real_key}:
                     executor.remember(name, layer, step)
         return Value(base.snapshot + layer, epoch_s=base.epoch_s, layer=layer)

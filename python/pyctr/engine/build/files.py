@@ -91,6 +91,7 @@ def copy_selected(
     """Copy what was selected to a target; the digests of what really was copied. `unpack`: archives become what is in them."""
     digests = []
     for item in selected:
+        changes.settled = None
         if unpack and _unpack(item, changes.root, target, owner=owner):
             digests.append(item.digest)
             continue
@@ -98,8 +99,9 @@ def copy_selected(
             item.path, changes.root, target,
             owner=owner, mode=mode, mtime=mtime_s, parents_from=item.parents_from, upper=changes.upper,
         )  # fmt: skip
-        if copied.direct:
+        if copied.direct is not None:
             changes.mount()
+        changes.settled = copied.direct
         digests.append(copied.digest)
     return digests
 

@@ -118,9 +118,14 @@ def pack_changes(
     )
 
 
-def take_changes(store: Store, upper: str, lowers: list[str], *, clamp_s: int | None) -> Layer | None:
-    """As `pack_changes`; the upper directory, which nobody has mounted, becomes the layer's own and is gone afterwards."""
-    settle_upper(upper, clamp=clamp_s)
+def take_changes(
+    store: Store, upper: str, lowers: list[str], *, clamp_s: int | None, settled: str | None = None
+) -> Layer | None:
+    """As `pack_changes`; the upper directory, which nobody has mounted, becomes the layer's own and is gone afterwards.
+
+    What is in its directory `settled` has its times already, and none of overlay's notes.
+    """
+    settle_upper(upper, clamp=clamp_s, settled=settled)
     written = diff_layer(upper, lowers, store.blobs, compression=COMPRESSION, clamp_mtime=clamp_s)
     if written.diff_id == EMPTY_LAYER:
         return None

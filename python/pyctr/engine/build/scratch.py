@@ -74,6 +74,8 @@ class Changes:
         os.mkdir(self.upper, 0o755)
         os.chmod(self.upper, os.stat(lower[0]).st_mode & 0o7777)
         self.lower = lower
+        #: A directory of `upper` that needs no settling: what was done last filled it behind the overlay's back.
+        self.settled: str | None = None
         self.root = -1
         self.mount()
 

@@ -4,20 +4,21 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::Source;
-use super::digest::{BUFFER_BYTES, Facts, TreeDigest, file_content};
+use super::contents::{Content, File};
+use super::digest::{BUFFER_BYTES, Facts, TreeDigest};
+use super::made::{Job, Made, Maker, cannot_replace, replacing};
 use super::mode::ModeChange;
-use super::node::{attributes, names, open_regular, read_all};
+use super::node::names;
 use super::path::{DIRECTORY, Making, Place, c_name, failed, find, join, locate, make_directory, shown};
-use crate::layer::digest::{Digest, Hasher};
+use super::shares::{DIRECTORIES_OPEN, ENTRIES_WAITING};
+use crate::layer::digest::Digest;
 use crate::{Error, Result};
-
-const CREATE: OFlags =
-    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Modification times of what is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct CopyOptions {
 }
 
 /// What was copied.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Copied {
     /// As [`super::digest`] gives it of the source at the moment of the copy.
     pub digest: Digest,
@@ -50,8 +51,9 @@ pub struct Copied {
     pub entries: u64,
     /// Bytes of all files.
     pub size: u64,
-    /// Something was put into `upper` behind the overlay's back: it must be mounted anew before it is used again.
-    pub direct: bool,
+    /// The directory of `upper` that all of it was put into behind the overlay's back: that must be mounted anew before it is used
+    /// again, and what is in the directory needs no settling.
+    pub direct: Option<Vec<u8>>,
 }
 
 /// Copies what `path` leads to in a source to `target` below `root`.
@@ -73,15 +75,17 @@ pub fn copy(
     let kind = from.kind().unwrap_or(FileType::Unknown);
     let making = Making { owner: options.owner.unwrap_or((0, 0)), mode: 0o755 };
     let mut copier = Copier {
-        source,
-        options,
+        maker: Maker { source, options },
         digest: TreeDigest::default(),
         links: HashMap::new(),
-        buffer: vec![0; BUFFER_BYTES],
+        waiting: Vec::new(),
+        jobs: Vec::new(),
+        directories: Vec::new(),
+        opened: 0,
         entries: 0,
         size: 0,
         upper,
-        direct: false,
+        direct: None,
     };
     let target = match options.parents_from {
         Some(start) => copier.parents(path, start, root, target, making)?,
@@ -95,11 +99,12 @@ pub fn copy(
     }
     let to = locate(root, &target, true, Some(making))?;
     if kind == FileType::Directory {
-        copier.top_directory(&from, &to)?;
+        copier.top_directory(from, to)?;
     } else {
         let base = path.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty()).unwrap_or(path);
-        copier.top_file(kind, &from, &to, &c_name(base)?)?;
+        copier.top_file(kind, from, to, &c_name(base)?)?;
     }
+    copier.do_waiting()?;
     Ok(Copied { digest: copier.digest.finish(), entries: copier.entries, size: copier.size, direct: copier.direct })
 }
 
@@ -107,21 +112,34 @@ pub fn copy(
 type Links = HashMap<(u64, u64), (OwnedFd, CString)>;
 
 struct Copier<'a> {
-    source: Source<'a>,
-    options: &'a CopyOptions,
+    maker: Maker<'a>,
     digest: TreeDigest,
     links: Links,
-    buffer: Vec<u8>,
+    /// Entries the digest does not have yet, in the order of the walk: paths, and what counts; None for the next one of `jobs`.
+    waiting: Vec<(Vec<u8>, Option<Content>)>,
+    jobs: Vec<Job>,
+    /// Directories that all is in but what `jobs` brings.
+    directories: Vec<Filled>,
+    /// Directories opened since waiting work was done last.
+    opened: usize,
     entries: u64,
     size: u64,
     upper: Option<BorrowedFd<'a>>,
-    direct: bool,
+    direct: Option<Vec<u8>>,
+}
+
+/// A directory that is to get its attributes.
+struct Filled {
+    directory: Arc<OwnedFd>,
+    facts: Facts,
+    stat: Stat,
+    whole: Vec<u8>,
 }
 
 /// An entry of the source.
 #[derive(Clone, Copy)]
 struct From<'a> {
-    parent: BorrowedFd<'a>,
+    parent: &'a Arc<OwnedFd>,
     name: &'a CStr,
     kind: FileType,
     /// From the source's root.
@@ -150,37 +168,33 @@ impl Copier<'_> {
         make_directory(root, &to, making.owner, making.mode)?;
         for part in above {
             (from, to) = (join(&from, part), join(to.strip_suffix(b"/").unwrap_or(&to), part));
-            let place = find(self.source, &from)?;
+            let place = find(self.maker.source, &from)?;
             let directory = make_directory(root, &to, making.owner, making.mode)?;
             let fail = failed("copy", &from);
             let source = rustix::fs::openat(&place.parent, &place.name, DIRECTORY, Mode::empty()).map_err(&fail)?;
             let stat = rustix::fs::fstat(&source).map_err(&fail)?;
-            self.finish(&directory, &Facts::new(self.source, &stat, &place.path), &stat, &from)?;
+            self.maker.finish(&directory, &Facts::new(self.maker.source, &stat, &place.path), &stat, &from)?;
         }
         Ok(join(to.strip_suffix(b"/").unwrap_or(&to), last))
     }
 
-    fn top_directory(&mut self, from: &Place, to: &Place) -> Result<()> {
-        let entry = From {
-            parent: from.parent.as_fd(),
-            name: &from.name,
-            kind: FileType::Directory,
-            whole: &from.path,
-            path: b"",
-        };
-        if self.options.parents_from.is_some() {
-            return self.directory(entry, to.parent.as_fd(), &to.name);
+    fn top_directory(&mut self, from: Place, to: Place) -> Result<()> {
+        let parent = Arc::new(from.parent);
+        let (whole, kind) = (from.path.as_slice(), FileType::Directory);
+        let entry = From { parent: &parent, name: &from.name, kind, whole, path: b"" };
+        if self.maker.options.parents_from.is_some() {
+            return self.directory(entry, &to.parent, &to.name);
         }
-        let fail = failed("copy", &from.path);
-        let source = rustix::fs::openat(&from.parent, &from.name, DIRECTORY, Mode::empty()).map_err(&fail)?;
+        let fail = failed("copy", whole);
+        let source = rustix::fs::openat(&parent, &from.name, DIRECTORY, Mode::empty()).map_err(&fail)?;
         let stat = rustix::fs::fstat(&source).map_err(&fail)?;
-        self.digest.add(b"", &Facts::new(self.source, &stat, &from.path), b"");
-        let mut directory = open_target(to.parent.as_fd(), &to.name, &from.path)?;
+        self.wait(b"", Facts::new(self.maker.source, &stat, whole), Vec::new());
+        let mut directory = open_target(to.parent.as_fd(), &to.name, whole)?;
         if let Some(behind) = self.behind(&directory, &to.path).map_err(&fail)? {
-            (directory, self.direct) = (behind, true);
+            (directory, self.direct) = (behind, Some(to.path));
         }
         self.entries += 1;
-        self.contents(entry, &source, &directory)
+        self.contents(entry, source, &Arc::new(directory))
     }
 
     /// An empty directory of the overlay as it is in the upper directory; None where there is none, or it holds something.
@@ -199,125 +213,140 @@ impl Copier<'_> {
         }
     }
 
-    fn top_file(&mut self, kind: FileType, from: &Place, to: &Place, base: &CStr) -> Result<()> {
-        let entry = From { parent: from.parent.as_fd(), name: &from.name, kind, whole: &from.path, path: b"" };
-        if to.kind() == Some(FileType::Directory) {
+    fn top_file(&mut self, kind: FileType, from: Place, to: Place, base: &CStr) -> Result<()> {
+        let into = to.kind() == Some(FileType::Directory);
+        let parent = Arc::new(from.parent);
+        let entry = From { parent: &parent, name: &from.name, kind, whole: &from.path, path: b"" };
+        if into {
             let directory =
                 rustix::fs::openat(&to.parent, &to.name, DIRECTORY, Mode::empty()).map_err(failed("open", &to.path))?;
-            return self.entry(entry, directory.as_fd(), base);
+            return self.entry(entry, &Arc::new(directory), base);
         }
-        self.entry(entry, to.parent.as_fd(), &to.name)
+        self.entry(entry, &Arc::new(to.parent), &to.name)
     }
 
-    fn entry(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    fn entry(&mut self, from: From<'_>, parent: &Arc<OwnedFd>, name: &CStr) -> Result<()> {
+        if self.opened >= DIRECTORIES_OPEN || self.waiting.len() >= ENTRIES_WAITING {
+            self.do_waiting()?;
+        }
         match from.kind {
             FileType::Directory => self.directory(from, parent, name),
-            FileType::RegularFile => self.file(from, parent, name),
-            FileType::Symlink => self.link(from, parent, name),
+            FileType::RegularFile => {
+                let (directory, whole) = (Arc::clone(from.parent), from.whole.to_vec());
+                let from_file = File { directory, name: from.name.to_owned(), whole };
+                self.waiting.push((from.path.to_vec(), None));
+                self.jobs.push(Job { from: from_file, directory: Arc::clone(parent), name: name.to_owned() });
+                Ok(())
+            }
+            FileType::Symlink => self.link(from, parent.as_fd(), name),
             FileType::Socket => Ok(()),
-            _ => self.node(from, parent, name),
+            _ => self.node(from, parent.as_fd(), name),
         }
     }
 
     /// A directory that is there already gets the source's attributes too.
-    fn directory(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    fn directory(&mut self, from: From<'_>, parent: &OwnedFd, name: &CStr) -> Result<()> {
         let fail = failed("copy", from.whole);
         let source = rustix::fs::openat(from.parent, from.name, DIRECTORY, Mode::empty()).map_err(&fail)?;
         let stat = rustix::fs::fstat(&source).map_err(&fail)?;
-        let facts = Facts::new(self.source, &stat, from.whole);
-        self.digest.add(from.path, &facts, b"");
+        let facts = Facts::new(self.maker.source, &stat, from.whole);
+        self.wait(from.path, facts, Vec::new());
         match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(fail(errno)),
         }
-        let directory = open_target(parent, name, from.whole)?;
+        let directory = Arc::new(open_target(parent.as_fd(), name, from.whole)?);
         self.entries += 1;
-        self.contents(from, &source, &directory)?;
-        self.finish(&directory, &facts, &stat, from.whole)
+        self.opened += 1;
+        self.contents(from, source, &directory)?;
+        self.directories.push(Filled { directory, facts, stat, whole: from.whole.to_vec() });
+        Ok(())
     }
 
-    fn contents(&mut self, from: From<'_>, source: &OwnedFd, directory: &OwnedFd) -> Result<()> {
-        for (name, kind) in names(source).map_err(failed("read", from.whole))? {
+    fn contents(&mut self, from: From<'_>, source: OwnedFd, directory: &Arc<OwnedFd>) -> Result<()> {
+        let source = Arc::new(source);
+        for (name, kind) in names(&source).map_err(failed("read", from.whole))? {
             let whole = join(from.whole, name.to_bytes());
-            if self.source.skips(&whole) {
+            if self.maker.source.skips(&whole) {
                 continue;
             }
             let path = join(from.path, name.to_bytes());
-            let child = From { parent: source.as_fd(), name: &name, kind, whole: &whole, path: &path };
-            self.entry(child, directory.as_fd(), &name)?;
+            let child = From { parent: &source, name: &name, kind, whole: &whole, path: &path };
+            self.entry(child, directory, &name)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-        let fail = failed("copy", from.whole);
-        let (source, stat) = open_regular(from.parent, from.name).map_err(&fail)?;
-        let is_linked = self.link_to_first(&stat, parent, name).map_err(&fail)?;
-        let file = if is_linked {
-            None
-        } else {
-            let open = || rustix::fs::openat(parent, name, CREATE, Mode::RUSR | Mode::WUSR);
-            Some(replacing(parent, name, open).map_err(|errno| cannot_replace(errno, from.whole, name))?)
-        };
-        let mut hasher = Hasher::default();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = read_all(&source, &stat, from.whole, &mut buffer, |mut piece| {
-            hasher.update(piece);
-            while let Some(file) = file.as_ref().filter(|_| !piece.is_empty()) {
-                let count = rustix::io::retry_on_intr(|| rustix::io::write(file, piece))
-                    .map_err(|errno| Error::kernel("write", name.to_string_lossy().into_owned(), errno))?;
-                piece = &piece[count..];
-            }
-            Ok(())
-        });
-        self.buffer = buffer;
-        read?;
-        let size = hasher.length;
-        let facts = Facts::new(self.source, &stat, from.whole);
-        let attributes = attributes(&source).map_err(failed("read the attributes of", from.whole))?;
-        self.digest.add(from.path, &facts, &file_content(size, &hasher.finish(), &attributes));
-        self.entries += 1;
-        let Some(file) = file else { return Ok(()) };
-        self.size += size;
-        let owner = self.options.owner.unwrap_or(facts.owner);
-        chown(&file, owner).map_err(&fail)?;
-        for (attribute, value) in attributes {
-            match rustix::fs::fsetxattr(&file, attribute.as_c_str(), &value, XattrFlags::empty()) {
-                Ok(()) | Err(Errno::NOTSUP) => {}
-                Err(errno) => return Err(fail(errno)),
-            }
+    fn wait(&mut self, path: &[u8], facts: Facts, content: Vec<u8>) {
+        self.waiting.push((path.to_vec(), Some((facts, content))));
+    }
+
+    /// Makes the files that wait, adds to the digest what does, and gives directories their attributes.
+    fn do_waiting(&mut self) -> Result<()> {
+        let jobs = std::mem::take(&mut self.jobs);
+        let mut made = self.maker.files(&jobs)?.into_iter().zip(&jobs);
+        for (path, known) in std::mem::take(&mut self.waiting) {
+            let (facts, content) = match known {
+                Some(known) => known,
+                None => match made.next() {
+                    Some((Made::File(content, size), _)) => self.count(content, size),
+                    Some((Made::Linked, job)) => self.linked_file(job)?,
+                    None => break, // there are as many of them
+                },
+            };
+            self.digest.add(&path, &facts, &content);
         }
-        rustix::fs::fchmod(&file, self.mode(&facts, false)).map_err(&fail)?;
-        rustix::fs::futimens(&file, &self.times(&stat)).map_err(&fail)
+        for filled in self.directories.drain(..) {
+            self.maker.finish(&filled.directory, &filled.facts, &filled.stat, &filled.whole)?;
+        }
+        self.opened = 0;
+        Ok(())
+    }
+
+    fn count(&mut self, content: Content, size: u64) -> Content {
+        self.entries += 1;
+        self.size += size;
+        content
+    }
+
+    /// A file that has several names: the first in the walk becomes one, the others links to it.
+    fn linked_file(&mut self, job: &Job) -> Result<Content> {
+        let (source, stat) = job.open()?;
+        let is_linked = self
+            .link_to_first(&stat, job.directory.as_fd(), &job.name)
+            .map_err(|errno| cannot_replace(errno, &job.from.whole, &job.name))?;
+        let file = if is_linked { None } else { Some(job.create()?) };
+        let (content, size) = self.maker.file(job, &source, &stat, file, &mut vec![0; BUFFER_BYTES])?;
+        Ok(self.count(content, if is_linked { 0 } else { size }))
     }
 
     fn link(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
         let fail = failed("copy", from.whole);
         let stat = rustix::fs::statat(from.parent, from.name, AtFlags::SYMLINK_NOFOLLOW).map_err(&fail)?;
         let target = rustix::fs::readlinkat(from.parent, from.name, Vec::new()).map_err(&fail)?;
-        let facts = Facts::new(self.source, &stat, from.whole);
-        self.digest.add(from.path, &facts, target.as_bytes());
+        let facts = Facts::new(self.maker.source, &stat, from.whole);
+        self.wait(from.path, facts, target.as_bytes().to_vec());
         self.entries += 1;
         replacing(parent, name, || rustix::fs::symlinkat(&target, parent, name))
             .map_err(|errno| cannot_replace(errno, from.whole, name))?;
-        self.finish_at(parent, name, &facts, &stat).map_err(fail)
+        self.maker.finish_at(parent, name, &facts, &stat).map_err(fail)
     }
 
     fn node(&mut self, from: From<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
         let fail = failed("copy", from.whole);
         let stat = rustix::fs::statat(from.parent, from.name, AtFlags::SYMLINK_NOFOLLOW).map_err(&fail)?;
-        let facts = Facts::new(self.source, &stat, from.whole);
-        self.digest.add(from.path, &facts, &stat.st_rdev.to_be_bytes());
+        let facts = Facts::new(self.maker.source, &stat, from.whole);
+        self.wait(from.path, facts, stat.st_rdev.to_be_bytes().to_vec());
         self.entries += 1;
         if self.link_to_first(&stat, parent, name).map_err(&fail)? {
             return Ok(());
         }
-        let mode = self.mode(&facts, false);
+        let mode = self.maker.mode(&facts, false);
         let make = || rustix::fs::mknodat(parent, name, from.kind, mode, stat.st_rdev);
         replacing(parent, name, make).map_err(|errno| cannot_replace(errno, from.whole, name))?;
         let place = rustix::fs::openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
             .map_err(&fail)?;
-        self.finish_at(parent, name, &facts, &stat).map_err(&fail)?;
+        self.maker.finish_at(parent, name, &facts, &stat).map_err(&fail)?;
         // What mknod(2) took away by the umask; the link in /proc leads to the node itself.
         rustix::fs::chmod(crate::layer::path_of(&place), mode).map_err(fail)
     }
@@ -337,34 +366,6 @@ impl Copier<'_> {
         self.links.insert(key, (directory, name.to_owned()));
         Ok(false)
     }
-
-    fn mode(&self, facts: &Facts, is_directory: bool) -> Mode {
-        let own = facts.mode & 0o7777;
-        Mode::from_raw_mode(self.options.mode.as_ref().map_or(own, |change| change.apply(own, is_directory)))
-    }
-
-    fn times(&self, stat: &Stat) -> Timestamps {
-        let time = match self.options.times {
-            Times::Kept => Timespec { tv_sec: stat.st_mtime, tv_nsec: 0 },
-            Times::Set(seconds) => Timespec { tv_sec: seconds, tv_nsec: 0 },
-        };
-        Timestamps { last_access: time, last_modification: time }
-    }
-
-    /// Attributes of a directory, last: what is made in it changes its times.
-    fn finish(&self, directory: &OwnedFd, facts: &Facts, stat: &Stat, path: &[u8]) -> Result<()> {
-        let fail = failed("copy", path);
-        chown(directory, self.options.owner.unwrap_or(facts.owner)).map_err(&fail)?;
-        rustix::fs::fchmod(directory, self.mode(facts, true)).map_err(&fail)?;
-        rustix::fs::futimens(directory, &self.times(stat)).map_err(fail)
-    }
-
-    fn finish_at(&self, parent: BorrowedFd<'_>, name: &CStr, facts: &Facts, stat: &Stat) -> rustix::io::Result<()> {
-        let (uid, gid) = self.options.owner.unwrap_or(facts.owner);
-        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        rustix::fs::chownat(parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
-        rustix::fs::utimensat(parent, name, &self.times(stat), AtFlags::SYMLINK_NOFOLLOW)
-    }
 }
 
 fn open_target(parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<OwnedFd> {
@@ -375,35 +376,4 @@ fn open_target(parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<Owned
         }
         errno => failed("copy", path)(errno),
     })
-}
-
-fn chown(file: &OwnedFd, owner: (u32, u32)) -> rustix::io::Result<()> {
-    let stat = rustix::fs::fstat(file)?;
-    if (stat.st_uid, stat.st_gid) == owner {
-        return Ok(());
-    }
-    rustix::fs::fchown(file, Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)))
-}
-
-/// Makes something; what has its name goes first, unless it is a directory.
-fn replacing<T>(
-    parent: BorrowedFd<'_>,
-    name: &CStr,
-    make: impl Fn() -> rustix::io::Result<T>,
-) -> rustix::io::Result<T> {
-    match make() {
-        Err(Errno::EXIST) => {
-            rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
-            make()
-        }
-        other => other,
-    }
-}
-
-fn cannot_replace(errno: Errno, path: &[u8], name: &CStr) -> Error {
-    if errno == Errno::ISDIR {
-        let reason = format!("cannot replace to directory {} with file", name.to_string_lossy());
-        return Error::invalid("copy", shown(path), reason);
-    }
-    failed("copy", path)(errno)
 }

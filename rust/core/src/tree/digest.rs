@@ -12,15 +12,12 @@ use super::Source;
 use super::contents::{Content, File, read_files};
 use super::node::{Attributes, names};
 use super::path::{DIRECTORY, failed, find, join};
+use super::shares::{DIRECTORIES_OPEN, ENTRIES_WAITING};
 use crate::Result;
 use crate::layer::digest::{Digest, Hasher};
 
 /// Bytes read at once.
 pub const BUFFER_BYTES: usize = 256 * 1024;
-
-/// So many entries, or those of so many directories, wait for files to be read together: bounds on memory and descriptors.
-const ENTRIES_WAITING: usize = 4096;
-const DIRECTORIES_OPEN: usize = 128;
 
 /// The digest of what a path leads to, with all that is in it.
 pub fn digest(source: Source<'_>, path: &[u8]) -> Result<Digest> {
@@ -56,6 +53,7 @@ impl TreeDigest {
 }
 
 /// What of an entry's attributes counts.
+#[derive(Clone, Copy)]
 pub struct Facts {
     /// Type and permissions.
     pub mode: u32,

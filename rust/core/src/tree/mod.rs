@@ -7,10 +7,12 @@ mod contents;
 mod copy;
 mod digest;
 mod glob;
+mod made;
 mod mode;
 mod node;
 mod path;
 mod settle;
+mod shares;
 
 pub use copy::{Copied, CopyOptions, Times, copy};
 pub use digest::digest;

@@ -21,20 +21,36 @@ const NOTES: [&CStr; 6] = [
 ];
 
 /// Whole seconds, none later than `clamp`, and nothing of overlay's but opaque marks and whiteouts.
-pub fn settle(upper: &OwnedFd, clamp: Option<i64>) -> Result<()> {
+///
+/// What is in `settled` is that already: a directory that a copy filled behind the overlay's back ([`super::Copied::direct`]).
+pub fn settle(upper: &OwnedFd, clamp: Option<i64>, settled: Option<&[u8]>) -> Result<()> {
     for (name, kind) in names(upper).map_err(failed("read", b"upper"))? {
-        entry(upper.as_fd(), &name, kind, clamp)?;
+        let below = settled.and_then(|path| below(path, &name));
+        entry(upper.as_fd(), &name, kind, clamp, below)?;
     }
     forget(upper.as_fd(), c".").map_err(failed("settle", b"upper"))?;
     times(upper.as_fd(), c".", clamp).map_err(failed("settle", b"upper"))
 }
 
-fn entry(parent: BorrowedFd<'_>, name: &CStr, kind: FileType, clamp: Option<i64>) -> Result<()> {
+/// What is left of a path behind its first name, if that is `name`.
+fn below<'a>(path: &'a [u8], name: &CStr) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(name.to_bytes())?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+}
+
+/// `settled` is a path from here; an empty one is this directory.
+fn entry(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    kind: FileType,
+    clamp: Option<i64>,
+    settled: Option<&[u8]>,
+) -> Result<()> {
     let fail = failed("settle", name.to_bytes());
-    if kind == FileType::Directory {
+    if kind == FileType::Directory && settled.is_none_or(|path| !path.is_empty()) {
         let directory = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(&fail)?;
         for (child, kind) in names(&directory).map_err(&fail)? {
-            entry(directory.as_fd(), &child, kind, clamp)?;
+            entry(directory.as_fd(), &child, kind, clamp, settled.and_then(|path| below(path, &child)))?;
         }
     }
     // No time of a deletion is recorded.

@@ -6,9 +6,12 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::Kind;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn open(path: &Path) -> OwnedFd {
     rustix::fs::open(path, rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap()
@@ -146,6 +149,45 @@ fn hard_links_stay_links_and_modes_are_changed() {
     assert_eq!(meta("t/again").ino(), meta("t/x.txt").ino());
     assert_eq!((meta("t/x.txt").mode() & 0o777, meta("t/sub").mode() & 0o777), (0o600, 0o700));
     assert_eq!((meta("t/x.txt").mtime(), meta("t/sub").mtime()), (1000, 1000));
+}
+
+/// Files are made on several processors, but of one with several names the first in the walk is made, whatever is between.
+#[test]
+fn names_of_one_file_among_many_are_one_file_again() {
+    let pair = Pair::new();
+    fs::create_dir(pair.from.path().join("many")).unwrap();
+    for number in 0..500 {
+        fs::write(pair.from.path().join(format!("many/f{number}")), number.to_string()).unwrap();
+    }
+    for name in ["many/a", "many/f25a", "many/z"] {
+        fs::hard_link(pair.from.path().join("many/f7"), pair.from.path().join(name)).unwrap();
+    }
+    let copied = pair.copy("many", "/t", &options()).unwrap();
+    assert_eq!(copied.digest.to_string(), pair.digest("many"));
+    assert_eq!((copied.entries, copied.size), (504, 10 + 2 * 90 + 3 * 400));
+    let inode = |name: &str| fs::metadata(pair.to.path().join(name)).unwrap().ino();
+    assert!(["t/f7", "t/f25a", "t/z"].iter().all(|name| inode(name) == inode("t/a")));
+    assert!((0..500).all(|number| pair.read(&format!("t/f{number}")) == number.to_string()));
+}
+
+#[test]
+fn settling_leaves_what_is_settled_alone() {
+    let pair = Pair::new();
+    let upper = pair.from.path();
+    fs::create_dir(upper.join("d2")).unwrap();
+    for name in ["d/sub/y", "d/x.txt", "d2/x"] {
+        fs::File::create(upper.join(name)).unwrap().set_modified(std::time::UNIX_EPOCH + SECOND * 5 / 2).unwrap();
+    }
+    settle(&rustix::fs::open(upper, path::DIRECTORY, rustix::fs::Mode::empty()).unwrap(), Some(1), Some(b"d/sub"))
+        .unwrap();
+    let time = |name: &str| {
+        let meta = fs::metadata(upper.join(name)).unwrap();
+        (meta.mtime(), meta.mtime_nsec())
+    };
+    assert_eq!(
+        (time("d/sub/y"), time("d/x.txt"), time("d2/x"), time("d/sub")),
+        ((2, 500_000_000), (1, 0), (1, 0), (1, 0))
+    );
 }
 
 #[test]
