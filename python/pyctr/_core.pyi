@@ -332,14 +332,22 @@ class CopiedTree:
 
 @final
 class SourceTree:
-    """A tree that a build reads. `skip` are paths that are not there; `anonymous`: owners do not count (a context)."""
+    """A tree that a build reads. `skip` are paths that are not there; `anonymous`: owners do not count (a context).
 
-    def __new__(cls, root: str | int, *, skip: list[str] = ..., anonymous: bool = False) -> SourceTree: ...
+    `known` is a file in which is kept what files came to: those that are unchanged are not read again.
+    """
+
+    def __new__(
+        cls, root: str | int, *, skip: list[str] = ..., anonymous: bool = False, known: str | None = None
+    ) -> SourceTree: ...
     def expand(self, pattern: str) -> list[str]:
         """The paths a pattern means (Go's filepath.Match, and `**`); one without wildcards itself, there or not."""
 
     def digest(self, path: str) -> str:
         """Digest of what a path leads to, with all that is in it; no times. Raises NotFound."""
+
+    def keep_known(self) -> None:
+        """Write down what files came to that were not known yet. Raises PyctrError."""
 
     def list(self, path: str) -> list[tuple[str, bool]]:
         """Everything below a directory, relative to it, and whether it is a directory."""

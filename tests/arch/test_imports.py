@@ -138,7 +138,19 @@ def test_compose_down_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:
 
 def test_build_imports_neither_openssl_nor_dataclasses() -> None:
     code = "import pyctr.cli.commands.build, pyctr.cli.build.plain, pyctr.engine.build.use, pyctr.engine.build.execute, pyctr.engine.build.export, pyctr.engine.build.carry"
-    assert not modules_after(code) & (HEAVY - {"re", "enum", "threading"} | {"hashlib", "csv", "datetime", "urllib3"})
+    assert not modules_after(code) & (
+        HEAVY - {"threading"} | {"hashlib", "csv", "datetime", "urllib3", "signal", "copy", "heapq"}
+    )
+
+
+def test_plan_of_an_ordinary_dockerfile_imports_no_regular_expressions() -> None:
+    code = """
+from pyctr.build.plan.graph import plan_build
+from pyctr.build.request import Request
+text = "# syntax=docker/dockerfile:1\\nFROM scratch AS a\\nARG A=1\\nWORKDIR /w\\nCOPY --chmod=755 a b /\\nRUN x \\\\\\n  y\\nENV B=$A\\nCMD [\\"a\\"]\\n"
+assert plan_build(text, Request(), lambda *_: ("", {})).steps
+"""
+    assert not modules_after(code) & {"re", "enum", "copy"}
 
 
 def test_import_of_the_package_is_itself_alone() -> None:

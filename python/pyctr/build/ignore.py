@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 
 from pyctr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 _REGEX_LETTERS = frozenset(".+()|{}$")
 _WILDCARDS = frozenset("*?[]\\")
@@ -101,7 +104,7 @@ class Pattern:
         check_pattern(text)
         self.text = text
         self._kind, regex = _translate(text)
-        self._regex = re.compile(regex) if self._kind == "regex" else None
+        self._regex = _compiled(regex) if self._kind == "regex" else None
 
     def match(self, path: str) -> bool:
         """Whether it matches this very path."""
@@ -119,8 +122,16 @@ class Pattern:
         return bool(_WILDCARDS & set(self.text)) or (self.text + "/").startswith(directory + "/")
 
 
+def _compiled(regex: str) -> re.Pattern[str]:
+    import re
+
+    return re.compile(regex)
+
+
 def _translate(text: str) -> tuple[str, str]:
     """How a pattern is matched (exact, prefix, suffix, regex), and its regular expression."""
+    import re
+
     kind, regex, position, first = "exact", "", 0, True
     while position < len(text):
         letter = text[position]
@@ -165,6 +176,8 @@ def _class_end(text: str, position: int) -> int:
 
 def _class_body(text: str) -> str:
     """A class's inside, with what only Python's regular expressions would read into it escaped."""
+    import re
+
     body = "^" if text.startswith("^") else ""
     rest = text[len(body) :]
     return body + re.sub(r"\\?([\[&~|])", r"\\\1", rest)

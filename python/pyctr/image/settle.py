@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def boot_id() -> str:
     """What changes with every boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read().strip().decode()
 
 
 def facts_of(store: Store, diff_id: str) -> dict[str, object] | None:
@@ -141,8 +141,8 @@ def _marks(store: Store) -> list[str]:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            return file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
 

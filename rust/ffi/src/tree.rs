@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use pyctr_core::process::UserRequest;
 use pyctr_core::rootfs::users;
-use pyctr_core::tree::{self, CopyOptions, ModeChange, Source, Times};
+use pyctr_core::tree::{self, CopyOptions, Known, ModeChange, Source, Times};
 use pyo3::prelude::*;
 
 use crate::error::IntoPython;
@@ -29,11 +30,18 @@ pub struct SourceTree {
     root: OwnedFd,
     skip: HashSet<Vec<u8>>,
     anonymous: bool,
+    known_path: Option<PathBuf>,
+    known: OnceLock<Known>,
 }
 
 impl SourceTree {
     fn source(&self) -> Source<'_> {
-        Source { root: self.root.as_fd(), skip: &self.skip, anonymous: self.anonymous }
+        Source { root: self.root.as_fd(), skip: &self.skip, anonymous: self.anonymous, known: None }
+    }
+
+    fn known(&self) -> Option<&Known> {
+        let path = self.known_path.as_deref()?;
+        Some(self.known.get_or_init(|| Known::open(path, self.root.as_fd())))
     }
 }
 
@@ -44,10 +52,10 @@ fn text(path: Vec<u8>) -> OsString {
 #[pymethods]
 impl SourceTree {
     #[new]
-    #[pyo3(signature = (root, *, skip=Vec::new(), anonymous=false))]
-    fn new(root: &Bound<'_, PyAny>, skip: Vec<OsString>, anonymous: bool) -> PyResult<Self> {
+    #[pyo3(signature = (root, *, skip=Vec::new(), anonymous=false, known=None))]
+    fn new(root: &Bound<'_, PyAny>, skip: Vec<OsString>, anonymous: bool, known: Option<PathBuf>) -> PyResult<Self> {
         let skip = skip.into_iter().map(OsStringExt::into_vec).collect();
-        Ok(Self { root: directory(root)?, skip, anonymous })
+        Ok(Self { root: directory(root)?, skip, anonymous, known_path: known, known: OnceLock::new() })
     }
 
     fn expand(&self, py: Python<'_>, pattern: PathBuf) -> PyResult<Vec<OsString>> {
@@ -56,9 +64,16 @@ impl SourceTree {
     }
 
     fn digest(&self, py: Python<'_>, path: PathBuf) -> PyResult<String> {
-        let found =
-            interrupt::run(py, &Cancelled::default(), || tree::digest(self.source(), path.as_os_str().as_bytes()))?;
+        let found = interrupt::run(py, &Cancelled::default(), || {
+            let source = Source { known: self.known(), ..self.source() };
+            tree::digest(source, path.as_os_str().as_bytes())
+        })?;
         Ok(found.to_string())
+    }
+
+    fn keep_known(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(known) = self.known.get() else { return Ok(()) };
+        py.detach(|| known.save()).into_python(py)
     }
 
     fn list(&self, py: Python<'_>, path: PathBuf) -> PyResult<Vec<(OsString, bool)>> {

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyctr.build.dockerfile.lexer import Flag, Instruction
 
-_PIECE = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_PIECE = r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)"
 _NANOSECONDS = {"ns": 1, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
 _TIMES = {
     "interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod", "start-interval": "StartInterval",
@@ -47,6 +45,8 @@ def parse_health(
 
 
 def _retries(instruction: Instruction, flag: Flag) -> int:
+    import re
+
     value = flag.value or ""
     if not re.fullmatch(r"[+-]?\d{1,9}", value):
         raise instruction.error(f'invalid value for --retries: "{value}"', offset=flag.offset)
@@ -67,10 +67,12 @@ def _time(instruction: Instruction, flag: Flag) -> int:
 
 def parse_duration_ns(text: str) -> int | None:
     """`1h2m3.5s` in nanoseconds; None if it is none (Go's time.ParseDuration)."""
+    import re
+
     sign, text = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if text == "0":
         return 0
-    pieces = _PIECE.findall(text)
+    pieces = re.findall(_PIECE, text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
         return None
     return sign * round(sum(float(number) * _NANOSECONDS[unit] for number, unit in pieces))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from pyctr.build.dockerfile.expand import Lexer, is_space
 from pyctr.errors import BuildError, InvalidArgument
 
-_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
 _DIRECTIVES = frozenset(("escape", "syntax", "check"))
-_BLANKS = re.compile("[\t\v\f\r ]+")
-_HERE = re.compile(r"(\d*)<<(-?)([^<]*)$")
+_BLANKS = "\t\v\f\r "
+_TO_SPACE = str.maketrans(_BLANKS, " " * len(_BLANKS))
 #: Instructions that take here-documents.
 _TAKE_HERE = frozenset(("ADD", "COPY", "RUN"))
 #: bufio.Scanner's limit, which BuildKit has: a longer line is no Dockerfile.
@@ -32,7 +29,9 @@ class HereDocument:
     @property
     def text(self) -> str:
         """The content as it is meant: with `<<-` without leading tabs."""
-        return re.sub("^\t+", "", self.content, flags=re.MULTILINE) if self.strip_tabs else self.content
+        if not self.strip_tabs:
+            return self.content
+        return "\n".join(line.lstrip("\t") for line in self.content.split("\n"))
 
 
 class Flag:
@@ -59,7 +58,7 @@ class Instruction:
         self.here_documents: list[HereDocument] = []
         #: The comment right above, "" if there is none.
         self.comment = ""
-        parts = _BLANKS.split(text.strip(), maxsplit=1)
+        parts = split_first(text.strip())
         self.keyword = parts[0].upper()
         start = len(text) - len(text.lstrip()) + len(parts[0])
         self.flags, self.rest_offset = _flags(text, start)
@@ -124,7 +123,6 @@ def read_dockerfile(text: str) -> Source:
     if lines[-1] == "":
         lines.pop()
     at = _read_directives(source, lines)
-    continuation = re.compile(rf"(?:(?<=[^{re.escape(source.escape)}])|^){re.escape(source.escape)}[ \t]*$")
     comment = ""
     while at < len(lines):
         first = lines[at].lstrip()
@@ -132,7 +130,7 @@ def read_dockerfile(text: str) -> Source:
             comment = first[1:].strip()
             at += 1
             continue
-        instruction, at = _join(source, lines, at, continuation)
+        instruction, at = _join(source, lines, at)
         if instruction is None:
             continue
         instruction.comment, comment = comment, ""
@@ -153,22 +151,22 @@ def read_directives(text: str) -> dict[str, str]:
 def _read_directives(source: Source, lines: list[str]) -> int:
     """`# name=value` lines at the very top; the index of the first line that is none."""
     for index, line in enumerate(lines):
-        match = _DIRECTIVE.match(line.strip())
-        name = match[1].lower() if match else ""
-        if not match or name not in _DIRECTIVES:
+        written, _, value = line.strip().removeprefix("#").partition("=")
+        name, value = written.strip().lower(), value.strip()
+        if not (line.lstrip().startswith("#") and value and written.strip().isascii() and name in _DIRECTIVES):
             return index
         if name in source.directives:
             raise error_at(f"only one {name} parser directive can be used", index + 1)
-        source.directives[name] = match[2]
+        source.directives[name] = value
         source.directive_lines[name] = index + 1
         if name == "escape":
-            if match[2] not in ("\\", "`"):
-                raise error_at(f"invalid escape token '{match[2]}' does not match ` or \\", index + 1)
-            source.escape = match[2]
+            if value not in ("\\", "`"):
+                raise error_at(f"invalid escape token '{value}' does not match ` or \\", index + 1)
+            source.escape = value
     return len(lines)
 
 
-def _join(source: Source, lines: list[str], at: int, continuation: re.Pattern[str]) -> tuple[Instruction | None, int]:
+def _join(source: Source, lines: list[str], at: int) -> tuple[Instruction | None, int]:
     """An instruction from its first line on, and the index of the line behind it."""
     text, pieces, has_empty_line = "", [], False
     first = at
@@ -187,9 +185,9 @@ def _join(source: Source, lines: list[str], at: int, continuation: re.Pattern[st
             raise error_at(f"dockerfile line greater than max allowed size of {_LINE_MAX_CHARACTERS}", at + 1)
         pieces.append((len(text), at + 1, column))
         at += 1
-        match = continuation.search(line)
-        text += line[: match.start()] if match else line
-        if not match:
+        continued = _continued(line, source.escape)
+        text += line if continued is None else continued
+        if continued is None:
             break
     if has_empty_line:
         source.empty_continuations.append(at)
@@ -198,6 +196,24 @@ def _join(source: Source, lines: list[str], at: int, continuation: re.Pattern[st
     instruction = Instruction(text, pieces)
     instruction.last_line = at
     return instruction, at
+
+
+def _continued(line: str, escape: str) -> str | None:
+    """A line without the escape at its end, blanks behind it or not; None if there is none, or it is escaped itself."""
+    bare = line.rstrip(" \t")
+    return bare[:-1] if bare.endswith(escape) and bare[-2:-1] != escape else None
+
+
+def split_blanks(text: str) -> list[str]:
+    """Words between blanks that are not lines' ends; an empty one at either end that is blank."""
+    first, *others = text.translate(_TO_SPACE).split(" ")
+    return [first, *(word for word in others[:-1] if word), *others[-1:]]
+
+
+def split_first(text: str) -> list[str]:
+    """The first word, and what stands behind the blanks after it if there are any."""
+    first, blank, _ = text.translate(_TO_SPACE).partition(" ")
+    return [first, text[len(first) :].lstrip(_BLANKS)] if blank else [first]
 
 
 def _flags(text: str, at: int) -> tuple[list[Flag], int]:
@@ -269,17 +285,18 @@ def find_here_documents(text: str) -> list[HereDocument]:
 
 def parse_here_document(word: str) -> HereDocument | None:
     """`[N]<<[-]NAME`, its name quoted or not; None if the word is something else."""
-    match = _HERE.match(word)
-    if match is None or not match[3]:
+    number, mark, name = word.partition("<<")
+    strip_tabs, name = name.startswith("-"), name.removeprefix("-")
+    if not mark or not name or "<" in name or (number and not number.isdecimal()):
         return None
     try:
-        plain = Lexer("\\", keep_unset=True).words(match[3], {})
-        quoted = Lexer("\\", keep_unset=True, keep_quotes=True, keep_escapes=True).words(match[3], {})
+        plain = Lexer("\\", keep_unset=True).words(name, {})
+        quoted = Lexer("\\", keep_unset=True, keep_quotes=True, keep_escapes=True).words(name, {})
     except InvalidArgument:
         return None
     if len(plain) != 1 or len(quoted) != 1:
         return None
-    return HereDocument(plain[0], expand=plain == quoted, strip_tabs=bool(match[2]), descriptor=int(match[1] or 0))
+    return HereDocument(plain[0], expand=plain == quoted, strip_tabs=strip_tabs, descriptor=int(number or 0))
 
 
 def parse_json_list(text: str) -> list[str] | None:

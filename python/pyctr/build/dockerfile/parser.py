@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.health import parse_health
 from pyctr.build.dockerfile.lexer import (
@@ -11,6 +9,8 @@ from pyctr.build.dockerfile.lexer import (
     parse_here_document,
     parse_json_list,
     read_dockerfile,
+    split_blanks,
+    split_first,
     split_words,
 )
 from pyctr.build.dockerfile.suggest import did_you_mean
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from pyctr.build.dockerfile.lexer import HereDocument
 
-_BLANKS = re.compile("[\t\v\f\r ]+")
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
+_STAGE_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 #: Flag → what it takes: one text, several, or yes and no.
 _ONE, _MANY, _BOOLEAN = "one", "many", "boolean"
 _COPY_FLAGS = {"chown": _ONE, "chmod": _ONE, "link": _BOOLEAN, "exclude": _MANY}
@@ -119,10 +118,10 @@ def parse_trigger(expression: str, stage: commands.Stage) -> commands.Command:
 
 def _from(instruction: Instruction, index: int) -> commands.Stage:
     flags = Flags(instruction)
-    words = _BLANKS.split(instruction.rest) if instruction.rest else []
+    words = split_blanks(instruction.rest) if instruction.rest else []
     if len(words) == 3 and words[1].lower() == "as":
         name = words[2].lower()
-        if not _STAGE_NAME.fullmatch(name):
+        if not set(name) <= _STAGE_NAME or not name[:1].isalpha():
             message = f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols'
             raise instruction.error(message, offset=instruction.text.rfind(words[2]))
     elif len(words) == 1:
@@ -144,7 +143,7 @@ def _list(instruction: Instruction) -> list[str]:
     words = _exec_form(instruction)
     if words is not None:
         return words
-    return _BLANKS.split(instruction.rest) if instruction.rest else []
+    return split_blanks(instruction.rest) if instruction.rest else []
 
 
 def _pairs(instruction: Instruction, _flags: Flags, escape: str) -> commands.Command:
@@ -153,7 +152,7 @@ def _pairs(instruction: Instruction, _flags: Flags, escape: str) -> commands.Com
     if not words:
         raise instruction.error(f"{keyword} requires at least one argument")
     if "=" not in words[0]:
-        parts = _BLANKS.split(rest, maxsplit=1)
+        parts = split_first(rest)
         if len(parts) < 2:
             raise instruction.error(f"{keyword} must have two arguments")
         return commands.Pairs(instruction, [(parts[0], parts[1])], legacy=True)
@@ -190,7 +189,7 @@ def _text(instruction: Instruction, _flags: Flags, _escape: str) -> commands.Com
 
 def _words(instruction: Instruction, _flags: Flags, _escape: str) -> commands.Command:
     if instruction.keyword == "EXPOSE":
-        words = _BLANKS.split(instruction.rest) if instruction.rest else []
+        words = split_blanks(instruction.rest) if instruction.rest else []
     else:
         words = _list(instruction)
     if not words:
@@ -279,6 +278,8 @@ def _health(instruction: Instruction, flags: Flags, _escape: str) -> commands.Co
 
 
 def _on_build(instruction: Instruction, _flags: Flags, escape: str) -> commands.Command:
+    import re
+
     expression = re.sub(r"(?i)^\s*ONBUILD\s*", "", instruction.text)
     if not expression:
         raise instruction.error("ONBUILD requires at least one argument")

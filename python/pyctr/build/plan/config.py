@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import posixpath
-import re
 
 from pyctr.errors import InvalidArgument
 
@@ -25,6 +23,19 @@ _SIGNALS = frozenset(
     ("ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL", "PROF", "PWR", "QUIT",
      "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ")
 )  # fmt: skip
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what JSON holds."""
+    if isinstance(value, dict):
+        return {name: _copied(entry) for name, entry in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _is_real_time(name: str) -> bool:
+    import re
+
+    return re.fullmatch(r"RTM(IN(\+\d+)?|AX(-\d+)?)", name) is not None
 
 
 class ImageConfig:
@@ -51,9 +62,9 @@ class ImageConfig:
     @classmethod
     def of_base(cls, base: dict[str, Any]) -> ImageConfig:
         """For `FROM image`: what matters of its config; PATH is there in any case."""
-        image = {name: copy.deepcopy(base[name]) for name in _IMAGE_KEYS if base.get(name)}
+        image = {name: _copied(base[name]) for name in _IMAGE_KEYS if base.get(name)}
         given = base.get("config") or {}
-        run = {name: copy.deepcopy(given[name]) for name in _CONFIG_KEYS if given.get(name)}
+        run = {name: _copied(given[name]) for name in _CONFIG_KEYS if given.get(name)}
         if not any(entry.startswith("PATH=") for entry in run.get("Env", [])):
             run["Env"] = [*run.get("Env", []), PATH]
         if run.get("WorkingDir"):
@@ -64,7 +75,7 @@ class ImageConfig:
 
     def inherit(self) -> ImageConfig:
         """For `FROM stage`: a copy; triggers stay behind."""
-        other = ImageConfig(copy.deepcopy(self.image))
+        other = ImageConfig(_copied(self.image))
         other.run.pop("OnBuild", None)
         return other
 
@@ -147,9 +158,7 @@ class ImageConfig:
         """STOPSIGNAL. Raises InvalidArgument."""
         name = text.upper().removeprefix("SIG")
         number = int(text) if text.isascii() and text.isdigit() else -1
-        if number == 0 or (
-            number < 0 and name not in _SIGNALS and not re.fullmatch(r"RTM(IN(\+\d+)?|AX(-\d+)?)", name)
-        ):
+        if number == 0 or (number < 0 and name not in _SIGNALS and not _is_real_time(name)):
             raise InvalidArgument(f"invalid signal: {text}")
         if number > 64:
             raise InvalidArgument(f"invalid signal: {text}")
@@ -168,7 +177,7 @@ class ImageConfig:
 
     def finished(self, labels: dict[str, str]) -> dict[str, Any]:
         """The image config as it is written: `--label` in it, empty fields out of it."""
-        image = copy.deepcopy(self.image)
+        image: dict[str, Any] = _copied(self.image)
         run = image["config"]
         if labels:
             run["Labels"] = {**run.get("Labels", {}), **labels}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from pyctr.errors import InvalidArgument
 
 #: user@host:path, as ssh and scp have it.
-_SCP = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9.-]+:(?!//)(?P<path>.+)")
+_SCP = r"[A-Za-z0-9_.+-]+@[A-Za-z0-9.-]+:(?!//).+"
 _SCHEMES = ("http://", "https://", "ssh://", "git://")
 
 
@@ -38,9 +36,9 @@ def parse_git(text: str, *, context: bool = False) -> GitReference | None:
     if context and text.startswith("github.com/"):
         text = "https://" + text
     elif text.startswith(("http://", "https://")):
-        if not re.split("[?#]", text, maxsplit=1)[0].endswith(".git"):
+        if not text.partition("#")[0].partition("?")[0].endswith(".git"):
             return None
-    elif not text.startswith(_SCHEMES) and not _SCP.fullmatch(text):
+    elif not text.startswith(_SCHEMES) and not _is_scp(text):
         return None
     remote, _, fragment = text.partition("#")
     query = ""
@@ -50,6 +48,14 @@ def parse_git(text: str, *, context: bool = False) -> GitReference | None:
     git = GitReference(remote, reference, subdirectory)
     _read_query(git, query)
     return git
+
+
+def _is_scp(text: str) -> bool:
+    if "@" not in text:
+        return False
+    import re
+
+    return re.fullmatch(_SCP, text) is not None
 
 
 def _read_query(git: GitReference, query: str) -> None:

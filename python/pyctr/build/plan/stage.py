@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 
 from pyctr.build.dockerfile import commands
 from pyctr.build.dockerfile.expand import Lexer
@@ -129,7 +128,7 @@ class StagePlan:
         if self.total:
             platform = f"{self.platform} " if self.scope.many_platforms else ""
             stage = f"{self.shown_name} " if self.shown_name else ""
-            width = int(1 + math.log10(self.total))
+            width = len(str(self.total))
             prefix = f"[{platform}{stage}{self.number:>{width}}/{self.total}] "
         return Where(
             self.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 
 from pyctr.build.dockerfile.expand import Lexer
 from pyctr.build.ignore import check_pattern
@@ -17,9 +16,10 @@ if TYPE_CHECKING:
     from pyctr.build.plan.stage import StagePlan
     from pyctr.build.plan.step import Step
 
-_SYMBOLIC_MODE = re.compile(r"[ugoa]*[-+=][rwxXstugo]*([-+=][rwxXstugo]*)*")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_SYMBOLIC_MODE = r"[ugoa]*[-+=][rwxXstugo]*([-+=][rwxXstugo]*)*"
+_DIGEST_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_HEX = frozenset("0123456789abcdef")
+_OCTAL = frozenset("01234567")
 
 
 class _Flags:
@@ -140,7 +140,7 @@ def _source_place(plan: StagePlan, where: Where, source: str) -> Where:
 
 
 def _http(plan: StagePlan, flags: _Flags, url: str, where: Where) -> Step:
-    if flags.checksum and not _DIGEST.fullmatch(flags.checksum):
+    if flags.checksum and not _is_digest(flags.checksum):
         raise InvalidArgument(
             f"invalid checksum digest format: {flags.checksum}", hint="sha256: and 64 hexadecimal digits"
         )
@@ -159,7 +159,7 @@ def _git(plan: StagePlan, command: commands.Transfer, flags: _Flags, path: str, 
     if flags.checksum and git.checksum not in ("", flags.checksum):
         raise InvalidArgument(f'checksum mismatch "{flags.checksum}" != "{git.checksum}"')
     checksum = git.checksum or flags.checksum
-    if checksum and not _COMMIT.fullmatch(checksum):
+    if checksum and not (7 <= len(checksum) <= 64 and set(checksum) <= _HEX):
         raise InvalidArgument(f"invalid checksum: {checksum}", hint="the checksum of a git source is its commit")
     keep = git.keep_git_dir if git.keep_git_dir is not None else bool(command.keep_git_dir)
     place = _source_place(plan, where, path)
@@ -176,13 +176,20 @@ def _check_checksum(command: commands.Transfer, paths: list[str]) -> None:
         raise InvalidArgument("checksum requires HTTP(S) or Git sources")
 
 
+def _is_digest(text: str) -> bool:
+    kind, _, digits = text.partition(":")
+    return len(digits) == _DIGEST_DIGITS.get(kind) and set(digits) <= _HEX
+
+
 def check_mode(text: str) -> None:
     """`--chmod`: octal up to 07777, or symbolic (`u=rwX,go=rX`). Raises InvalidArgument."""
     if not text:
         return
-    if re.fullmatch(r"\d+", text):
-        if re.fullmatch("0*[0-7]{1,4}", text):
+    if text.isdecimal():
+        if len(text.lstrip("0")) <= 4 and set(text) <= _OCTAL:
             return
         raise InvalidArgument(f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")
-    if not all(_SYMBOLIC_MODE.fullmatch(part) for part in text.split(",")):
+    import re
+
+    if not all(re.fullmatch(_SYMBOLIC_MODE, part) for part in text.split(",")):
         raise InvalidArgument(f"invalid chmod parameter: '{text}'", hint="octal (0755) or symbolic (u=rwX,go=rX)")

@@ -187,7 +187,8 @@ class CopyStep:
 
     def _tree_without(self, value: Value | LocalValue, skip: list[str]) -> SourceTree:
         if isinstance(value, LocalValue):
-            return SourceTree(value.context.path, skip=[*value.context.skip, *skip], anonymous=True)
+            context = value.context
+            return SourceTree(context.path, skip=[*context.skip, *skip], anonymous=True, known=context.known)
         return SourceTree(value.root(self.executor.store, self.executor.scratch), skip=skip)
 
     def _carry_out(self, common: tuple[str, ...], key: str, quick: str, selected: list[list[Selected]]) -> Value:

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import os
 
-from pyctr._core import SourceTree
-from pyctr.errors import BuildError, InvalidArgument
+from pyctr._core import SourceTree, sha256
+from pyctr.errors import BuildError, InvalidArgument, PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.build.ignore import Matcher
     from pyctr.build.request import Request
 
+#: Files of ROOT/build, one a context, that keep what its files came to (rust/core/src/tree/known.rs).
+CONTENTS = "contents"
+
 
 class Context:
     """A directory that COPY and ADD read. What its ignore file leaves out is not there."""
 
-    __slots__ = ("_skip", "_tree", "matcher", "path")
+    __slots__ = ("_skip", "_tree", "known", "matcher", "path")
 
-    def __init__(self, path: str, matcher: Matcher | None) -> None:
+    def __init__(self, path: str, matcher: Matcher | None, known: str | None = None) -> None:
         self.path = path
         self.matcher = matcher
+        #: Where is kept what its files came to.
+        self.known = known
         self._skip: list[str] | None = None
         self._tree: SourceTree | None = None
 
@@ -41,8 +46,17 @@ class Context:
     def tree(self) -> SourceTree:
         """The files."""
         if self._tree is None:
-            self._tree = SourceTree(self.path, skip=self.skip, anonymous=True)
+            self._tree = SourceTree(self.path, skip=self.skip, anonymous=True, known=self.known)
         return self._tree
+
+    def keep(self) -> None:
+        """Keep what its files came to, so that the next build need not read those that are as they were."""
+        if self._tree is None or self.known is None:
+            return
+        try:
+            self._tree.keep_known()
+        except PyctrError:  # a full disk: they are read again then
+            return
 
 
 def _unreadable(error: OSError, path: str) -> InvalidArgument:
@@ -50,8 +64,8 @@ def _unreadable(error: OSError, path: str) -> InvalidArgument:
     return InvalidArgument(f"read build context {error.filename or path}: {reason}")
 
 
-def open_named(request: Request, name: str) -> Context:
-    """The build context, or one of `--build-context`, by the name a step has."""
+def open_named(request: Request, name: str, root: str) -> Context:
+    """The build context, or one of `--build-context`, by the name a step has; `root` keeps what is known of their files."""
     from pyctr.build.ignore import Matcher, read_patterns
 
     if name == "context":
@@ -63,7 +77,15 @@ def open_named(request: Request, name: str) -> Context:
         raise BuildError(f"no build context {name}", hint=f"give one with --build-context {name}=DIRECTORY")
     if not os.path.isdir(path):
         raise InvalidArgument(f"build context {path}: not a directory")
-    return Context(path, Matcher(patterns) if patterns else None)
+    return Context(path, Matcher(patterns) if patterns else None, _known_path(root, os.path.realpath(path)))
+
+
+def _known_path(root: str, path: str) -> str | None:
+    """Where is kept what a directory's files came to; of one that was fetched for this build alone nothing is."""
+    if path.startswith(f"{os.path.realpath(root)}/build/"):
+        return None
+    os.makedirs(f"{root}/build/{CONTENTS}", 0o700, exist_ok=True)
+    return f"{root}/build/{CONTENTS}/{sha256(os.fsencode(path))}"
 
 
 def ignored(root: str, matcher: Matcher) -> list[str]:

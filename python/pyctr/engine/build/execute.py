@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from pyctr.engine.build.sandbox import Sandbox
     from pyctr.image.store import Store
 
+#: Steps that are done by naming them.
+_AT_HAND = (LocalContext, ScratchStep)
+
 
 def execute(engine: Engine, plan: Plan, request: Request, report: Report) -> Built:
     """Carry out a plan and make what was asked for of it. Raises BuildError with the step's line; leaves nothing running."""
@@ -115,6 +118,8 @@ class Executor:
             thread.join()
         for value in self.values.values():
             value.close()
+        for context in self.contexts.values():
+            context.keep()
         try:
             self._settle()
         finally:
@@ -141,7 +146,12 @@ class Executor:
             from pyctr.engine.build.foreign import refuse_foreign
 
             refuse_foreign(plan)
-        run_steps(plan, self._run_step, self.cancel)
+        # What costs nothing needs no thread.
+        for step in plan.steps:
+            if isinstance(step, _AT_HAND):
+                self._run_step(step)
+        others = [step for step in plan.steps if not isinstance(step, _AT_HAND)]
+        run_steps(others, self._run_step, self.cancel)
         with self._filling:
             for result in plan.results:
                 self._fill(result.step)
@@ -242,7 +252,7 @@ class Executor:
 
         with self._lock:
             if name not in self.contexts:
-                self.contexts[name] = open_named(self.request, name)
+                self.contexts[name] = open_named(self.request, name, self.store.root)
             return self.contexts[name]
 
     def value(self, step: Step) -> AnyValue:

@@ -7,7 +7,6 @@ import os
 from pyctr._core import json_dumps
 from pyctr.engine import times
 from pyctr.engine.build.epoch import iso_time
-from pyctr.engine.images.events import write_image_event
 from pyctr.errors import InvalidArgument
 from pyctr.image import write
 from pyctr.image.manifest import OCI_INDEX, OCI_MANIFEST, parse_platform
@@ -176,6 +175,8 @@ def name_images(executor: Executor, images: list[BuiltImage], index: str, output
     names = [checked_name(tag) for tag in executor.request.tags]
     if _is_named(store, images, chosen, names, index):
         return  # whoever named it has seen to it that the disk has it
+    from pyctr.engine.images.events import write_image_event
+
     later = executor.engine.settles_afterwards
     if later:
         executor.announce()

@@ -10,7 +10,6 @@ import fcntl
 import os
 
 from pyctr._core import mount_layers, remove_tree
-from pyctr.engine.containers.store import try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ def sweep_scratch(root: str) -> None:
     for name in names:
         if not name.endswith(".lock"):
             continue
+        from pyctr.engine.containers.store import try_lock
+
         lock = try_lock(f"{base}/{name}")
         if lock is not None:
             remove_tree(f"{base}/{name.removesuffix('.lock')}")

@@ -10,6 +10,7 @@ import time
 from pyctr._core import json_loads, remove_tree
 from pyctr.engine import times
 from pyctr.engine.build.cache import Cache
+from pyctr.engine.build.contexts import CONTENTS
 from pyctr.engine.build.sandbox import sweep_steps
 from pyctr.engine.build.scratch import sweep_scratch
 from pyctr.engine.containers.store import try_lock
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: BuildKit's: a tenth of the disk.
 _LIMIT_SHARE = 10
+#: Contexts of whose files something is known: at most 20 MiB each, most of them a hundredth of it.
+_CONTEXTS_MAX = 32
 _FILTERS = ("until", "unused-for", "id", "type", "description", "inuse", "shared", "private")
 
 
@@ -209,10 +212,23 @@ def prune_cache(
             continue
         removed.append(entry.id)
         freed += 0 if entry.shared else entry.size
+    if bound is None:
+        _forget_contents(engine, keep=0)
     sweep_scratch(engine.root)
     sweep_steps(engine.root, engine.run_root)
     write.sweep(engine.image_store)
     return removed, freed
+
+
+def _forget_contents(engine: Engine, *, keep: int) -> None:
+    """Remove what is known of the files of contexts, but for those that were read last."""
+    base = f"{engine.root}/build/{CONTENTS}"
+    paths = [f"{base}/{name}" for name in _listed(base)]
+    if len(paths) <= keep:
+        return
+    with contextlib.suppress(FileNotFoundError):  # another one forgets too
+        for path in sorted(paths, key=os.path.getmtime)[: len(paths) - keep]:
+            os.unlink(path)
 
 
 def _free_bytes(engine: Engine) -> int:
@@ -294,6 +310,7 @@ def limit_of(engine: Engine) -> int:
 
 def enforce_limit(engine: Engine) -> None:
     """After a build: remove what was used longest ago where the cache has outgrown its limit."""
+    _forget_contents(engine, keep=_CONTEXTS_MAX)
     limit = limit_of(engine)
     if limit and _quick_total(engine.image_store) > limit:
         prune_cache(engine, all=False, keep=Keep(reserved=limit))

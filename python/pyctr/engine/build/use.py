@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 
 from pyctr.build.ignore import read_patterns
 from pyctr.build.plan.graph import located, plan_build
@@ -28,8 +27,8 @@ _DEFINITION = "[internal] load build definition from"
 #: Build argument of BuildKit's.
 _KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _DOCKERFILE_MAX_BYTES = 2 << 20
-#: BuildKit's own frontends: what we read ourselves.
-_FRONTENDS = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?")
+#: BuildKit's own frontend, and `-upstream`: what we read ourselves.
+_FRONTEND = "docker/dockerfile"
 
 
 def build(engine: Engine, context: str, options: dict[str, Any], report: Report, *, stdin: int = 0) -> Built:
@@ -155,5 +154,6 @@ def _check_frontend(text: str, name: str) -> None:
 
     syntax = read_directives(text).get("syntax", "")
     image = syntax.split()[0] if syntax else ""
-    if image and not _FRONTENDS.fullmatch(image):
+    own, _, rest = image.removeprefix("docker.io/").partition(_FRONTEND)
+    if image and (own or rest.removeprefix("-upstream")[:1] not in ("", ":", "@")):
         raise InvalidArgument(f"{name}:1: syntax {image} is not supported: only docker/dockerfile is")

@@ -3,6 +3,9 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, FileType};
 
 use super::Source;
 use super::digest::{BUFFER_BYTES, Facts, file_content};
@@ -34,6 +37,10 @@ pub fn read_files(source: Source<'_>, files: &[File]) -> Result<Vec<Content>> {
 }
 
 fn read(source: Source<'_>, file: &File, buffer: &mut [u8]) -> Result<Content> {
+    if let Some(content) = known(source, file) {
+        return Ok(content);
+    }
+    let since = SystemTime::now();
     let (opened, stat) = open_regular(file.directory.as_fd(), &file.name).map_err(failed("read", &file.whole))?;
     let mut hasher = Hasher::default();
     read_all(&opened, &stat, &file.whole, buffer, |piece| {
@@ -42,5 +49,21 @@ fn read(source: Source<'_>, file: &File, buffer: &mut [u8]) -> Result<Content> {
     })?;
     let size = hasher.length;
     let attributes = attributes(&opened).map_err(failed("read the attributes of", &file.whole))?;
-    Ok((Facts::new(source, &stat, &file.whole), file_content(size, &hasher.finish(), &attributes)))
+    let digest = hasher.finish();
+    if let Some(known) = source.known.filter(|_| attributes.is_empty()) {
+        known.learn(&stat, &digest, since);
+    }
+    Ok((Facts::new(source, &stat, &file.whole), file_content(size, &digest, &attributes)))
+}
+
+/// What a file that was read before, and is as it was then, comes to.
+fn known(source: Source<'_>, file: &File) -> Option<Content> {
+    let known = source.known.filter(|known| !known.is_empty())?;
+    // Whatever is wrong with it is told by who opens it.
+    let stat = rustix::fs::statat(&file.directory, &file.name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let (size, digest) = known.find(&stat)?;
+    Some((Facts::new(source, &stat, &file.whole), file_content(size, &digest, &Vec::new())))
 }

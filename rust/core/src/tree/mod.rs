@@ -7,6 +7,7 @@ mod contents;
 mod copy;
 mod digest;
 mod glob;
+mod known;
 mod made;
 mod mode;
 mod node;
@@ -17,6 +18,7 @@ mod shares;
 pub use copy::{Copied, CopyOptions, Times, copy};
 pub use digest::digest;
 pub use glob::expand;
+pub use known::Known;
 pub use mode::ModeChange;
 pub use path::{list, make_directory, open_file, open_place};
 pub use settle::settle;
@@ -33,6 +35,8 @@ pub struct Source<'a> {
     pub skip: &'a HashSet<Vec<u8>>,
     /// Everything's owner, and the root is a plain directory: of a build context only content, names and modes count.
     pub anonymous: bool,
+    /// What its files came to before.
+    pub known: Option<&'a Known>,
 }
 
 impl Source<'_> {

@@ -43,19 +43,19 @@ impl Pair {
 
     fn copy(&self, path: &str, target: &str, options: &CopyOptions) -> crate::Result<Copied> {
         let (from, to) = (open(self.from.path()), open(self.to.path()));
-        let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false };
+        let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false, known: None };
         copy(source, path.as_bytes(), to.as_fd(), target.as_bytes(), options, None)
     }
 
     fn digest(&self, path: &str) -> String {
         let from = open(self.from.path());
-        let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false };
+        let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false, known: None };
         digest(source, path.as_bytes()).unwrap().to_string()
     }
 
     fn expand(&self, pattern: &str) -> Vec<String> {
         let from = open(self.from.path());
-        let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false };
+        let source = Source { root: from.as_fd(), skip: &self.skip, anonymous: false, known: None };
         let found = expand(source, pattern.as_bytes()).unwrap();
         found.into_iter().map(|path| String::from_utf8(path).unwrap()).collect()
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -118,17 +120,17 @@ def test_consent_and_options_of_a_run() -> None:
     check_consent(Request(allow=frozenset(("security.insecure",))), step)
 
 
-def _plan(edges: dict[str, tuple[str, ...]]) -> Any:
+def _steps(edges: dict[str, tuple[str, ...]]) -> Any:
     steps: dict[str, Any] = {}
     for key, below in edges.items():
         steps[key] = SimpleNamespace(key=key, inputs=tuple(steps[name] for name in below))
-    return SimpleNamespace(steps=tuple(steps.values()))
+    return tuple(steps.values())
 
 
 def test_steps_run_after_their_inputs_and_a_failure_ends_the_rest() -> None:
-    plan = _plan({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")})
+    steps = _steps({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")})
     done: list[str] = []
-    run_steps(plan, lambda step: done.append(step.key), lambda: None)
+    run_steps(steps, lambda step: done.append(step.key), lambda: None)
     assert done[0] == "a"
     assert done[-1] == "d"
     assert len(done) == 4
@@ -143,5 +145,47 @@ def test_steps_run_after_their_inputs_and_a_failure_ends_the_rest() -> None:
 
     done.clear()
     with pytest.raises(BuildError, match="b failed"):
-        run_steps(plan, work, over.set)
+        run_steps(steps, work, over.set)
     assert done == ["a"]
+
+
+def test_steps_that_wait_for_each_other_share_a_thread_and_others_run_side_by_side() -> None:
+    threads: dict[str, int] = {}
+    both = threading.Barrier(2, timeout=60)
+
+    def work(step: Any) -> None:
+        threads[step.key] = threading.get_ident()
+        if step.key in ("b", "c"):
+            both.wait()
+
+    run_steps(_steps({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("d",)}), work, lambda: None)
+    assert threads["a"] == threads["b"] != threads["c"]
+    assert threads["d"] == threads["e"]
+
+
+def test_no_more_steps_at_once_than_there_may_be_threads() -> None:
+    running, most, done = [0], [0], []
+    lock = threading.Lock()
+
+    def work(step: Any) -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.001)
+        with lock:
+            running[0] -= 1
+            done.append(step.key)
+
+    wide = {"a": (), **{f"b{number}": ("a",) for number in range(20)}}
+    run_steps(_steps(wide), work, lambda: None, threads=3)
+    assert sorted(done) == sorted(wide)
+    assert most[0] <= 3
+
+
+def test_inputs_that_are_no_steps_are_there_already() -> None:
+    first, second = _steps({"a": (), "b": ("a",)})
+    done: list[str] = []
+    run_steps((second,), lambda step: done.append(step.key), lambda: None)
+    run_steps((), lambda step: done.append(step.key), lambda: None)
+    assert done == ["b"]
+    assert second.inputs == (first,)
