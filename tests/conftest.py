@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import transcript
-from tests.waiting import sockets
+from tests.waiting import PATIENCE_S, sockets, state_letter, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -54,6 +54,19 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed and (told := transcript.told()):
         report.sections.append((f"commands of the {report.when}", told))
     return report
+
+
+def started_at_free_port(
+    start: Callable[[int], subprocess.Popen[bytes]], answers: Callable[[int], bool]
+) -> tuple[int, Any]:
+    """A server that has to be told its port: the port, and the process. Who was quicker to take one costs another attempt."""
+    for _ in range(5):
+        port = free_port()
+        process = start(port)
+        wait_until(lambda port=port, process=process: process.poll() is not None or answers(port), "a server")
+        if process.poll() is None:
+            return port, process
+    raise AssertionError(f"the server ends at once: {process.args}")
 
 
 def free_port() -> int:
@@ -106,7 +119,8 @@ def left_by(cli: Cli) -> set[str]:
     """What there is on the host of an engine's containers, whatever others do on it: mounts, groups, processes, links."""
     base, found = str(cli.root.parent), set()
     try:
-        events = [json.loads(line) for line in (cli.root / "events.jsonl").read_text().splitlines()]
+        lines = (cli.root / "events.jsonl").read_text().splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be half written
     except FileNotFoundError:
         events = []
     ids = {event["Actor"]["ID"] for event in events if event["Type"] == "container"}
@@ -132,20 +146,26 @@ def left_by(cli: Cli) -> set[str]:
 
 def _bridges(directory: Path) -> set[str]:
     """The links that files about networks name."""
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    return {name for path in files for name in re.findall(r'"link": ?"([^"]+)"', path.read_text(errors="replace"))}
+    found: set[str] = set()
+    for top, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError), open(os.path.join(top, name), errors="replace") as file:
+                found.update(re.findall(r'"link": ?"([^"]+)"', file.read()))
+    return found
 
 
 def sockets_of(cli: Cli, container: str) -> int:
-    """How many sockets a container's monitor has: one more for each client that is connected."""
+    """How many sockets a container's monitor has when it has nothing to do: one more for each client that is connected."""
     directory = cli.root / "containers" / cli("inspect", "-f", "{{.Id}}", container).stdout.strip()
     monitor = json.loads((directory / "state.json").read_text())["monitor_pid"]
+    # While it runs it may not have closed yet what the client before has left.
+    wait_until(lambda: state_letter(monitor) == "S", f"monitor {monitor} sleeps")
     return sockets(monitor)
 
 
 def wait_asleep(pid: int) -> None:
     """Until a process does not wake any more: who looks again and again, however seldom within a second, never gets there."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         before = wake_ups(pid)
         time.sleep(0.7)

@@ -74,7 +74,7 @@ def running_dockerd(*options: str, network: bool = False, within: tuple[str, ...
         process = subprocess.Popen(command, stdout=log, stderr=log)
     peer = Peer([client, "-H", address], base, {**os.environ, "DOCKER_HOST": address, "HOME": base})
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while peer.run("version").returncode:
             if process.poll() is not None or time.monotonic() > deadline:
                 with open(f"{base}/log") as log_text:
@@ -86,7 +86,11 @@ def running_dockerd(*options: str, network: bool = False, within: tuple[str, ...
             peer("rm", "-f", *left, code=None)
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:  # it is no test of theirs
+            process.kill()
+            process.wait()
         remove_mounted(base)
 
 

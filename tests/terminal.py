@@ -12,6 +12,8 @@ import termios
 import time
 from typing import Self
 
+from tests.waiting import PATIENCE_S
+
 
 class Terminal:
     """A command whose three streams are one pseudo-terminal, read and written from the other side."""
@@ -40,7 +42,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def read_until(self, text: str | None, timeout_s: float = 60) -> str:
+    def read_until(self, text: str | None, timeout_s: float = PATIENCE_S) -> str:
         """All output so far, once ``text`` is in it (None: once it has ended)."""
         deadline = time.monotonic() + timeout_s
         while text is None or text.encode() not in self.output:
@@ -59,4 +61,4 @@ class Terminal:
     def end(self) -> tuple[str, int]:
         """All output and the exit code, once the command has ended."""
         text = self.read_until(None)
-        return text, self.process.wait(60)
+        return text, self.process.wait(PATIENCE_S)

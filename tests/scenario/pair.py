@@ -11,6 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from tests.peers import running_dockerd
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,19 @@ class Pair:
             shown = [(code, out, err.partition("\n")[0]) for code, out, err in shown]
         assert shown[0] == shown[1], f"{words}:\n ours  {ours}\n docker {theirs}"
         return ours[1]
+
+    def same_soon(self, *words: str) -> str:
+        """Assert that both come to answer alike with something; our output. For what their processes do in their own time."""
+
+        def shown() -> list[tuple[int, str, str]]:
+            return [(code, level(out), level(err)) for code, out, err in self.both(*words)]
+
+        def alike() -> bool:
+            ours, theirs = shown()
+            return ours == theirs and bool(ours[1])
+
+        wait_until(alike, f"both say the same to {words}")
+        return self.same(*words)
 
     def empty(self) -> None:
         """Remove every container and volume."""

@@ -51,7 +51,7 @@ def test_exec_logs_cp_top_and_changes(pair: Pair, tmp_path: Path) -> None:
             [*command, "cp", "web:/tmp/test.txt", str(target)], env=pair.ours.env, check=True, capture_output=True
         )
         assert target.read_text() == "hello\n"
-    pair.same("logs", "web")
+    pair.same_soon("logs", "web")
     # Of one stream: which of two comes last nobody knows.
     pair.same("run", "-d", "--name", "lines", *_NONE, "busybox", "sh", "-c", "echo 1; echo 2")
     pair.same("wait", "lines")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import need_tool, needs_root
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_equal, wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Cli
@@ -70,27 +70,37 @@ def test_shares_divide_one_processor(pair: Pair) -> None:
     for name, shares in (("big", "1024"), ("one", "512"), ("two", "512")):
         burn(cli, name, "--cpu-shares", shares, "--cpuset-cpus", "0")
     files = [counter(cli, name) for name in ("big", "one", "two")]
-    before = [cpu_ns(file) for file in files]
-    used = [0, 0, 0]
+    right = pytest.approx([50, 25, 25], abs=4)
 
-    def enough() -> bool:
-        used[:] = [cpu_ns(file) - start for file, start in zip(files, before, strict=True)]
-        return sum(used) > 3_000_000_000
+    def shares() -> list[float]:
+        """Of three seconds of processor time; one that was read late, on a busy machine, is no reason to fail."""
+        before = [cpu_ns(file) for file in files]
+        used = [0, 0, 0]
 
-    wait_until(enough, "three seconds of processor time")
-    assert [100 * part / sum(used) for part in used] == pytest.approx([50, 25, 25], abs=4)
+        def enough() -> bool:
+            used[:] = [cpu_ns(file) - start for file, start in zip(files, before, strict=True)]
+            return sum(used) > 3_000_000_000
+
+        wait_until(enough, "three seconds of processor time")
+        return [100 * part / sum(used) for part in used]
+
+    wait_equal(shares, right, "they divide the processor as they should")
 
 
 def test_cpus_and_stats_agree(pair: Pair) -> None:
     burn(pair.ours, "half", "--cpus", "0.5")
     file = counter(pair.ours, "half")
-    # Whoever is interrupted between clock and counter sees too little: the limit is held to.
-    clock, before = time.monotonic_ns(), cpu_ns(file)
-    shown = json.loads(pair.ours("stats", "--no-stream", "--format", "json", "half").stdout)
-    after = cpu_ns(file)
-    share = 100 * (after - before) / (time.monotonic_ns() - clock)
-    assert share < 53
-    assert float(shown["CPUPerc"].rstrip("%")) < 75
+
+    def shown() -> float:
+        # Whoever is interrupted between clock and counter sees too little: the limit is held to.
+        clock, before = time.monotonic_ns(), cpu_ns(file)
+        shown = json.loads(pair.ours("stats", "--no-stream", "--format", "json", "half").stdout)
+        after = cpu_ns(file)
+        share = 100 * (after - before) / (time.monotonic_ns() - clock)
+        assert share < 53
+        return float(shown["CPUPerc"].rstrip("%"))
+
+    wait_until(lambda: shown() < 75, "a reading that nobody interrupted")
 
 
 def test_stress_ng_is_held_to_its_memory(pair: Pair) -> None:

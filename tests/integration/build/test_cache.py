@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pyctr.build.request import Typed
 from pyctr.engine import Engine
 from pyctr.engine.build.usage import cache_records, prune_cache
 from tests.integration.build.conftest import Builder
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -183,10 +183,7 @@ def test_cache_mounts_go_along_if_that_is_asked_for(build: Builder, tmp_path: Pa
 def test_command_line_names_first_and_settles_afterwards(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo settled > /made\n")
     cli("build", "-t", "settled", str(tmp_path))
-    deadline = time.monotonic() + 60
-    while (cli.root / "unsettled").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not (cli.root / "unsettled").exists(), "it is settled")
     assert not [path for path in (cli.root / "layers").glob("*.json") if "unsynced" in path.read_text()]
     names = [path.stat().st_ino for path in (cli.root / "refs").iterdir()]
     cli("build", "-t", "settled", str(tmp_path))  # from the cache: nothing is written, so nothing is left to settle

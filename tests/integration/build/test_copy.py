@@ -15,8 +15,7 @@ import pytest
 from pyctr._core import diff_layer, extract_layer
 from pyctr.errors import BuildError
 from pyctr.image.manifest import parse_manifest
-from tests.conftest import free_port, need_tool
-from tests.waiting import wait_until
+from tests.conftest import need_tool, started_at_free_port
 
 if TYPE_CHECKING:
     from tests.integration.build.conftest import Builder
@@ -133,23 +132,19 @@ def test_git_is_checked_out_by_commit(build: Builder, tmp_path: Path) -> None:
     run("add", ".")
     run("commit", "-qm", "one")
     commit = run("rev-parse", "HEAD")
-    port = free_port()
-    daemon = subprocess.Popen(
-        [
-            git,
-            "daemon",
-            "--export-all",
-            "--listen=127.0.0.1",
-            f"--port={port}",
-            f"--base-path={tmp_path}",
-            "--reuseaddr",
-        ],
-        stderr=subprocess.DEVNULL,
-    )
+
+    def start(port: int) -> subprocess.Popen[bytes]:
+        listen = (f"--port={port}", "--listen=127.0.0.1", "--reuseaddr")
+        command = [git, "daemon", "--export-all", *listen, f"--base-path={tmp_path}"]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def answers(port: int) -> bool:
+        ask = [git, "ls-remote", f"git://127.0.0.1:{port}/origin"]
+        return subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
+    port, daemon = started_at_free_port(start, answers)
     try:
         url = f"git://127.0.0.1:{port}/origin"
-        ask = [git, "ls-remote", url]
-        wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, "git daemon listens")
         target = build.files(
             f"FROM scratch\nADD {url}#main:sub /s/\nADD --keep-git-dir=true {url} /all\n", tmp_path / "out"
         )

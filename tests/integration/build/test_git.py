@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import free_port, need_tool
+from tests.conftest import need_tool, started_at_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,17 +45,19 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run("origin", "submodule", "--quiet", "add", str(base / "library"), "lib")
     run("origin", "config", "-f", ".gitmodules", "submodule.lib.url", "../library")
     commit("origin", version="2\n")
-    port = free_port()
-    daemon = subprocess.Popen(
-        [git, "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", f"--base-path={base}", "--reuseaddr"],
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"git://127.0.0.1:{port}/origin"
+
+    def start(port: int) -> subprocess.Popen[bytes]:
+        listen = (f"--port={port}", "--listen=127.0.0.1", "--reuseaddr")
+        command = [git, "daemon", "--export-all", *listen, f"--base-path={base}"]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def answers(port: int) -> bool:
+        ask = [git, "ls-remote", f"git://127.0.0.1:{port}/origin"]
+        return subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
+    port, daemon = started_at_free_port(start, answers)
     try:
-        while subprocess.run([git, "ls-remote", url], capture_output=True, check=False).returncode:
-            assert daemon.poll() is None
-            time.sleep(0.05)
-        yield url
+        yield f"git://127.0.0.1:{port}/origin"
     finally:
         daemon.terminate()
         daemon.wait()

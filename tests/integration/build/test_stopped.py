@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import pytest
 
 from pyctr.build.request import Typed
 from pyctr.errors import PyctrError
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_equal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +38,12 @@ def _started(build: Builder) -> Iterator[subprocess.Popen[bytes]]:
     """A build in a process of its own, its last RUN under way; it ends with the test."""
     arguments = [build.engine.root, build.engine.run_root, str(build.context), _DOCKERFILE]
     process = subprocess.Popen([sys.executable, "-c", _SCRIPT, *arguments], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + PATIENCE_S
-    while not list(Path(build.engine.root, "build/run").glob("*/upper/started")):
+
+    def has_started() -> bool:
         assert process.poll() is None, process.communicate()[1].decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        return bool(list(Path(build.engine.root, "build/run").glob("*/upper/started")))
+
+    wait_until(has_started, "the last RUN")
     try:
         yield process
     finally:
@@ -97,7 +97,7 @@ def _present(build: Builder, step: str) -> set[str]:
 
 def _settled(build: Builder, step: str) -> None:
     """Nothing of a step is left."""
-    wait_until(lambda: not _present(build, step), f"nothing is left of {_present(build, step)}")
+    wait_equal(lambda: _present(build, step), set(), "nothing is left")
 
 
 def test_full_disk_is_said_and_leaves_nothing(build: Builder, tmp_path: Path) -> None:

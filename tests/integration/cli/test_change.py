@@ -34,9 +34,10 @@ def cgroup_file(container: str, v1: str, v2: str) -> str:
 
 
 def test_pause_stops_every_process_until_unpause(cli: Cli, container: str) -> None:
+    upper = Path(cli("inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", container).stdout.strip())
+    wait_until((upper / "count").exists, "it has begun")
     assert cli("pause", container).stdout == container + "\n"
     assert "(Paused)" in cli("ps").stdout
-    upper = Path(cli("inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", container).stdout.strip())
     before = (upper / "count").stat().st_size
     time.sleep(0.3)
     assert (upper / "count").stat().st_size == before

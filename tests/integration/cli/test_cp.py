@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Cli, needs_root
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +26,7 @@ ln -s /etc/passwd /out; ln -s /d/file /link; ln -s ../../../../../../etc /escape
 def container(request: pytest.FixtureRequest, cli: Cli) -> Iterator[str]:
     script = MAKE + "; touch /ready; exec sleep 1000"
     name = cli("run", "-d", "--network", "none", "-v", "/vol", "busybox", "sh", "-c", script).stdout.strip()
-    for _ in range(100):
-        if cli("exec", name, "test", "-e", "/ready", code=None).returncode == 0:
-            break
+    wait_until(lambda: cli("exec", name, "test", "-e", "/ready", code=None).returncode == 0, "its files")
     if request.param == "stopped":
         cli("kill", name)
         cli("wait", name)

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.conftest import Cli, needs_root, wait_asleep
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,12 +28,13 @@ def next_line(stream: IO[str]) -> str:
 def test_events_follow_what_happens(cli: Cli) -> None:
     began = f"{time.time():.9f}"  # so that nobody need wait until it listens
     command = cli.command("events", "--since", began, "--filter", "container=seen", "--format", "{{.Action}}")
-    script = "trap 'exit 3' TERM; while :; do sleep 0.05; done"
+    script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen(command, env=cli.env, stdout=subprocess.PIPE, text=True) as watcher:
         assert watcher.stdout is not None
         cli("create", "--name", "unseen", "busybox", "true")
         cli("run", "-d", "--name", "seen", "--network", "none", "busybox", "sh", "-c", script)
         assert [next_line(watcher.stdout) for _ in range(2)] == ["create", "start"]
+        wait_until(lambda: cli("logs", "seen").stdout == "ready\n", "it hears signals")
         cli("exec", "seen", "true")
         assert next_line(watcher.stdout) == "exec_create: true"
         assert next_line(watcher.stdout) == "exec_start: true"

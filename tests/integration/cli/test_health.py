@@ -24,6 +24,13 @@ def health(cli: Cli, name: str) -> dict[str, Any]:
     return shown
 
 
+def at_rest(cli: Cli, name: str, seconds: float = 0.5) -> list[dict[str, Any]] | None:
+    """The results, if in some time there was no other. What ended before a pause may be told after it."""
+    before: list[dict[str, Any]] = health(cli, name)["Log"]
+    time.sleep(seconds)
+    return before if health(cli, name)["Log"] == before else None
+
+
 def test_health_follows_the_command_and_is_told(cli: Cli) -> None:
     start(cli, "checked", "echo checking $HOME; until [ -e /asked ]; do sleep 0.05; done; test -e /well")
     assert "(health: starting)" in cli("ps", "--filter", "name=checked").stdout
@@ -38,7 +45,9 @@ def test_health_follows_the_command_and_is_told(cli: Cli) -> None:
     assert len(shown["Log"]) <= 5
     assert shown["Log"][-1]["ExitCode"] == 0
     assert shown["Log"][-1]["Output"] == "checking /root\n"
-    journal = (cli.root / "events.jsonl").read_text()
+    read = (cli.root / "events.jsonl").read_text
+    wait_until(lambda: '"health_status: healthy"' in read(), "the event, which may follow the state")
+    journal = read()
     assert journal.index('"health_status: unhealthy"') < journal.index('"health_status: healthy"')
     cli("rm", "-f", "checked")
 
@@ -66,11 +75,9 @@ def test_health_of_a_paused_container_is_not_asked(cli: Cli) -> None:
     start(cli, "paused", "true")
     wait_until(lambda: health(cli, "paused")["Status"] == "healthy", "healthy")
     cli("pause", "paused")
-    before = health(cli, "paused")["Log"][-1]
-    time.sleep(0.5)
-    assert health(cli, "paused")["Log"][-1] == before
+    before = wait_until(lambda: at_rest(cli, "paused"), "no check is made any more")
     cli("unpause", "paused")
-    wait_until(lambda: health(cli, "paused")["Log"][-1] != before, "a check")
+    wait_until(lambda: health(cli, "paused")["Log"] != before, "a check")
     cli("rm", "-f", "paused")
 
 
@@ -79,11 +86,9 @@ def test_health_check_that_runs_when_its_container_is_paused_goes_on_with_it(cli
     start(cli, "caught", "touch /begun; sleep 100", "--health-timeout", "1s")
     wait_until(lambda: cli("exec", "caught", "test", "-e", "/begun", code=None).returncode == 0, "a check")
     cli("pause", "caught")
-    before = health(cli, "caught")["Log"]
-    time.sleep(1.5)
-    assert health(cli, "caught")["Log"] == before
+    before = wait_until(lambda: at_rest(cli, "caught", 1.5), "nobody says that it took too long")
     cli("unpause", "caught")
-    wait_until(lambda: len(health(cli, "caught")["Log"]) > len(before), "its end")
+    wait_until(lambda: health(cli, "caught")["Log"] != before, "its end")
     cli("rm", "-f", "caught")
 
 

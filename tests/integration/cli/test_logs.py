@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, needs_root, wait_asleep
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, children, wait_until
 
 pytestmark = needs_root
 
@@ -108,8 +108,7 @@ def test_non_blocking_stalled_log_holds_nobody_up_and_says_what_it_lost(cli: Cli
     monitor = monitor_of(cli, container)
     wait_until(lambda: cli("logs", "ring").stdout == "first\n", "the first line")
     init = cli("inspect", "-f", "{{.State.Pid}}", "ring").stdout.strip()
-    with open(f"/proc/{monitor}/task/{monitor}/children") as file:
-        (writer,) = (int(pid) for pid in file.read().split() if pid != init)
+    (writer,) = (pid for pid in children(monitor) if str(pid) != init)
     os.kill(writer, signal.SIGSTOP)  # a disk that stalls
     try:
         cli("exec", "ring", "sh", "-c", "touch /go; while [ ! -e /done ]; do sleep 0.05; done")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Cli, left_by, needs_root
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_equal, wait_gone, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 pytestmark = needs_root
 
 
-def settled(cli: Cli) -> bool:
+def settle(cli: Cli) -> None:
     """Nothing of a container is left, once clean-up has had its time."""
-    return bool(wait_until(lambda: not left_by(cli), f"nothing is left of {left_by(cli)}"))
+    wait_equal(lambda: left_by(cli), set(), "nothing is left")
 
 
 def test_run_streams_and_exit_code_are_the_commands(cli: Cli) -> None:
@@ -98,7 +98,7 @@ def test_run_bad_input_is_one_line_and_leaves_nothing(cli: Cli, args: list[str],
     first = done.stderr.splitlines()[0]
     assert first.startswith(("pyctr: ", "unknown flag: "))
     assert words in first
-    assert settled(cli)
+    settle(cli)
     assert cli("ps", "-aq").stdout == ""
 
 
@@ -271,7 +271,7 @@ def test_run_many_times_and_many_at_once_leave_nothing(cli: Cli) -> None:
         cli("run", "--rm", "busybox", "true")
     processes = [subprocess.Popen(cli.command("run", "--rm", "busybox", "true"), env=cli.env) for _ in range(20)]
     assert [process.wait(180) for process in processes] == [0] * 20
-    assert settled(cli)
+    settle(cli)
     assert os.listdir(cli.root / "containers") == []
     assert set(os.listdir(cli.run_root)) <= {"networks"}
     assert not [path for kind in ("addresses", "endpoints") for path in cli.run_root.glob(f"networks/*/{kind}/*")]
@@ -286,7 +286,7 @@ def test_run_monitor_killed_takes_the_container_and_is_repaired(cli: Cli) -> Non
         if _cmdline(candidate).endswith(container + "\0")
     )
     os.kill(monitor, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
+    wait_gone(pid, "its process")
     assert "Exited (137)" in cli("ps", "-a").stdout
     cli("rm", "orphan")
 

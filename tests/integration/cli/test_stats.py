@@ -82,12 +82,16 @@ def test_stats_table_has_dockers_columns(cli: Cli, busy: str) -> None:
     titles = "CONTAINER ID NAME CPU % MEM USAGE / LIMIT MEM % NET I/O BLOCK I/O PIDS"
     assert " ".join(lines[0].split()) == titles
     assert lines[1].startswith(busy[:12])
-    shown = json.loads(cli("stats", "--no-stream", "--format", "json", "busy").stdout)
+
+    def reading() -> dict[str, str] | None:
+        shown: dict[str, str] = json.loads(cli("stats", "--no-stream", "--format", "json", "busy").stdout)
+        return shown if float(shown["CPUPerc"].rstrip("%")) > 0 else None
+
+    shown = wait_until(reading, "it was given the processor between two looks")
     assert sorted(shown) == [
         "BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name", "NetIO", "PIDs",
     ]  # fmt: skip
     assert shown["MemUsage"].endswith(" / 64MiB")
-    assert float(shown["CPUPerc"].rstrip("%")) > 0
     cli("create", "--name", "idle", "busybox", "true")
     assert "0.00%     0B / 0B" in cli("stats", "--no-stream", "--all").stdout
     cli("rm", "idle")

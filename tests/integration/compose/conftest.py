@@ -10,14 +10,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Cli
 
-#: How long a test waits for what must come, at most.
-WAIT_S = 60.0
 SLEEP = 'command: ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"]'
 
 
@@ -42,7 +42,7 @@ class Running:
                     self.said[name] += data.decode()
                     self.change.notify_all()
 
-    def until(self, text: str, where: str = "out", timeout_s: float = WAIT_S) -> str:
+    def until(self, text: str, where: str = "out", timeout_s: float = PATIENCE_S) -> str:
         """Everything said so far, once ``text`` is in it."""
         with self.change:
             assert self.change.wait_for(lambda: text in self.said[where], timeout_s), (text, self.said)
@@ -52,7 +52,7 @@ class Running:
         """Ctrl-C."""
         self.process.send_signal(number)
 
-    def end(self, timeout_s: float = WAIT_S) -> tuple[int, str, str]:
+    def end(self, timeout_s: float = PATIENCE_S) -> tuple[int, str, str]:
         """Exit code and what it said, once it has ended by itself."""
         try:
             code = self.process.wait(timeout_s)

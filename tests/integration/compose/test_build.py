@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import left_by, needs_root
 from tests.terminal import Terminal
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +97,7 @@ def test_interrupted_build_ends_at_once_leaves_nothing_and_keeps_its_cache(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_pull_ends_at_once_and_leaves_nothing(compose: Make, number: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as registry:
-        registry.settimeout(60)
+        registry.settimeout(PATIENCE_S)
         port = registry.getsockname()[1]
         project = compose(f'services: {{web: {{image: "127.0.0.1:{port}/silent:1"}}}}')
         process = project.start("up", "-d")
@@ -107,7 +107,7 @@ def test_interrupted_pull_ends_at_once_and_leaves_nothing(compose: Make, number:
             code, _, errors = process.end()
     assert (code, errors) == (130, " web Pulling \n web  Interrupted\n")
     assert project("ps", "-aq").stdout == ""
-    assert not [line for line in command_lines() if str(project.cli.root) in line], "processes stayed"
+    wait_until(lambda: not [line for line in command_lines() if str(project.cli.root) in line], "no process stays")
 
 
 def test_output_on_a_terminal_is_the_builds_and_then_the_table(compose: Make) -> None:

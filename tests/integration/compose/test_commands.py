@@ -26,7 +26,7 @@ services:
     ports: ["127.0.0.1::80"]
     depends_on: [db]
     volumes: ["data:/data"]
-  db: {image: busybox, command: ["sh", "-c", "echo ready; trap exit TERM; while :; do sleep 0.1; done"]}
+  db: {image: busybox, command: ["sh", "-c", "trap exit TERM; echo ready; while :; do sleep 0.1; done"]}
 volumes: {data: }
 """
 
@@ -87,6 +87,7 @@ def test_commands_that_change_what_runs(compose: Callable[[str], Compose]) -> No
     assert project("ps", "--status", "paused", "--services").stdout == "db\n"
     assert project.events("unpause", "db") == ["Container db-1  Unpaused"]
     assert project.events("restart", "db") == ["Container db-1  Restarting", "Container db-1  Started"]
+    wait_until(lambda: project("logs", "db").stdout.count("ready") == 2, "its second life hears signals")
     before = sockets_of(project.cli, project.container(service="db"))
     waiting = project.start("wait", "db")
     wait_until(lambda: sockets_of(project.cli, project.container(service="db")) > before, "it is connected")

@@ -7,7 +7,7 @@ import pytest
 
 from pyctr.engine import Engine
 from pyctr.errors import NotFound
-from tests.waiting import wait_until
+from tests.waiting import wait_equal
 
 HERE = os.path.dirname(__file__)
 
@@ -63,7 +63,7 @@ def engine(tmp_path, runtime):
     yield engine
     for summary in engine.containers.list(all=True):
         engine.containers.remove(summary.id, force=True, volumes=True)
-    wait_until(lambda: not leftovers(engine), f"nothing is left of {leftovers(engine)}")
+    wait_equal(lambda: leftovers(engine), [], "nothing is left")
 
 
 def leftovers(engine):

@@ -146,10 +146,7 @@ def test_monitor_killed_while_a_client_waits_is_an_error_not_a_hang(engine):
     process = client(
         engine, "from pyctr.engine.containers.session import Attach; engine.containers.start('one', Attach())"
     )
-    deadline = time.monotonic() + PATIENCE_S
-    while not engine.containers.list():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(engine.containers.list, "it runs")
     state = read_state(engine)
     os.kill(state["monitor_pid"], signal.SIGKILL)
     assert process.wait(PATIENCE_S) == 125

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from pyctr.image import write
 from pyctr.image.settle import facts_of, is_present, settle
 from tests.conftest import needs_root
 from tests.fake_registry import FakeRegistry, Layer, tar_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,10 +71,7 @@ def test_pull_that_settles_afterwards_is_settled_soon(fake: FakeRegistry, engine
     engine.settles_afterwards = True
     engine.images.pull(f"{fake.address}/x")
     assert is_present(engine.image_store, TOP.diff_id)
-    deadline = time.monotonic() + 60
-    while os.path.exists(f"{engine.root}/unsettled"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not os.path.exists(f"{engine.root}/unsettled"), "it is settled")
     assert "unsynced" not in (facts_of(engine.image_store, TOP.diff_id) or {})
     assert engine.images.check() == []
 

@@ -17,6 +17,7 @@ import pytest
 from pyctr._core import ArchiveReader, extract_layer, store_blob
 from pyctr.errors import CorruptData, InvalidArgument, KernelError
 from tests.conftest import need_tool
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +159,7 @@ def test_waiting_for_input_ends_at_interrupt(tmp_path: Path, call: str) -> None:
     os.read(process.stdout.fileno(), 1)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 9
+    assert process.wait(PATIENCE_S) == 9
     process.stdout.close()
     for fd in (reader, writer):
         os.close(fd)

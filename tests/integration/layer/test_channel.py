@@ -16,6 +16,7 @@ import pytest
 
 from pyctr._core import Channel
 from pyctr.errors import CorruptData, InvalidArgument, NotFound, StateError
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +117,7 @@ def test_recv_runs_signal_handlers_at_once() -> None:
         process.send_signal(signal.SIGWINCH)
         assert os.read(process.stdout.fileno(), 1) == b"!"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 7
+    assert process.wait(PATIENCE_S) == 7
     process.stdout.close()
 
 
@@ -128,5 +129,5 @@ def test_recv_releases_the_gil() -> None:
     time.sleep(0.05)
     with other_end(fd) as other:
         other.send(b"x")
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert got == [b"x"]

@@ -14,6 +14,7 @@ import pytest
 
 from pyctr._core import kernel_version, process_start_time, remove_tree, send_signal, sync_file_system, write_atomic
 from pyctr.errors import InvalidArgument, KernelError, NotFound
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +99,7 @@ def test_send_signal_reaches_only_that_process() -> None:
         send_signal(process.pid, start, 1000)
     assert process.poll() is None
     send_signal(process.pid, start, signal.SIGRTMIN + 3)
-    assert process.wait(10) == -(signal.SIGRTMIN + 3)
+    assert process.wait(PATIENCE_S) == -(signal.SIGRTMIN + 3)
     with pytest.raises(NotFound):
         send_signal(process.pid, start, signal.SIGKILL)
 

@@ -191,20 +191,25 @@ def test_server_that_nobody_is_at_makes_room_for_the_next(net: Host) -> None:
 def test_upstream_that_does_not_answer_harms_nobody_else(net: Host) -> None:
     start(net, "client")
     start(net, "web")
-    waiting = [
-        subprocess.Popen(
-            [*inside(net, "client"), "dig", "@127.0.0.11", "+tries=1", "+timeout=20", "dropped.test", transport],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for transport in ("+notcp", "+tcp")
-    ]
-    answer = dig(net, "client", "web")
-    assert net.address("web", "net") in answer
-    took_ms = int(answer.partition("Query time: ")[2].split()[0])
-    assert took_ms < 3000, "nobody waits for the others' servers, which are given four seconds"
-    for process in waiting:
-        assert status(process.communicate(timeout=PATIENCE_S)[0]) == "SERVFAIL"
+    own = net.address("web", "net")
+
+    def is_answered_before_them() -> bool:
+        waiting = [
+            subprocess.Popen(
+                [*inside(net, "client"), "dig", "@127.0.0.11", "+tries=1", "+timeout=60", "dropped.test", transport],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for transport in ("+notcp", "+tcp")
+        ]
+        assert own in addresses(net, "client", "web")
+        were_waiting = all(process.poll() is None for process in waiting)
+        for process in waiting:
+            assert status(process.communicate(timeout=PATIENCE_S)[0]) == "SERVFAIL"
+        return were_waiting
+
+    # Their servers are given four seconds: who waited for them would never be before them, however often.
+    wait_until(is_answered_before_them, "an answer while the others wait")
 
 
 def test_internal_network_asks_nobody(net: Host) -> None:
@@ -327,7 +332,7 @@ udp.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE: this program's
 udp.connect(("127.0.0.11", 53))
 udp.setblocking(False)
 sent, seen, began = 0, set(), time.monotonic()
-while len(seen) < count and time.monotonic() - began < 60:
+while len(seen) < count and time.monotonic() - began < 120:
     # No more on their way than fit into the server's socket, however late this program gets the processor again.
     due = min(count, int((time.monotonic() - began) * rate), len(seen) + 100)
     for number in range(sent, due):

@@ -30,7 +30,7 @@ import socket, sys, time
 asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 asker.connect((sys.argv[1], int(sys.argv[2])))
 asker.settimeout(0.1)
-said, end = "", time.monotonic() + 60
+said, end = "", time.monotonic() + 1000
 while time.monotonic() < end:
     try:
         asker.send(b"who")
@@ -77,6 +77,6 @@ def test_a_virtual_address_leads_nobody_to_a_member_that_is_gone(clean: Host) ->
         start(clean, name, "", network=joined)
     clean("run", "-d", "--name", "client", "--network", "net", *HOST_PROGRAMS, ASK, VIP, "53")
     said = wait_until(lambda: clean("logs", "client").stdout.split(), "an answer")
-    first, other = ("one", "two") if said[0] == "one" else ("two", "one")
+    first, other = ("one", "two") if said[-2] == "one" else ("two", "one")
     clean("rm", "-f", first)
     wait_equal(lambda: clean("logs", "client").stdout.split()[-2:-1], [other], "the other answers")

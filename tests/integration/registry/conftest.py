@@ -6,13 +6,12 @@ import contextlib
 import signal
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pyctr.engine import Engine
-from tests.conftest import Cli, free_port, need_tool
+from tests.conftest import Cli, need_tool, started_at_free_port
 from tests.fake_registry import FakeRegistry
 from tests.waiting import PATIENCE_S
 
@@ -28,26 +27,25 @@ HTPASSWD = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 def running_registry(directory: Path, *, extra: str = "", tls: tuple[Path, Path] | None = None) -> Iterator[str]:
     """docker-registry with its data below a directory; its host and port."""
     program = need_tool("docker-registry")
-    port = free_port()
     directory.mkdir(exist_ok=True)
     secure = f"\n  tls: {{certificate: {tls[0]}, key: {tls[1]}}}" if tls else ""
-    (directory / "config.yml").write_text(
-        f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
-        f"storage:\n  filesystem: {{rootdirectory: {directory}/data}}\n  delete: {{enabled: true}}\n"
-        f"http:\n  addr: 127.0.0.1:{port}{secure}\n{extra}"
-    )
-    with open(directory / "log", "wb") as log:
-        process = subprocess.Popen([program, "serve", str(directory / "config.yml")], stdout=log, stderr=log)
+
+    def start(port: int) -> subprocess.Popen[bytes]:
+        (directory / "config.yml").write_text(
+            f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
+            f"storage:\n  filesystem: {{rootdirectory: {directory}/data}}\n  delete: {{enabled: true}}\n"
+            f"http:\n  addr: 127.0.0.1:{port}{secure}\n{extra}"
+        )
+        with open(directory / "log", "wb") as log:
+            return subprocess.Popen([program, "serve", str(directory / "config.yml")], stdout=log, stderr=log)
+
+    def answers(port: int) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE_S):
+            return True
+        return False
+
+    port, process = started_at_free_port(start, answers)
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail((directory / "log").read_text())
-                time.sleep(0.05)
         yield f"127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGKILL)

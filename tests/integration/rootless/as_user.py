@@ -6,6 +6,7 @@ host's files in that namespace; what of the interpreter other users may not reac
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import stat
@@ -45,8 +46,10 @@ def open_up(paths: list[str]) -> None:
 def cover(path: str, text: str, home: str) -> None:
     """Put a file of this text in the place of one of the host's."""
     own = f"{home}/../{os.path.basename(path)}"
-    with open(own, "w", encoding="utf-8") as file:
+    # A new file each time: another command of the user's may be reading the one before at this moment.
+    with open(f"{own}.{os.getpid()}", "w", encoding="utf-8") as file:
         file.write(text)
+    os.rename(file.name, own)
     mount(own, path, flags=_MS_BIND)
 
 
@@ -70,7 +73,7 @@ def main(home: str, uid: int, first: int, command: list[str]) -> None:
         cover(path, f"pyctr-test:{first}:{_COUNT}\n" if first else "", home)
     tun = f"{home}/../tun"
     if os.path.exists("/dev/net/tun"):
-        if not os.path.exists(tun):
+        with contextlib.suppress(FileExistsError):
             os.mknod(tun, stat.S_IFCHR | 0o666, os.makedev(10, 200))
         os.chmod(tun, 0o666)
         mount(tun, "/dev/net/tun", flags=_MS_BIND)

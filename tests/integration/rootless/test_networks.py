@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import need_tool
 from tests.integration.rootless.conftest import make_user
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def outside() -> Iterator[str]:
 
 def fetch(port: int, path: str) -> bytes:
     """What a server on the host's loopback answers; empty while it is not up."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(4096), b""))
     return b""
@@ -134,6 +134,7 @@ def test_way_out_reaches_the_world_and_not_the_hosts_loopback(user: User, outsid
             with server.accept()[0] as client:
                 client.sendall(b"from outside\n")
 
+        server.settimeout(PATIENCE_S)
         answer = threading.Thread(target=serve)
         answer.start()
         port, own = server.getsockname()[1], local.getsockname()[1]

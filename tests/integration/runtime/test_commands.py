@@ -79,7 +79,7 @@ def test_life_of_a_container_is_runcs(runtime: Runtime) -> None:
     runtime("start", "one")
     assert runtime.status("one") == "running"
     assert runtime("exec", "one", "sh", "-c", "exit 4", code=4).stdout == ""
-    assert "sleep 1000" in runtime("exec", "one", "ps").stdout
+    wait_until(lambda: "sleep 1000" in runtime("exec", "one", "ps").stdout, "its command is executed")
     runtime("pause", "one")
     assert runtime.status("one") == "paused"
     runtime("resume", "one")

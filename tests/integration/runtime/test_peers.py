@@ -11,6 +11,7 @@ import pytest
 import pyctr
 from tests.conftest import need_tool, needs_root
 from tests.peers import PODMAN_LIMITS, Peer, podman_with, running_dockerd
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def test_peer_terminal_is_one(peer: RunningPeer) -> None:
 
 def test_peer_execs_pauses_and_removes(peer: RunningPeer) -> None:
     peer.run("-d", "--name", "one", "bb", "sleep", "1000")
-    assert "sleep 1000" in peer("exec", "one", "ps")
+    wait_until(lambda: "sleep 1000" in peer("exec", "one", "ps"), "its command is executed")
     assert peer("exec", "one", "sh", "-c", "exit 3", code=3) == ""
     peer("pause", "one")
     peer("unpause", "one")
