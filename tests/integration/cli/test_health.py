@@ -24,11 +24,17 @@ def health(cli: Cli, name: str) -> dict[str, Any]:
     return shown
 
 
-def at_rest(cli: Cli, name: str, seconds: float = 0.5) -> list[dict[str, Any]] | None:
-    """The results, if in some time there was no other. What ended before a pause may be told after it."""
-    before: list[dict[str, Any]] = health(cli, name)["Log"]
-    time.sleep(seconds)
-    return before if health(cli, name)["Log"] == before else None
+def results_at_rest(cli: Cli, name: str, seconds: float) -> list[dict[str, Any]]:
+    """The results, once there is no other in some time: what ended before a pause may be told after it."""
+
+    def rests() -> tuple[list[dict[str, Any]]] | None:
+        before = health(cli, name)["Log"]
+        time.sleep(seconds)
+        return (before,) if health(cli, name)["Log"] == before else None
+
+    results: list[dict[str, Any]]
+    (results,) = wait_until(rests, "no check is told of any more")
+    return results
 
 
 def test_health_follows_the_command_and_is_told(cli: Cli) -> None:
@@ -75,7 +81,7 @@ def test_health_of_a_paused_container_is_not_asked(cli: Cli) -> None:
     start(cli, "paused", "true")
     wait_until(lambda: health(cli, "paused")["Status"] == "healthy", "healthy")
     cli("pause", "paused")
-    before = wait_until(lambda: at_rest(cli, "paused"), "no check is made any more")
+    before = results_at_rest(cli, "paused", 0.5)
     cli("unpause", "paused")
     wait_until(lambda: health(cli, "paused")["Log"] != before, "a check")
     cli("rm", "-f", "paused")
@@ -86,7 +92,7 @@ def test_health_check_that_runs_when_its_container_is_paused_goes_on_with_it(cli
     start(cli, "caught", "touch /begun; sleep 100", "--health-timeout", "1s")
     wait_until(lambda: cli("exec", "caught", "test", "-e", "/begun", code=None).returncode == 0, "a check")
     cli("pause", "caught")
-    before = wait_until(lambda: at_rest(cli, "caught", 1.5), "nobody says that it took too long")
+    before = results_at_rest(cli, "caught", 1.5)
     cli("unpause", "caught")
     wait_until(lambda: health(cli, "caught")["Log"] != before, "its end")
     cli("rm", "-f", "caught")

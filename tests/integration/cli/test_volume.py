@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Cli, needs_root
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,7 @@ def _clean(cli: Cli) -> Iterator[None]:
     yield
     for container in cli("ps", "-aq").stdout.split():
         cli("rm", "-f", "-v", container)
-    cli("volume", "prune", "-af")
-    assert cli("volume", "ls", "-q").stdout == ""
+    wait_until(lambda: cli("volume", "prune", "-af") and cli("volume", "ls", "-q").stdout == "", "no volume is left")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_volume_first_use_follows_the_images_link_and_is_once(cli: Cli, image: s
 
 def test_volume_anonymous_goes_with_its_container_only_if_told(cli: Cli, image: str) -> None:
     cli(*RUN, image, "true")
-    assert cli("volume", "ls", "-q").stdout == "", "--rm takes it along"
+    wait_equal(lambda: cli("volume", "ls", "-q").stdout, "", "--rm takes it along, when the command has come back")
     cli("run", "--name", "one", "--network", "none", image, "touch", "/data/mine")
     (name,) = cli("volume", "ls", "-q").stdout.split()
     assert len(name) == 64

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_STOP_TIMEOUT_S = 10.0
 _KILL_PATIENCE_S = 10.0
+#: How long a monitor that has been killed may take to be gone.
+_DYING_PATIENCE_S = 10.0
 
 
 def kill_container(store: Store, container_id: str, signal: int) -> None:
@@ -39,31 +41,35 @@ def stop_container(store: Store, container_id: str, timeout_s: float | None, sig
     name = signal or config.get("StopSignal")
     number = parse_signal(name) if name else SIGTERM
     grace_s = timeout_s if timeout_s is not None else config.get("StopTimeout", _DEFAULT_STOP_TIMEOUT_S)
-    while True:
-        try:
-            end_life(store, container_id, number, grace_s)
+    patience = None
+    while not end_life(store, container_id, number, grace_s):
+        life, state = state.get("started_at"), current_state(store, container_id)
+        if state.get("status") not in ACTIVE:
             break
-        except StateError:
-            life, state = state.get("started_at"), current_state(store, container_id)
-            if state.get("status") not in ACTIVE:
-                break
-            if state.get("started_at") == life:
-                raise
-            # Its monitor had been killed, and who looked has started it again: that life is meant too.
+        # Another life: its monitor had been killed, and who looked has started it again. That one is meant too.
+        if patience is None or state.get("started_at") != life:
+            patience = time.monotonic() + _DYING_PATIENCE_S
+        # The same: its monitor is dying, and has let go of its socket, but not of its lock yet.
+        if time.monotonic() > patience:
+            raise StateError(f"container {container_id} is not running")
+        time.sleep(0.01)
     write_event(store.root, "stop", record)
 
 
-def end_life(store: Store, container_id: str, number: int, grace_s: float) -> None:
-    """End what runs now; raises StateError where nobody answers for it, or it does not end."""
-    with connect(store.run_path(container_id), container_id) as session:
-        session.send({"op": "wait"})
-        session.send({"op": "kill", "signal": number})
-        if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is None:
+def end_life(store: Store, container_id: str, number: int, grace_s: float) -> bool:
+    """End what runs now; False where nobody answers for it. Raises StateError if it does not end."""
+    try:
+        with connect(store.run_path(container_id), container_id) as session:
+            session.send({"op": "wait"})
+            session.send({"op": "kill", "signal": number})
+            if session.expect("exited", timeout_s=None if grace_s < 0 else grace_s) is not None:
+                return True
             session.send({"op": "kill", "signal": SIGKILL})
-            if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is None:
-                raise StateError(
-                    f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
-                )
+            if session.expect("exited", timeout_s=_KILL_PATIENCE_S) is not None:
+                return True
+    except StateError:
+        return False
+    raise StateError(f"stop container {container_id[:12]}: it did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL")
 
 
 def pause_container(store: Store, container_id: str, *, paused: bool) -> None:
