@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import transcript
-from tests.waiting import PATIENCE_S, sockets, state_letter, wait_until
+from tests.waiting import PATIENCE_S, sockets, state_letter, wait_equal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -113,6 +113,12 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     ids = cli("ps", "-aq").stdout.split()
     if ids:
         cli("rm", "-f", "-v", *ids)
+    wait_monitors(cli)
+
+
+def wait_monitors(cli: Cli) -> None:
+    """Until no monitor of an engine is at work: what it has yet to take away it finds by files that go with the test."""
+    wait_equal(lambda: {each for each in left_by(cli) if each.startswith("process")}, set(), "every monitor has ended")
 
 
 def left_by(cli: Cli) -> set[str]:

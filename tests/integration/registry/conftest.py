@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyctr.engine import Engine
-from tests.conftest import Cli, need_tool, started_at_free_port
+from tests.conftest import Cli, need_tool, started_at_free_port, wait_monitors
 from tests.fake_registry import FakeRegistry
 from tests.waiting import PATIENCE_S
 
@@ -103,14 +103,15 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Cli:
+def other(tmp_path: Path) -> Iterator[Cli]:
     """A second engine with nothing in it, and its own credentials."""
     cli = Cli(tmp_path / "other")
     (tmp_path / "other").mkdir()
     cli.env["DOCKER_CONFIG"] = str(tmp_path / "docker")
     cli.env["PYCTR_CONFIG"] = str(tmp_path / "daemon.json")
     (tmp_path / "daemon.json").write_text("{}")
-    return cli
+    yield cli
+    wait_monitors(cli)
 
 
 @pytest.fixture
