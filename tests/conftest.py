@@ -129,7 +129,7 @@ def left_by(cli: Cli) -> set[str]:
         events = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be half written
     except FileNotFoundError:
         events = []
-    ids = {event["Actor"]["ID"] for event in events if event["Type"] == "container"}
+    ids = {event["Actor"]["ID"] for event in events if event["Type"] == "container"} - {""}  # of `prune`, nobody
     with open("/proc/mounts", encoding="utf-8") as file:
         found.update(f"mount {line.strip()}" for line in file if base in line)
     found.update(
@@ -140,6 +140,8 @@ def left_by(cli: Cli) -> set[str]:
             with open(f"/proc/{pid}/cmdline") as command, open(f"/proc/{pid}/cgroup") as groups:
                 words, groups_of_it = command.read().replace("\0", " "), groups.read()
         except OSError:
+            continue
+        if state_letter(int(pid)) in ("", "Z"):  # dead; who started it in this process has yet to reap it
             continue
         if f" monitor {base}" in words or any(each in groups_of_it for each in ids):
             found.add(f"process {pid} {words}")
