@@ -162,12 +162,13 @@ def diff_layer(
     extract_to: str | None = None,
     hidden: list[str] = ...,
     sync: bool = True,
+    still: bool = False,
 ) -> WrittenLayer:
     """Write what an overlay upper directory changes of `lowers` (topmost first) as a layer.
 
     `sink` is a directory of blobs or a descriptor; `compression` none, gzip or zstd; `clamp_mtime` in seconds since the epoch;
-    `hidden` are mount points to leave out; without `sync` the blob may not have reached the disk. Raises StateError
-    for what a layer cannot say.
+    `hidden` are mount points to leave out; without `sync` the blob may not have reached the disk; `still` says that nobody else
+    reaches `upper`. Raises StateError for what a layer cannot say.
     """
 
 def export_tree(

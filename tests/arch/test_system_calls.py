@@ -17,9 +17,9 @@ pytestmark = needs_root
 RUNTIME = str(Path(pyctr.__file__).parent / "_bin/pyctr-runtime")
 #: Counted 770 on a hybrid host of nine hierarchies; a host with more has more cgroups to make.
 RUNTIME_CALLS_MAX = 900
-#: From the look at the context to the layer's blob. Counted 27, and 32 of a debug build, which asks of each descriptor it closes
+#: From the look at the context to the layer's blob. Counted 23, and 28 of a debug build, which asks of each descriptor it closes
 #: whether it is one.
-COPIED_FILE_CALLS_MAX = 34
+COPIED_FILE_CALLS_MAX = 30
 #: Of one that is in the cache already, and too young to be known by what stat says of it. Counted 6, and 8 of a debug build.
 DIGESTED_FILE_CALLS_MAX = 8
 #: Interpreter start-up included, a few hundred of them looking for site packages.

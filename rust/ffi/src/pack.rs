@@ -156,7 +156,7 @@ impl Request {
 }
 
 #[pyfunction]
-#[pyo3(signature = (upper, lowers, sink, *, compression="none", clamp_mtime=None, extract_to=None, hidden=Vec::new(), sync=true))]
+#[pyo3(signature = (upper, lowers, sink, *, compression="none", clamp_mtime=None, extract_to=None, hidden=Vec::new(), sync=true, still=false))]
 #[allow(clippy::too_many_arguments)] // keyword arguments of Python
 pub fn diff_layer(
     upper: PathBuf,
@@ -167,12 +167,13 @@ pub fn diff_layer(
     extract_to: Option<PathBuf>,
     hidden: Vec<PathBuf>,
     sync: bool,
+    still: bool,
 ) -> PyResult<WrittenLayer> {
     let request = Request::new(sink, compression, clamp_mtime, extract_to)?;
     Request { durability: durability(sync), ..request }.run(sink.py(), |mut out, options| {
         let (upper, lowers) = (open_directory(&upper)?, open_all(&lowers)?);
         let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
-        pack::diff(upper.as_fd(), &lowers, &hidden, &mut out, options)
+        pack::diff(upper.as_fd(), &lowers, &hidden, &mut out, Options { still, ..options })
     })
 }
 

@@ -126,7 +126,7 @@ def take_changes(
     What is in its directory `settled` has its times already, and none of overlay's notes.
     """
     settle_upper(upper, clamp=clamp_s, settled=settled)
-    written = diff_layer(upper, lowers, store.blobs, compression=COMPRESSION, clamp_mtime=clamp_s)
+    written = diff_layer(upper, lowers, store.blobs, compression=COMPRESSION, clamp_mtime=clamp_s, still=True)
     if written.diff_id == EMPTY_LAYER:
         return None
     write.take_layer(store, upper, written)

@@ -35,8 +35,8 @@ pub fn diff(
     let below = Below::new(lowers, options)?;
     let target = options.extract_to.map(|root| (root, options.whiteouts));
     let (packed, digests) = stream::write_stream(sink, options.compression, target, |out| {
-        let mut visitor =
-            Diff { packer: Packer::new(out, options.clamp_mtime), stack: &stack, below, hidden: Hidden::new(hidden) };
+        let packer = Packer::new(out, options.clamp_mtime).still(options.still);
+        let mut visitor = Diff { packer, stack: &stack, below, hidden: Hidden::new(hidden) };
         walk(&stack, stack.root()?, &mut visitor)?;
         visitor.packer.finish()
     })?;
@@ -191,7 +191,7 @@ impl Visitor for Diff<'_, '_> {
         if self.hidden.hides(&mut self.below, directory, name, found, path)? {
             return Ok(false);
         }
-        let kind = self.packer.add(directory.part(found), name, path)?;
+        let kind = self.packer.add(directory.part(found), name, path, found.kind())?;
         Ok(kind == Some(FileType::Directory))
     }
 

@@ -1,7 +1,8 @@
 //! Files of a tree as entries of an archive.
 //!
 //! A container may change what is read here at any moment. So each name is opened O_PATH|O_NOFOLLOW, looked at through that
-//! descriptor, and opened for reading only if it is a regular file: no link is followed, no device or FIFO opened.
+//! descriptor, and opened for reading only if it is a regular file: no link is followed, no device or FIFO opened. Of a tree
+//! that nobody else has (`still`) a regular file is opened at once, which is half the work.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -38,6 +39,7 @@ pub struct Packed {
 pub struct Packer<'w> {
     out: &'w mut ChunkWriter,
     clamp_mtime: Option<i64>,
+    still: bool,
     /// First names of files that have several.
     links: HashMap<(u64, u64), Vec<u8>>,
     block: Vec<u8>,
@@ -48,12 +50,28 @@ pub struct Packer<'w> {
 impl<'w> Packer<'w> {
     /// Writes into a stream; later times become `clamp_mtime`.
     pub fn new(out: &'w mut ChunkWriter, clamp_mtime: Option<i64>) -> Self {
-        let names = vec![0; XATTRS_MAX];
-        Self { out, clamp_mtime, links: HashMap::new(), block: Vec::new(), names, packed: Packed::default() }
+        let (names, links) = (vec![0; XATTRS_MAX], HashMap::new());
+        Self { out, clamp_mtime, still: false, links, block: Vec::new(), names, packed: Packed::default() }
     }
 
-    /// Packs what `parent` has under `name` as `path`; a directory without what is in it. Its type; None if it is gone.
-    pub fn add(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<Option<FileType>> {
+    /// Nobody changes what is packed.
+    pub fn still(self, still: bool) -> Self {
+        Self { still, ..self }
+    }
+
+    /// Packs what `parent` has under `name` as `path`; a directory without what is in it. `seen` is the type it had when it was
+    /// looked at. Its type; None if it is gone.
+    pub fn add(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        path: &[u8],
+        seen: FileType,
+    ) -> Result<Option<FileType>> {
+        if self.still && seen == FileType::RegularFile {
+            let file = rustix::fs::openat(parent, name, READ.union(OFlags::NOFOLLOW), Mode::empty());
+            return self.still_file(&file.map_err(failed(path, "open"))?, path);
+        }
         match rustix::fs::openat(parent, name, NODE, Mode::empty()) {
             Ok(node) => self.add_node(&node, path),
             Err(Errno::NOENT) => Ok(None),
@@ -61,22 +79,44 @@ impl<'w> Packer<'w> {
         }
     }
 
+    fn still_file(&mut self, file: &OwnedFd, path: &[u8]) -> Result<Option<FileType>> {
+        let stat = rustix::fs::fstat(file).map_err(failed(path, "look at"))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(failed(path, "read")(Errno::INVAL));
+        }
+        let mut entry = self.entry(&stat, path);
+        if self.is_further_name(&mut entry, &stat) {
+            return self.write_header(&entry).map(|()| Some(FileType::RegularFile));
+        }
+        self.opened_file(entry, file, &stat)
+    }
+
+    /// Whether it is one more name of what was packed: a hard link then.
+    fn is_further_name(&mut self, entry: &mut Entry, stat: &Stat) -> bool {
+        if stat.st_nlink < 2 {
+            return false;
+        }
+        let key = (stat.st_dev, stat.st_ino);
+        if let Some(first) = self.links.get(&key) {
+            (entry.kind, entry.link) = (EntryKind::HardLink, first.clone());
+            return true;
+        }
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            self.links.insert(key, entry.path.clone());
+        }
+        false
+    }
+
     /// Packs what an O_PATH descriptor stands for.
     pub fn add_node(&mut self, node: &OwnedFd, path: &[u8]) -> Result<Option<FileType>> {
         let stat = rustix::fs::fstat(node).map_err(failed(path, "look at"))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         let mut entry = self.entry(&stat, path);
-        if kind != FileType::Directory && stat.st_nlink > 1 {
-            if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
-                (entry.kind, entry.link) = (EntryKind::HardLink, first.clone());
-                return self.write_header(&entry).map(|()| Some(kind));
-            }
-            if kind != FileType::Socket {
-                self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
-            }
+        if kind != FileType::Directory && self.is_further_name(&mut entry, &stat) {
+            return self.write_header(&entry).map(|()| Some(kind));
         }
         if kind == FileType::RegularFile {
-            return self.file(entry, node, &stat);
+            return self.file(entry, node);
         }
         // An O_PATH descriptor has no attributes; the link in /proc leads to the node itself, were it a link too.
         entry.xattrs = self.xattrs(&Holder::Path(path_of(node)), path)?;
@@ -139,18 +179,23 @@ impl<'w> Packer<'w> {
         self.out.write_all(&self.block).map_err(|error| write_failure(&error))
     }
 
-    fn file(&mut self, mut entry: Entry, node: &OwnedFd, stat: &Stat) -> Result<Option<FileType>> {
+    fn file(&mut self, entry: Entry, node: &OwnedFd) -> Result<Option<FileType>> {
         let fail = |errno| failed(&entry.path, "read")(errno).with_kind(Kind::Kernel);
         let file = rustix::fs::open(path_of(node), READ, Mode::empty()).map_err(fail)?;
-        let size = u64::try_from(rustix::fs::fstat(&file).map_err(fail)?.st_size).unwrap_or(0);
+        let now = rustix::fs::fstat(&file).map_err(fail)?;
+        self.opened_file(entry, &file, &now)
+    }
+
+    fn opened_file(&mut self, mut entry: Entry, file: &OwnedFd, stat: &Stat) -> Result<Option<FileType>> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
         entry.size = size;
-        entry.xattrs = self.xattrs(&Holder::File(&file), &entry.path)?;
+        entry.xattrs = self.xattrs(&Holder::File(file), &entry.path)?;
         self.write_header(&entry)?;
         // Blocks of 512 bytes; a file that has all of its own has no holes to look for.
         if u64::try_from(stat.st_blocks).unwrap_or(0) * 512 < size {
-            self.sparse_content(&file, size, &entry.path)?;
+            self.sparse_content(file, size, &entry.path)?;
         } else {
-            self.content(&file, 0, size, &entry.path)?;
+            self.content(file, 0, size, &entry.path)?;
         }
         self.packed.content_size += size;
         self.zeros(write::padding(size) as u64)?;

@@ -96,9 +96,9 @@ struct Everything<'a> {
 impl Visitor for Everything<'_> {
     fn visit(&mut self, directory: &Directory, name: &CString, found: &Found, path: &[u8]) -> Result<bool> {
         let kind = if self.prefix.is_empty() {
-            self.packer.add(directory.part(found), name, path)?
+            self.packer.add(directory.part(found), name, path, found.kind())?
         } else {
-            self.packer.add(directory.part(found), name, &join(&self.prefix, path))?
+            self.packer.add(directory.part(found), name, &join(&self.prefix, path), found.kind())?
         };
         Ok(kind == Some(FileType::Directory))
     }

@@ -34,12 +34,14 @@ pub struct Options<'fd> {
     pub extract_to: Option<BorrowedFd<'fd>>,
     /// How overlay is told of deletions.
     pub whiteouts: Whiteouts,
+    /// Nobody else reaches the upper directory of a [`diff`]: what was looked at is what is opened.
+    pub still: bool,
 }
 
 impl Options<'_> {
     /// No compression, times as they are.
     pub fn new(whiteouts: Whiteouts) -> Self {
-        Self { compression: Compression::None, clamp_mtime: None, extract_to: None, whiteouts }
+        Self { compression: Compression::None, clamp_mtime: None, extract_to: None, whiteouts, still: false }
     }
 }
 

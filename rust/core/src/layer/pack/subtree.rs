@@ -95,6 +95,6 @@ impl Visitor for Below<'_> {
     fn visit(&mut self, directory: &Directory, name: &CString, found: &Found, path: &[u8]) -> Result<bool> {
         let path = path.get(self.prefix..).unwrap_or_default();
         let path = path.strip_prefix(b"/").unwrap_or(path);
-        Ok(self.packer.add(directory.part(found), name, path)? == Some(FileType::Directory))
+        Ok(self.packer.add(directory.part(found), name, path, found.kind())? == Some(FileType::Directory))
     }
 }
