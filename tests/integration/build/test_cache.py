@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyctr.build.request import Typed
 from pyctr.engine import Engine
+from pyctr.engine.build.contexts import CONTENTS
 from pyctr.engine.build.usage import cache_records, prune_cache
 from tests.integration.build.conftest import Builder
 from tests.waiting import wait_until
@@ -98,6 +99,21 @@ def test_record_of_a_layer_that_is_gone_or_torn_is_none(build: Builder) -> None:
         record.write_text('{"version":')
     assert build(_TWO_STAGES).images[0].id == image.id
     assert "RUN echo done > /done" in build.told.started
+
+
+def test_contents_of_few_contexts_are_kept_and_prune_forgets_all(build: Builder) -> None:
+    contents = Path(build.engine.root, "build", CONTENTS)
+    contents.mkdir(parents=True, exist_ok=True)
+    for number in range(40):
+        (contents / f"{number}").touch()
+        os.utime(contents / f"{number}", (number, number))
+    build.write("a.txt", "contents")
+    build(_TWO_STAGES)
+    names = {file.name for file in contents.iterdir()}
+    assert len(names) == 32
+    assert "0" not in names
+    prune_cache(build.engine)
+    assert not list(contents.iterdir())
 
 
 def test_limit_removes_what_was_used_longest_ago(build: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
