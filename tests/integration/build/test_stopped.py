@@ -76,9 +76,9 @@ def test_killed_build_is_swept_up_by_the_next(build: Builder) -> None:
 
 
 def _step(build: Builder) -> str:
-    """The container of the step that is under way."""
-    (step,) = Path(build.engine.root, "build/run").iterdir()
-    return step.name
+    """The container of the step that is under way; that of the one before may be on its way out still."""
+    (started,) = Path(build.engine.root, "build/run").glob("*/upper/started")
+    return started.parent.parent.name
 
 
 def _present(build: Builder, step: str) -> set[str]:
