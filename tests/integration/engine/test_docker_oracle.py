@@ -81,7 +81,7 @@ CASES = {
     "memory": {"memory": "64m", "memory_reservation": "32m", "memory_swappiness": "5", "oom_score_adj": "7"},
     "swap": {"memory": "64m", "memory_swap": "100m"},
     "swap-unlimited": {"memory": "1.5g", "memory_swap": "-1", "oom_kill_disable": True},
-    "cpu": {"cpus": "1.5", "cpu_shares": "512", "cpuset_cpus": "0", "cpuset_mems": "0", "pids_limit": "50"},
+    "cpu": {"cpus": "0.5", "cpu_shares": "512", "cpuset_cpus": "0", "cpuset_mems": "0", "pids_limit": "50"},
     "quota": {"cpu_period": "50000", "cpu_quota": "20000", "pids_limit": "-1"},
     "block": {"device_read_bps": ["{block}:1mb"], "device_write_iops": ["{block}:10"]},
     "capabilities": {"cap_add": ["net_admin", "CAP_SYS_TIME"], "cap_drop": ["chown", "MKNOD"]},
