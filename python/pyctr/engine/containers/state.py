@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pyctr.engine.containers.store import read_state
 
 TYPE_CHECKING = False
@@ -23,6 +25,8 @@ def current_state(store: Store, container_id: str) -> dict[str, Any]:
         repair(store, container_id)
         state = read_state(directory)
         if state.get("status") in ACTIVE and not store.is_locked(container_id):
+            if not os.path.exists(f"{directory}/config.json"):
+                return {}  # its monitor is taking it away (--rm): this may go last, and says nothing any more
             state = ended(state, rebooted=is_of_earlier_boot(store, container_id))  # the disk is full
     return state
 
