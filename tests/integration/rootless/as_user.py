@@ -1,7 +1,8 @@
 """Run a command as an ordinary user that exists for it alone: ``as_user.py HOME UID SUBID COMMAND…``, in a mount namespace of its own.
 
 Run as root. The user, its range of subordinate ids (none if SUBID is 0) and a tun device that users may open are bound over the
-host's files in that namespace; what of the interpreter other users may not reach (a home of root's) is made reachable there.
+host's files in that namespace; what of the interpreter other users may not reach (a home of root's) is made reachable there. PYCTR_TEST_HIDE names a program
+of /usr/bin that is not there, PYCTR_TEST_OWN a file that is in the place of the one of its name.
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ def main(home: str, uid: int, first: int, command: list[str]) -> None:
     open_up(list(dict.fromkeys(path for path in (sys.base_prefix, sys.prefix, *sys.path) if os.path.isdir(path))))
     if "PYCTR_TEST_HIDE" in os.environ:
         hide(os.environ["PYCTR_TEST_HIDE"], home)
+    if "PYCTR_TEST_OWN" in os.environ:
+        own = os.environ["PYCTR_TEST_OWN"]
+        mount(own, f"/usr/bin/{os.path.basename(own)}", flags=_MS_BIND)
     os.chdir(home)
     os.setgroups([])
     os.setresgid(uid, uid, uid)

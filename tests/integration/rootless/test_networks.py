@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -13,7 +15,7 @@ import pytest
 
 from tests.conftest import need_tool
 from tests.integration.rootless.conftest import make_user
-from tests.waiting import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, children, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +144,69 @@ def test_way_out_reaches_the_world_and_not_the_hosts_loopback(user: User, outsid
         done = user("run", "--rm", "busybox", "sh", "-c", script, code=1)
         answer.join()
     assert done.stdout == "from outside\n"
+
+
+@pytest.fixture
+def greeter(outside: str) -> Iterator[int]:
+    """The port of a server outside that says `from outside` to everybody."""
+    with socket.create_server((outside, 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # the server's end
+                while True:
+                    with server.accept()[0] as client, contextlib.suppress(ConnectionError):
+                        client.sendall(b"from outside")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_way_out_comes_back_where_the_program_or_the_keeper_was_killed(user: User, outside: str, greeter: int) -> None:
+    user("run", "-d", "--name", "lasting", "busybox", "sleep", "1000")
+    look = f"timeout 10 nc {outside} {greeter} </dev/null"
+
+    def reaches() -> bool:
+        return user("exec", "lasting", "sh", "-c", look, code=None).stdout == "from outside"
+
+    wait_until(reaches, "a way out")
+    keeper = user.keeper()
+    for _ in range(2):  # the second one has not lasted
+        (program,) = children(keeper)
+        os.kill(program, signal.SIGKILL)
+        wait_until(lambda killed=program: children(keeper) not in ([], [killed]), "another program")
+        wait_until(reaches, "a way out, though nothing was started")
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: keeper not in user.keepers(), "the keeper's end")
+    wait_until(reaches, "a way out, though no container was started")
+    assert user.keeper() != keeper
+    user("rm", "-f", "lasting")
+
+
+def test_program_that_leads_out_makes_few_system_calls(user: User) -> None:
+    user("run", "-d", "--name", "lasting", "busybox", "sleep", "1000")
+    (program,) = children(user.keeper())
+    with open(f"/proc/{program}/status", encoding="ascii") as status:
+        assert "Seccomp:\t2\n" in status.read()
+    user("rm", "-f", "lasting")
+
+
+def test_program_without_a_filter_leads_out_all_the_same(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_until(lambda: not user.keepers(), "the end of the keeper that has the new one")
+    real, old = user.home / "real", user.home / "slirp4netns"
+    shutil.copy(need_tool("slirp4netns"), real)
+    refusal = """case $* in *--enable-seccomp*) echo "$0: unrecognized option '--enable-seccomp'" >&2; exit 1; esac"""
+    old.write_text(f'#!/bin/sh\n{refusal}\nexec {real} "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setitem(user.env, "PYCTR_TEST_OWN", str(old))
+    user("run", "-d", "--name", "lasting", "busybox", "sleep", "1000")
+    (program,) = children(user.keeper())
+    with open(f"/proc/{program}/status", encoding="ascii") as status:
+        assert "Seccomp:\t0\n" in status.read()
+    user("rm", "-f", "lasting")
+    wait_until(lambda: not user.keepers(), "the keeper's end")
 
 
 def test_without_the_program_networks_are_refused_and_the_rest_works(enclosed_user: User) -> None:

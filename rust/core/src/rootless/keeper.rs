@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -16,12 +17,15 @@ use super::SOCKET;
 use super::members::{self, Member};
 use super::namespaces::{Namespaces, listen};
 use super::packet::{self, Asked, Refusal};
+use super::reopening::Reopening;
 use super::way_out::WayOut;
 use crate::net::{Protocol, bind_here};
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// How long the namespaces outlast their last use: the next command finds them.
 const LINGER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// How long the queue of clients is left alone where there is no descriptor for another.
+const FULL: Duration = Duration::from_millis(100);
 /// Held by who starts a keeper, and by a keeper that is about to end.
 const LOCK: &str = "keeper.lock";
 
@@ -32,6 +36,7 @@ struct Keeper {
     clients: Vec<OwnedFd>,
     members: Vec<Member>,
     way_out: Option<WayOut>,
+    reopening: Reopening,
 }
 
 /// Keeps the namespaces of the user of a run root until nobody needs them. The caller holds the lock until `client`, the first
@@ -55,11 +60,16 @@ pub fn keep(run_root: &Path, uids: &str, gids: &str, client: OwnedFd) -> Result<
 fn start(run_root: &Path, uids: &str, gids: &str) -> Result<Keeper> {
     let members = members::find(run_root);
     // A keeper that was killed: its user's containers go on, and what they run in is theirs.
-    let namespaces = members::namespaces_of(&members)?.map_or_else(|| Namespaces::make(uids, gids), Ok)?;
+    let found = members::namespaces_of(&members)?;
+    let mut reopening = Reopening::default();
+    if found.as_ref().is_some_and(|(_, networked)| *networked) {
+        reopening.missed(Instant::now()); // the way out ended with the keeper
+    }
+    let namespaces = found.map_or_else(|| Namespaces::make(uids, gids), |(namespaces, _)| Ok(namespaces))?;
     let path = run_root.join(SOCKET);
     let listener = listen(&path).map_err(|errno| Error::kernel("listen at", &path, errno))?;
-    let clients = Vec::new();
-    Ok(Keeper { run_root: run_root.to_owned(), namespaces, listener, clients, members, way_out: None })
+    let (run_root, clients) = (run_root.to_owned(), Vec::new());
+    Ok(Keeper { run_root, namespaces, listener, clients, members, way_out: None, reopening })
 }
 
 impl Keeper {
@@ -74,7 +84,8 @@ impl Keeper {
     fn serve(mut self) -> Result<()> {
         loop {
             let idle = self.clients.is_empty() && self.members.is_empty();
-            let happened = self.wait(idle.then_some(&LINGER))?;
+            let due = self.reopening.wait(Instant::now()).and_then(|left| Timespec::try_from(left).ok());
+            let happened = self.wait(if idle { Some(&LINGER) } else { due.as_ref() })?;
             if happened.is_empty() && idle {
                 self.members = members::find(&self.run_root);
                 if self.members.is_empty() && self.end() {
@@ -82,14 +93,19 @@ impl Keeper {
                 }
             }
             self.turn(&happened);
+            if !idle && self.reopening.is_due(Instant::now()) {
+                self.lead_out_again();
+            }
         }
     }
 
-    /// Which descriptors have something to say: the listener, then clients, then members. None: time is over.
+    /// Which descriptors have something to say: the listener, then clients, members, the way out. None: time is over.
     fn wait(&self, timeout: Option<&Timespec>) -> Result<Vec<usize>> {
         let clients = self.clients.iter().map(AsFd::as_fd);
         let members = self.members.iter().map(|member| member.pidfd.as_fd());
-        let all: Vec<BorrowedFd<'_>> = std::iter::once(self.listener.as_fd()).chain(clients).chain(members).collect();
+        let way_out = self.way_out.iter().map(|way_out| way_out.pidfd.as_fd());
+        let all: Vec<BorrowedFd<'_>> =
+            std::iter::once(self.listener.as_fd()).chain(clients).chain(members).chain(way_out).collect();
         let mut fds: Vec<PollFd<'_>> = all.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -100,7 +116,7 @@ impl Keeper {
     }
 
     fn turn(&mut self, happened: &[usize]) {
-        let count = self.clients.len();
+        let (count, members) = (self.clients.len(), self.members.len());
         // From the back: what goes moves nothing that is still to be looked at.
         for index in happened.iter().rev().copied() {
             match index {
@@ -110,7 +126,8 @@ impl Keeper {
                         self.clients.remove(index - 1);
                     }
                 }
-                index => drop(self.members.remove(index - 1 - count)),
+                index if index <= count + members => drop(self.members.remove(index - 1 - count)),
+                _ => self.miss_way_out(),
             }
         }
         if self.clients.is_empty() && self.members.is_empty() {
@@ -120,7 +137,11 @@ impl Keeper {
     }
 
     fn accept(&mut self) {
-        let Ok(client) = rustix::net::accept_with(&self.listener, rustix::net::SocketFlags::CLOEXEC) else { return };
+        let client = match rustix::net::accept_with(&self.listener, rustix::net::SocketFlags::CLOEXEC) {
+            Ok(client) => client,
+            Err(Errno::MFILE | Errno::NFILE) => return std::thread::sleep(FULL), // who waits is heard when others have gone
+            Err(_) => return,
+        };
         let own = rustix::process::geteuid();
         if rustix::net::sockopt::socket_peercred(&client).is_ok_and(|peer| peer.uid == own) {
             self.greet(client);
@@ -152,8 +173,25 @@ impl Keeper {
         if !self.way_out.as_mut().is_some_and(WayOut::is_open) {
             self.way_out = None; // one that died; its link went with it
             self.way_out = Some(WayOut::open(&self.namespaces)?);
+            self.reopening.opened();
         }
         Ok(())
+    }
+
+    /// The program has ended under containers that run.
+    fn miss_way_out(&mut self) {
+        if let Some(way_out) = self.way_out.take() {
+            self.reopening.ended(way_out.since.elapsed(), Instant::now());
+        }
+    }
+
+    /// Unasked, so nobody hears why it fails: the next start that needs it does.
+    fn lead_out_again(&mut self) {
+        match self.lead_out() {
+            Err(error) if error.kind == Kind::NotFound => self.reopening = Reopening::default(), // not installed any more
+            Err(_) => self.reopening.missed(Instant::now()),
+            Ok(()) => {}
+        }
     }
 
     /// Gives up being found; false where somebody is on the way here.

@@ -33,16 +33,19 @@ fn look(path: &Path) -> Option<Member> {
     (peer.uid == rustix::process::geteuid()).then_some(Member { pid: peer.pid, pidfd })
 }
 
-/// The namespaces that these run in; None where there are none. The network is a new one where they have none of the user's.
-pub fn namespaces_of(members: &[Member]) -> Result<Option<Namespaces>> {
+/// The namespaces that these run in, and whether any is in the user's network, which is a new one otherwise; None where there are
+/// none.
+pub fn namespaces_of(members: &[Member]) -> Result<Option<(Namespaces, bool)>> {
     let open = |member: &Member, name: &str| {
         let file = File::open(format!("/proc/{}/ns/{name}", member.pid.as_raw_nonzero())).ok()?;
         is_foreign(&file, name).then(|| OwnedFd::from(file))
     };
     let first = |name| members.iter().find_map(|member| open(member, name));
     let (Some(user), Some(mounts)) = (first("user"), first("mnt")) else { return Ok(None) };
-    let network = first("net").map_or_else(|| network_of(&user), Ok)?;
-    Ok(Some(Namespaces { user, mounts, network }))
+    let network = first("net");
+    let networked = network.is_some();
+    let network = network.map_or_else(|| network_of(&user), Ok)?;
+    Ok(Some((Namespaces { user, mounts, network }, networked)))
 }
 
 /// Whether a namespace is another than this process's.

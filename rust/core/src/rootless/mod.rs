@@ -16,6 +16,7 @@ mod keeper;
 mod members;
 mod namespaces;
 mod packet;
+mod reopening;
 mod way_out;
 
 pub use client::{bind, enter};

@@ -131,7 +131,9 @@ pub fn send(socket: BorrowedFd<'_>, data: &[u8], fds: &[BorrowedFd<'_>]) -> rust
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Errno::MSGSIZE);
     }
-    rustix::net::sendmsg(socket, &[std::io::IoSlice::new(data)], &mut control, SendFlags::NOSIGNAL).map(drop)
+    // Who does not read is not waited for: a packet is small, and there is one under way at a time.
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::net::sendmsg(socket, &[std::io::IoSlice::new(data)], &mut control, flags).map(drop)
 }
 
 /// Waits for one packet; empty where the other side has gone.

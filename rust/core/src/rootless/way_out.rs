@@ -6,8 +6,10 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use rustix::io::FdFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::namespaces::Namespaces;
 use crate::{Error, Kind, Result};
@@ -17,11 +19,17 @@ const PROGRAM: &str = "slirp4netns";
 const SUBNET: &str = "10.0.2.0/24";
 /// Packets never leave the machine in this form: the longer, the fewer.
 const MTU: &str = "65520";
+/// Whoever takes it over by the packets it reads has the user's rights, but few system calls.
+const FILTER: &str = "--enable-seccomp";
 
 /// The program, for as long as this lives.
 #[derive(Debug)]
 pub struct WayOut {
     child: Child,
+    /// Readable when it has ended.
+    pub pidfd: OwnedFd,
+    /// When packets could pass.
+    pub since: Instant,
     /// Its `--exit-fd`: it ends when this does, also where we are killed.
     _alive: OwnedFd,
 }
@@ -29,6 +37,14 @@ pub struct WayOut {
 impl WayOut {
     /// Starts it and waits until packets can pass.
     pub fn open(namespaces: &Namespaces) -> Result<Self> {
+        match Self::start(namespaces, Some(FILTER)) {
+            // An older one has no such option, or one made without libseccomp.
+            Err(error) if error.to_string().contains("seccomp") => Self::start(namespaces, None),
+            opened => opened,
+        }
+    }
+
+    fn start(namespaces: &Namespaces, filter: Option<&str>) -> Result<Self> {
         let (ready, ready_theirs) = pipe()?;
         let (alive_theirs, alive) = pipe()?;
         for ours in [&ready, &alive] {
@@ -37,6 +53,7 @@ impl WayOut {
         let path = |fd: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());
         let spawned = Command::new(PROGRAM)
             .args(["--configure", "--mtu", MTU, "--cidr", SUBNET, "--disable-host-loopback"])
+            .args(filter)
             .arg(format!("--ready-fd={}", ready_theirs.as_raw_fd()))
             .arg(format!("--exit-fd={}", alive_theirs.as_raw_fd()))
             .arg(format!("--userns-path={}", path(&namespaces.user)))
@@ -53,7 +70,9 @@ impl WayOut {
         let mut word = [0u8; 1];
         if File::from(ready).read(&mut word).is_ok_and(|count| count == 1) {
             child.stderr = None;
-            return Ok(Self { child, _alive: alive });
+            let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+            let pidfd = pidfd.map_err(|errno| Error::kernel("watch", PROGRAM, errno))?;
+            return Ok(Self { child, pidfd, since: Instant::now(), _alive: alive });
         }
         drop(alive);
         let mut said = String::new();
