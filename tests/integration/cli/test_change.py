@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Cli, needs_root
-from tests.waiting import wait_until
+from tests.waiting import wait_equal, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,34 @@ def test_paused_container_can_be_stopped_and_removed(cli: Cli, container: str) -
     cli("pause", container)
     cli("rm", "-f", container)
     assert cli("ps", "-aq").stdout == ""
+
+
+def test_paused_container_that_ignores_its_stop_signal_runs_until_it_is_killed(cli: Cli) -> None:
+    script = "trap 'echo heard' TERM; echo ready; while :; do sleep 0.01; done"
+    cli("run", "-d", "--name", "deaf", "--network", "none", "busybox", "sh", "-c", script)
+    wait_until(lambda: cli("logs", "deaf").stdout, "the trap")
+    cli("pause", "deaf")
+    cli("kill", "-s", "WINCH", "deaf")
+    assert cli("inspect", "-f", "{{.State.Status}}", "deaf").stdout == "paused\n"
+    cli("kill", "-s", "TERM", "deaf")
+    wait_until(lambda: "heard" in cli("logs", "deaf").stdout, "the signal")
+    seen = "{{.State.Status}} {{.State.Running}} {{.State.Paused}}"
+    assert cli("inspect", "-f", seen, "deaf").stdout == "running true false\n"
+    assert cli("unpause", "deaf", code=1).stderr.endswith("is not paused\n")
+    assert cli("exec", "deaf", "true").returncode == 0
+    cli("pause", "deaf")
+    cli("stop", "-t", "0", "deaf")
+
+    def told() -> list[str]:
+        events = cli(
+            "events", "--since", "0", "--until", "0s", "--filter", "container=deaf", "--format", "{{.Action}}"
+        ).stdout
+        return [word for word in events.split() if word in ("pause", "kill", "unpause", "die", "stop")]
+
+    signalled = ["kill", "unpause"]
+    wanted = ["pause", "kill", *signalled, "pause", *signalled, "kill", "die", "stop"]
+    wait_equal(told, wanted, "the journal")
+    cli("rm", "deaf")
 
 
 def test_update_limits_are_in_the_kernel_and_in_the_record(cli: Cli, container: str) -> None:

@@ -28,13 +28,7 @@ impl Monitor {
     /// Sends a signal a user asked for. SIGKILL and the stop signal mean that the user wants it stopped.
     pub(super) fn kill(&mut self, running: &Running, cgroup: &Cgroup, signal: i32, client: u64) {
         let ends = self.is_meant_to_end(signal);
-        let sent = if ends {
-            self.send(running, cgroup, signal)
-        } else {
-            running
-                .signal(signal)
-                .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))
-        };
+        let sent = self.signal(running, signal);
         if sent.is_ok() {
             if ends && !self.state.stopped_by_user {
                 self.state.stopped_by_user = true;
@@ -42,7 +36,34 @@ impl Monitor {
             }
             self.journal("kill", &[("signal", signal.to_string())]);
         }
-        self.answer(client, sent);
+        let done = sent.and_then(|()| if ends { self.wake(cgroup) } else { Ok(()) });
+        self.answer(client, done);
+    }
+
+    /// Sends a signal that is meant to end the container, unasked.
+    pub(super) fn end(&mut self, running: &Running, cgroup: &Cgroup, signal: i32) -> Result<()> {
+        self.signal(running, signal)?;
+        self.wake(cgroup)
+    }
+
+    fn signal(&self, running: &Running, signal: i32) -> Result<()> {
+        running
+            .signal(signal)
+            .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))
+    }
+
+    /// Lets the processes go on that are to notice a signal: the container is paused no longer, whatever it makes of it.
+    fn wake(&mut self, cgroup: &Cgroup) -> Result<()> {
+        if cgroup.is_frozen().unwrap_or(false) {
+            cgroup.thaw()?;
+        }
+        if self.state.status == "paused" {
+            self.state.status = "running";
+            let _ = self.state.write(&self.directory); // a full disk keeps nothing from ending
+            self.probe.iter_mut().for_each(Probe::resume);
+            self.journal("unpause", &[]);
+        }
+        Ok(())
     }
 
     pub(super) fn is_meant_to_end(&self, signal: i32) -> bool {

@@ -219,7 +219,7 @@ impl Monitor {
                 Outcome::Exited => return Ok(()),
                 Outcome::TimedOut if self.kill_at.is_some_and(|moment| moment <= Instant::now()) => {
                     self.kill_at = None;
-                    self.send(running, cgroup, libc::SIGKILL)?;
+                    self.end(running, cgroup, libc::SIGKILL)?;
                 }
                 Outcome::TimedOut => self.check_health(running, cgroup),
                 Outcome::ProbeOutput => self.probe.iter_mut().for_each(Probe::read),
@@ -243,7 +243,7 @@ impl Monitor {
                     self.stopping = true;
                     let grace = u64::try_from(self.config.stop_timeout_s).ok().map(Duration::from_secs);
                     self.kill_at = grace.map(|grace| Instant::now() + grace);
-                    self.send(running, cgroup, self.config.stop_signal)?;
+                    self.end(running, cgroup, self.config.stop_signal)?;
                 }
                 // The notice comes before the kill is counted.
                 Outcome::OutOfMemory { certain: true } => self.tell_ooms(self.ooms_told + 1),
@@ -300,17 +300,6 @@ impl Monitor {
             self.ooms_told = kills;
             self.journal("oom", &[]);
         }
-    }
-
-    /// Sends a signal that is meant to end the container; one that is frozen would not notice.
-    pub(super) fn send(&self, running: &Running, cgroup: &Cgroup, signal: i32) -> Result<()> {
-        running
-            .signal(signal)
-            .map_err(|errno| Error::kernel(format!("send signal {signal} to"), &self.config.id, errno))?;
-        if cgroup.is_frozen().unwrap_or(false) {
-            cgroup.thaw()?;
-        }
-        Ok(())
     }
 
     /// Waits before a restart; false: there is to be none.
