@@ -82,22 +82,35 @@ def _label_header(key: str) -> str:
     return key.rpartition(".")[2].replace("-", " ").replace("_", " ")
 
 
-def print_rows(template: str, rows: list[dict[str, Any]], headers: dict[str, str]) -> None:
-    """Rows as Docker prints them: ``json`` a line each, ``table …`` with a header, else the template a line each."""
+def parse_rows(template: str) -> tuple[Template, bool]:
+    """A template for rows, and whether it asks for a table. Raises ParseError."""
     if template == "json":
         template = "{{json .}}"
     is_table = template.startswith("table ")
     body = template.removeprefix("table ").strip() if is_table else template
-    body = body.replace("\\t", "\t").replace("\\n", "\n")
+    return Template(body.replace("\\t", "\t").replace("\\n", "\n")), is_table
+
+
+def check_rows(template: str, row: dict[str, Any]) -> None:
+    """Refuse what cannot be shown of any row, in the words of Docker's `ps`, which alone looks before there are rows."""
     try:
-        parsed = Template(body)
+        parsed, _ = parse_rows(template)
     except ParseError as error:
-        raise InvalidArgument(f"failed to parse template: {error}") from None
+        raise _reworded(error, "failed to parse template") from None
     try:
+        parsed.render(Row(row))
+    except ExecutionError as error:
+        raise _reworded(error, "failed to execute template") from None
+
+
+def print_rows(template: str, rows: list[dict[str, Any]], headers: dict[str, str]) -> None:
+    """Rows as Docker prints them: ``json`` a line each, ``table …`` with a header, else the template a line each."""
+    try:
+        parsed, is_table = parse_rows(template)
         lines = [parsed.render(Row(row)) for row in rows]
         header = parsed.render(Header(headers), is_header=True) if is_table else ""
-    except ExecutionError as error:
-        raise InvalidArgument(f"failed to execute template: {error}") from None
+    except (ParseError, ExecutionError) as error:
+        raise _reworded(error, "template parsing error") from None
     if not is_table:
         sys.stdout.write("".join(line + "\n" for line in lines))
         return

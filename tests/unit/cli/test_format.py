@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyctr.cli.format import compile_template
+from pyctr.cli.commands.ps import ps
+from pyctr.cli.format import compile_template, print_rows
 from pyctr.cli.human import columns, quoted, shorten, size
 from pyctr.errors import InvalidArgument
 
@@ -72,3 +73,29 @@ def test_columns_are_dockers() -> None:
 
 def test_quoted_text_stays_on_its_line() -> None:
     assert quoted('a "b"\n\tc\\d\x1b…é') == r'"a \"b\"\n\tc\\d\x1b…é"'
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (
+            "{{.Bogus}}",
+            'failed to execute template: template: :1:2: executing "" at <.Bogus>: can\'t evaluate field Bogus',
+        ),
+        ("table {{.ID}}\\t{{.CreatedAgo}}", "failed to execute template: .* can't evaluate field CreatedAgo"),
+        ("{{.ID", "failed to parse template: template: :1: unclosed action"),
+        ("{{slice .ID 0 3}}", "failed to execute template: .* error calling slice: index out of range: 3"),
+    ],
+)
+def test_ps_checks_its_template_before_it_looks_for_containers(template: str, said: str) -> None:
+    engine: Any = None
+    with pytest.raises(InvalidArgument, match=said):
+        ps(engine, {"format": template}, [])
+
+
+def test_other_listings_check_a_template_with_their_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows("{{.Bogus}}", [], {"Name": "NAME"})
+    assert capsys.readouterr().out == ""
+    for rows, template in (([{"Name": "a"}], "{{.Bogus}}"), ([], "{{.Name")):
+        with pytest.raises(InvalidArgument, match=r"^template parsing error: template: :1"):
+            print_rows(template, rows, {"Name": "NAME"})

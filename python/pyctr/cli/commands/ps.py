@@ -27,6 +27,10 @@ _HEADERS = {
 def ps(engine: Engine, options: dict[str, Any], _arguments: list[str]) -> int:
     """List containers."""
     template = options.get("format")
+    if template and template != "table":
+        from pyctr.cli.format import check_rows
+
+        check_rows(template, _BLANK)
     found = engine.containers.list(
         all=options.get("all", False),
         limit=_limit(options),
@@ -116,3 +120,5 @@ _FIELDS: dict[str, Callable[[Summary, bool], str]] = {
     "LocalVolumes": lambda item, _: str(sum(1 for point in item.record["Mounts"] if point["Type"] == "volume")),
     "Size": _size,
 }
+#: A row with nothing in it.
+_BLANK = dict.fromkeys((*(_FIELDS.keys() - {"CreatedAgo"}), "RunningFor"), "")
