@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,6 +110,11 @@ def test_volume_commands_say_what_docker_says(cli: Cli) -> None:
     (shown,) = json.loads(cli("volume", "inspect", "data").stdout)
     assert sorted(shown) == ["CreatedAt", "Driver", "Labels", "Mountpoint", "Name", "Options", "Scope"]
     assert os.path.isdir(shown["Mountpoint"])
+    assert (shown["Labels"], shown["Options"]) == ({"a": "b"}, None)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", shown["CreatedAt"])
+    cli("volume", "create", "plain")
+    assert cli("volume", "inspect", "-f", "{{json .Labels}} {{json .Options}}", "plain").stdout == "null null\n"
+    cli("volume", "rm", "plain")
     assert cli("volume", "inspect", "-f", "{{.Name}}", "data").stdout == "data\n"
     done = cli("volume", "inspect", "none", code=1)
     assert (done.stdout, done.stderr) == ("[]\n", "pyctr: get none: no such volume\n")

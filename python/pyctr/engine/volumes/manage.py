@@ -34,7 +34,7 @@ def create(store: Store, name: str, driver: str, options: dict[str, str], labels
         check_name(name)
     check_options(name, options)
     chosen = name or anonymous_name()
-    create_volume(store, chosen, labels or ({} if name else {ANONYMOUS_LABEL: ""}), options or None)
+    create_volume(store, chosen, labels or (None if name else {ANONYMOUS_LABEL: ""}), options or None)
     return chosen
 
 
@@ -67,7 +67,7 @@ def describe(store: Store, name: str) -> dict[str, Any]:
         raise NotFound(f"get {name}: no such volume")
     content = read_volume(store, name)
     return {
-        "CreatedAt": content["CreatedAt"],
+        "CreatedAt": content["CreatedAt"][:19] + "Z",
         "Driver": content["Driver"],
         "Labels": content["Labels"],
         "Mountpoint": f"{store.volumes_dir}/{name}/_data",
