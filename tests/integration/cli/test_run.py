@@ -88,6 +88,8 @@ def test_run_docker_default_capabilities_and_filter(cli: Cli) -> None:
         (["--mount", "type=bind,src=/nonexistent,dst=/x", "busybox"], 125, "bind source path does not exist"),
         (["-m", "1m", "busybox"], 125, "Minimum memory limit allowed is 6MB"),
         (["--no-such-flag", "busybox"], 125, "unknown flag: --no-such-flag"),
+        (["-d", "-a", "stdout", "busybox"], 1, "conflicting options: cannot specify both --attach and --detach"),
+        (["--detach-keys", "ctrl-1", "busybox"], 1, "invalid detach keys (ctrl-1)"),
         (["-p", "80:80:80:80", "busybox"], 125, "invalid IP address"),
         (["--network", "no-such-network", "busybox"], 125, "network no-such-network not found"),
         (["--cap-add", "NOTHING", "busybox"], 125, "NOTHING"),

@@ -52,7 +52,9 @@ def check_detach_keys(text: str) -> None:
         control = key.removeprefix("ctrl-")
         known = len(control) == 1 and control in _CONTROL_KEYS
         if not (len(key) == 1 or (key.startswith("ctrl-") and known)):
-            raise PyctrError(f"invalid detach keys ({text}): Unknown character: '{key}'")
+            refusal = PyctrError(f"invalid detach keys ({text}): Unknown character: '{key}'")
+            refusal.exit_code = 1  # for run too: Docker hears of it when it attaches
+            raise refusal
 
 
 class Session:

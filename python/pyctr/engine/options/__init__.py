@@ -107,7 +107,9 @@ def check_command_options(request: Request, options: dict[str, Any]) -> None:
     if request.host_config["AutoRemove"] and restart not in ("", "no"):
         raise InvalidArgument("conflicting options: cannot specify both --restart and --rm")
     if options.get("detach") and options.get("attach"):
-        raise InvalidArgument("conflicting options: cannot specify both --attach and --detach")
+        conflict = InvalidArgument("conflicting options: cannot specify both --attach and --detach")
+        conflict.exit_code = 1  # unlike its other refusals: docker's run
+        raise conflict
     host = request.host_config
     if host["PidMode"] == "host" and host["UsernsMode"] == "private":
         raise InvalidArgument("conflicting options: --pid host and a user namespace")
