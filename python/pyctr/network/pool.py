@@ -95,7 +95,6 @@ def plan_ipam(
                 word = "ip-range" if key == "IPRange" else "gateway"
                 raise InvalidArgument(f"cannot configure multiple {word}s ({text}, {found[key]}) on the same subnet")
             found[key] = text
-    _add_auxiliary(configs, auxiliary)
     for subnet, config in configs.items():
         if subnet.version == 4 and subnet.bits > 30:
             raise InvalidArgument(f"invalid subnet {subnet}: no room for a gateway and a container")
@@ -104,6 +103,7 @@ def plan_ipam(
             and not subnet.first_host() <= parse_address(config["Gateway"]).number <= subnet.last_host()
         ):
             raise InvalidArgument(f"invalid gateway {config['Gateway']}: it is the subnet's own address")
+    _add_auxiliary(configs, auxiliary)
     return list(configs.values())
 
 
@@ -112,9 +112,15 @@ def _add_auxiliary(configs: dict[Subnet, dict[str, Any]], auxiliary: dict[str, s
         found = _match(configs, _host(parse_address(text)))
         if found is None:
             raise InvalidArgument(f"no matching subnet for aux-address {text}")
-        if "Gateway" in found and parse_address(found["Gateway"]) == parse_address(text):
+        address, subnet = parse_address(text), parse_subnet(found["Subnet"])
+        kept = found.setdefault("AuxiliaryAddresses", {})
+        # Docker gives away the gateway first, also the one it chooses itself.
+        gateway = found.get("Gateway") or default_gateway({**found, "AuxiliaryAddresses": {}})
+        taken = (gateway, *kept.values())
+        own = not subnet.first_host() <= address.number <= subnet.last_host()
+        if own or any(parse_address(other) == address for other in taken):
             raise InvalidArgument(f"failed to allocate secondary ip address ({name}:{text}): Address already in use")
-        found.setdefault("AuxiliaryAddresses", {})[name] = text
+        kept[name] = text
 
 
 def _host(address: Address) -> Subnet:

@@ -38,6 +38,18 @@ def test_choose_subnet_v6_is_unique_local() -> None:
         (["10.0.0.0/24"], ["x"], [], {}, "invalid IP address: x"),
         (["10.0.0.0/24"], [], ["10.0.0.0/23"], {}, "no matching subnet for ip-range"),
         (["10.0.0.0/24"], [], [], {"a": "10.1.0.1"}, "no matching subnet for aux-address"),
+        *[
+            (
+                ["10.0.0.0/24"],
+                [],
+                [],
+                {"a": "10.0.0.7", "b": taken},
+                f"failed to allocate secondary ip address (b:{taken}): Address already in use",
+            )
+            for taken in ("10.0.0.0", "10.0.0.255", "10.0.0.1", "10.0.0.7")
+        ],
+        (["10.0.0.0/24"], [], ["10.0.0.128/25"], {"a": "10.0.0.128"}, "Address already in use"),
+        (["fd00::/64"], [], [], {"a": "fd00::"}, "Address already in use"),
         (["10.0.0.0/24"], ["10.0.0.9"], [], {"a": "10.0.0.9"}, "(a:10.0.0.9): Address already in use"),
         (["10.0.0.0/24"], ["10.0.0.0"], [], {}, "invalid gateway 10.0.0.0"),
         (["10.0.0.0/24"], ["10.0.0.255"], [], {}, "invalid gateway 10.0.0.255"),
