@@ -63,7 +63,7 @@ def plan_down(
     chosen = [item for item in own if not wanted or item.service in wanted]
     if remove_orphans and not wanted:
         chosen += orphans
-    plan, stops = plan_stop(project, observed, chosen, timeout_s=timeout_s, grace=grace)
+    plan, _ = plan_stop(project, observed, chosen, timeout_s=timeout_s, grace=grace)
     if orphans and not remove_orphans and not wanted:
         listed = " ".join(item.name for item in orphans)
         plan.warnings.append(
@@ -74,7 +74,7 @@ def plan_down(
         plan.add(remove(item, (f"stop:{item.id}",), volumes=volumes, key=f"remove:{item.id}")) for item in chosen
     )
     if not wanted:
-        _plan_networks(plan, project, observed, tuple(key for keys in stops.values() for key in keys))
+        _plan_networks(plan, project, observed, gone)
         _plan_release(plan, project, observed, gone)
     if volumes and not wanted:
         _plan_volumes(plan, project, observed, gone)
@@ -83,8 +83,8 @@ def plan_down(
     return plan
 
 
-def _plan_networks(plan: Plan, project: Project, observed: Observed, stopped: tuple[str, ...]) -> None:
-    """A network is nobody's once its containers have ended: its bridge goes while their file systems are unmounted."""
+def _plan_networks(plan: Plan, project: Project, observed: Observed, gone: tuple[str, ...]) -> None:
+    """A network goes after its containers: one that could not be removed can be started again."""
     declared = resources_of(project.model.get("networks"))
     for name, found in observed.networks.items():
         if found.get(labels.PROJECT) == project.name and (name in declared or found.get(labels.NETWORK)):
@@ -93,7 +93,7 @@ def _plan_networks(plan: Plan, project: Project, observed: Observed, stopped: tu
                     f"remove-network:{name}",
                     Action.REMOVE_NETWORK,
                     f"Network {name}",
-                    after=stopped,
+                    after=gone,
                     details={"name": name},
                 )
             )

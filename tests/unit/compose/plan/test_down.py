@@ -12,13 +12,13 @@ from tests.unit.compose.plan.projects import container, observed, project
 DEPENDS: dict[str, Any] = {"web": {"depends_on": {"db": {"condition": "service_started", "required": True}}}, "db": {}}
 
 
-def test_down_stops_dependents_first_and_removes_networks_when_all_have_ended() -> None:
+def test_down_stops_dependents_first_and_removes_networks_when_all_are_gone() -> None:
     found = project(DEPENDS)
     web, db = container(found, "web"), container(found, "db")
     steps = {step.key: step for step in plan_down(found, observed(web, db)).operations}
     assert steps[f"stop:{db.id}"].after == (f"stop:{web.id}",)
     assert steps[f"remove:{web.id}"].needs == (f"stop:{web.id}",)
-    assert set(steps["remove-network:demo_default"].after) == {f"stop:{web.id}", f"stop:{db.id}"}
+    assert set(steps["remove-network:demo_default"].after) == {f"remove:{web.id}", f"remove:{db.id}"}
 
 
 def test_down_removes_volumes_and_images_on_request_only() -> None:
