@@ -110,6 +110,10 @@ def check_command_options(request: Request, options: dict[str, Any]) -> None:
         conflict = InvalidArgument("conflicting options: cannot specify both --attach and --detach")
         conflict.exit_code = 1  # unlike its other refusals: docker's run
         raise conflict
+    if options.get("detach_keys") and not options.get("detach"):
+        from pyctr.engine.containers.session import check_detach_keys
+
+        check_detach_keys(options["detach_keys"])  # before there is a container
     host = request.host_config
     if host["PidMode"] == "host" and host["UsernsMode"] == "private":
         raise InvalidArgument("conflicting options: --pid host and a user namespace")
