@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -183,6 +184,21 @@ def test_run_root_of_somebody_else_is_refused(user: User) -> None:
     done = user("--run-root", str(directory), "ps", code=1)
     assert done.stderr.startswith(f"pyctr: use {directory}: not a directory of this user's alone\n")
     assert not list(directory.iterdir())
+
+
+def test_run_root_is_locked_against_being_tidied_up_while_a_keeper_is_there(user: User) -> None:
+    user("ps")
+    directory = os.open(user.run_root, os.O_RDONLY)
+    try:
+        wait_until(lambda: not user.keepers(), "the keeper's end")
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(directory, fcntl.LOCK_UN)
+        user("run", "-d", "--name", "kept", "--network", "none", "busybox", "sleep", "1000")
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(directory)
+    user("rm", "-f", "kept")
 
 
 def test_keeper_turns_another_user_away(user: User) -> None:

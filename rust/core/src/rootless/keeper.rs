@@ -37,6 +37,8 @@ struct Keeper {
     members: Vec<Member>,
     way_out: Option<WayOut>,
     reopening: Reopening,
+    /// The run root, locked: systemd-tmpfiles spares a directory that is (tmpfiles.d(5)), however old what is in it.
+    _held: Option<OwnedFd>,
 }
 
 /// Keeps the namespaces of the user of a run root until nobody needs them. The caller holds the lock until `client`, the first
@@ -68,8 +70,16 @@ fn start(run_root: &Path, uids: &str, gids: &str) -> Result<Keeper> {
     let namespaces = found.map_or_else(|| Namespaces::make(uids, gids), |(namespaces, _)| Ok(namespaces))?;
     let path = run_root.join(SOCKET);
     let listener = listen(&path).map_err(|errno| Error::kernel("listen at", &path, errno))?;
-    let (run_root, clients) = (run_root.to_owned(), Vec::new());
-    Ok(Keeper { run_root, namespaces, listener, clients, members, way_out: None, reopening })
+    let (held, run_root, clients) = (hold(run_root), run_root.to_owned(), Vec::new());
+    Ok(Keeper { run_root, namespaces, listener, clients, members, way_out: None, reopening, _held: held })
+}
+
+/// A directory that cannot be locked is one that may be tidied up when it is old, and no more.
+fn hold(directory: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let held = rustix::fs::open(directory, flags, Mode::empty()).ok()?;
+    rustix::fs::flock(&held, FlockOperation::NonBlockingLockShared).ok()?;
+    Some(held)
 }
 
 impl Keeper {
