@@ -89,6 +89,8 @@ class NetworkService:
         for option, why in _UNSUPPORTED.items():
             if options.get(option):
                 raise InvalidArgument(f"--{option.replace('_', '-')}: {why}")
+        if options.get("scope", "") not in ("", "local"):
+            raise InvalidArgument(f"--scope {options['scope']}: this node is not a swarm manager (pyctr has no swarm)")
         if options.get("ipam_driver", "default") != "default":
             raise InvalidArgument(f"--ipam-driver {options['ipam_driver']}: there is only the default one")
         network = self.networks.new(name, driver)
