@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyctr.engine.containers import wait
+from pyctr.engine.containers import lifecycle, wait
 from pyctr.engine.containers.wait import wait_for
 
 if TYPE_CHECKING:
@@ -42,3 +43,13 @@ def test_wait_for_the_next_end_passes_over_one_that_was_before(tmp_path: Path, m
     assert wait_for(store, "1" * 64, timeout_s=5) == 3
     with pytest.raises(TimeoutError):
         wait_for(store, "1" * 64, condition="next-exit", timeout_s=0)
+
+
+def test_wait_for_one_that_is_being_taken_away_is_told_by_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = {"Action": "die", "Actor": {"ID": "1" * 64, "Attributes": {"exitCode": "3"}}}
+    (tmp_path / "events.jsonl").write_text(json.dumps(died, separators=(",", ":")) + "\n")
+    monkeypatch.setattr(lifecycle, "current_state", lambda *_: {})
+    store: Any = OnDisk(tmp_path)
+    assert lifecycle.wait_container(store, "1" * 64) == 3

@@ -91,6 +91,10 @@ def wait_container(store: Store, container_id: str) -> int:
         state = current_state(store, container_id)
         if watched and state.get("started_at") != watched:
             return 128 + SIGKILL
+        if not state:  # it is being taken away (--rm): the journal knows
+            from pyctr.engine.containers.wait import last_exit
+
+            return last_exit(store.root, container_id, 0)
         if state.get("status") not in ACTIVE:
             return int(state.get("exit_code") or 0)
         try:
