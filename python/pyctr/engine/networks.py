@@ -10,6 +10,7 @@ from pyctr.engine.containers.network import networks_of
 from pyctr.engine.containers.state import current_state, is_running
 from pyctr.engine.network_change import changing, connect_running, disconnect_running
 from pyctr.errors import Conflict, InvalidArgument, NotFound, StateError
+from pyctr.network.address import parse_subnet
 from pyctr.network.plan import plan_core_network, settings_of
 from pyctr.network.pool import choose_subnet, choose_subnet_v6, default_gateway, plan_ipam
 from pyctr.network.store import PREDEFINED, Networks, check_name, link_exists, subnets_of
@@ -104,6 +105,9 @@ class NetworkService:
             options.get("ip_range", []),
             pairs(options.get("aux_address", ()), required="aux-address"),
         )
+        versions = [parse_subnet(config["Subnet"]).version for config in network["IPAM"]["Config"]]
+        if driver == "bridge" and len(set(versions)) < len(versions):
+            raise InvalidArgument("bridge driver doesn't support multiple subnets")
         plan_driver(network)
         plan_core_network(network)
         return network

@@ -129,6 +129,10 @@ def test_options_of_an_endpoint_address_mac_alias(clean: Host) -> None:
         (["network", "create", "bridge"], "predefined bridge network"),
         (["network", "create", "-d", "overlay", "x"], "no swarm"),
         (["network", "create", "-d", "nope", "x"], "plugin not found"),
+        (
+            ["network", "create", "--subnet", "10.97.1.0/24", "--subnet", "10.97.2.0/24", "x"],
+            "bridge driver doesn't support multiple subnets",
+        ),
         (["network", "create", "--scope", "swarm", "x"], "not a swarm manager"),
         (["network", "create", "--subnet", "198.51.100.0/24", "x"], "Pool overlaps with other one"),
         (["network", "create", "--subnet", "nope", "x"], "invalid CIDR address: nope"),
