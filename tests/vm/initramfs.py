@@ -28,6 +28,7 @@ MODULES = (
     "nft_masq",
     "nft_redir",
     "nft_fib_inet",
+    "nft_numgen",
 )
 EXIT_MARK = "pyctr-vm-exit:"
 # Parts of the Debian tree that nothing here reads.

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::files::{self, Published};
 use super::link::{self, Link};
 use super::netlink::{Batch, Kernel, Socket};
-use super::nft::{self, INET, table};
+use super::nft::{self, INET, Transaction, table};
 use super::request::{Driver, Network, check_id};
 use super::{host, port, tracked, vip};
 use crate::{Error, Kind, Result};
@@ -166,13 +166,28 @@ fn add_rules(kernel: &Kernel, name: &str, directory: &Path, network: &Network) -
     write_table(socket, name, directory)
 }
 
-/// Replaces the table by one made from the files, in one transaction: no packet meets half of it.
+/// Replaces the table by one made from the files. A kernel without `numgen` has all of it but the virtual addresses, and is told of
+/// only where there are some.
 fn write_table(socket: &Socket, name: &str, directory: &Path) -> Result<()> {
+    match table_from_files(name, directory, true).commit(socket) {
+        Err(error) if error.errno == Some(Errno::NOENT) => {
+            table_from_files(name, directory, false).commit(socket)?;
+            if vip::lead_anywhere(directory) {
+                return Err(error.with_hint("virtual addresses need numgen of nftables, which this kernel lacks"));
+            }
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// The table that is to be instead of the one there is, in one transaction: no packet meets half of it.
+pub(super) fn table_from_files<'a>(name: &'a str, directory: &Path, vips: bool) -> Transaction<'a> {
     let mut transaction = table::transaction(name);
     transaction.add_table(false);
     transaction.delete_table();
     transaction.add_table(false);
-    table::add(&mut transaction);
+    table::add(&mut transaction, vips);
     for home in files::directories(directory) {
         let Some(network) = files::read_json::<Network>(&home.join("network.json")) else { continue };
         if network.driver != Driver::Bridge {
@@ -186,9 +201,11 @@ fn write_table(socket: &Socket, name: &str, directory: &Path) -> Result<()> {
                 transaction.add_elements(map, &[element]);
             }
         }
-        vip::add_all(&mut transaction, &network.link, &home);
+        if vips {
+            vip::add_all(&mut transaction, &network.link, &home);
+        }
     }
-    transaction.commit(socket)
+    transaction
 }
 
 /// Makes the table again from what the files say: for `system check`, and when somebody has flushed it. Without a network there

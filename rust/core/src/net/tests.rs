@@ -77,7 +77,7 @@ fn test_table_is_what_nft_reads_in_the_documentation() {
         let socket = Socket::netfilter().unwrap();
         let mut transaction = table::transaction("pyctr");
         transaction.add_table(true);
-        table::add(&mut transaction);
+        table::add(&mut transaction, true);
         transaction.commit(&socket).unwrap();
         let listed = output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);
         let document = include_str!("../../../../docs/networks.md");
@@ -193,6 +193,33 @@ fn test_virtual_address_leads_to_those_that_are_up_and_is_gone_with_the_last() {
             endpoints.let_go();
             endpoints.release().unwrap();
         }
+    });
+}
+
+#[test]
+fn test_table_without_virtual_addresses_serves_until_one_is_asked_for() {
+    if !has_nft() {
+        return;
+    }
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = Socket::netfilter().unwrap();
+        super::network::table_from_files("pyctr", dir.path(), false).commit(&socket).unwrap();
+        let listed = || output("/usr/sbin/nft", &["list", "table", "inet", "pyctr"]);
+        assert!(!listed().contains("numgen"));
+        let request = request(dir.path(), "pyctr0");
+        let mut plain = Endpoints::prepare(&"ab".repeat(32), request).unwrap();
+        plain.attach_to(namespace().as_fd()).unwrap();
+        assert!(listed().contains("172.17.0.2 . 80") && !listed().contains("numgen"), "{}", listed());
+        let (mut one, _kept) = member(dir.path(), &"cd".repeat(32), "172.17.0.3");
+        assert_eq!(members_listed().1, 256, "this kernel has numgen");
+        assert!(listed().contains("172.17.0.2 . 80"));
+        for endpoints in [&mut plain, &mut one] {
+            endpoints.withdraw();
+            endpoints.let_go();
+        }
+        plain.release().unwrap();
+        one.release().unwrap();
     });
 }
 

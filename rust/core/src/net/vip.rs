@@ -60,6 +60,11 @@ pub fn add_all(transaction: &mut Transaction<'_>, bridge: &str, home: &Path) {
     }
 }
 
+/// Whether any network has a virtual address that leads to somebody.
+pub fn lead_anywhere(directory: &Path) -> bool {
+    files::directories(directory).any(|home| !members(&home).is_empty())
+}
+
 fn add(transaction: &mut Transaction<'_>, bridge: &str, vip: IpAddr, members: &[IpAddr]) {
     for (set, elements) in table::vip_elements(bridge, vip, members) {
         transaction.add_elements(set, &elements);

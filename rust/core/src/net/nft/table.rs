@@ -37,7 +37,7 @@ pub const OUTWARD: &str = "outward";
 /// Slots a virtual address has, whose turn it is one after the other: so many members at most are reached by it.
 pub const SLOTS: u32 = 256;
 
-const SETS: [Set; 12] = [
+const SETS: [Set; 8] = [
     Set { name: BRIDGES, key: (IFNAME, 16), data: None, notes: Some(notes::of_names) },
     Set { name: SAME, key: (concatenation(&[IFNAME, IFNAME]), 32), data: None, notes: None },
     Set { name: INTERNAL, key: (IFNAME, 16), data: None, notes: Some(notes::of_names) },
@@ -66,6 +66,10 @@ const SETS: [Set; 12] = [
         data: Some((concatenation(&[IPV6_ADDR, SERVICE]), 20)),
         notes: None,
     },
+];
+
+/// What virtual addresses need besides.
+const VIP_SETS: [Set; 4] = [
     Set { name: "vips4", key: (concatenation(&[IFNAME, IPV4_ADDR]), 20), data: None, notes: None },
     Set {
         name: "members4",
@@ -91,16 +95,16 @@ const CHAINS: [(&str, Option<Hook>); 6] = [
     ("postrouting", Some(Hook { kind: "nat", number: 4, priority: 100 })),
 ];
 
-/// Adds the whole table, empty of networks.
-pub fn add(transaction: &mut Transaction<'_>) {
-    for (id, set) in (1..).zip(&SETS) {
+/// Adds the table, empty of networks; without `vips` it is what a kernel without `numgen` can have.
+pub fn add(transaction: &mut Transaction<'_>, vips: bool) {
+    for (id, set) in (1..).zip(SETS.iter().chain(VIP_SETS.iter().filter(|_| vips))) {
         transaction.add_set(set, id);
     }
     for (name, hook) in CHAINS {
         transaction.add_chain(name, hook);
     }
     add_ports(transaction);
-    add_nat(transaction);
+    add_nat(transaction, vips);
     add_filter(transaction);
 }
 
@@ -162,7 +166,7 @@ fn add_ports(transaction: &mut Transaction<'_>) {
 
 const LOCAL: u32 = 2; // RTN_LOCAL
 
-fn add_nat(transaction: &mut Transaction<'_>) {
+fn add_nat(transaction: &mut Transaction<'_>, vips: bool) {
     // From outside nobody reaches what is published on 127.0.0.1: translated, its packets would no longer be martians.
     transaction.add_rule("prerouting", |batch| {
         loopback(batch, DESTINATION_V4);
@@ -176,7 +180,9 @@ fn add_nat(transaction: &mut Transaction<'_>) {
         expr::equals(batch, R0, &std::net::Ipv6Addr::LOCALHOST.octets());
         expr::verdict(batch, Verdict::Return);
     });
-    add_vips(transaction);
+    if vips {
+        add_vips(transaction);
+    }
     for chain in ["prerouting", "output"] {
         transaction.add_rule(chain, |batch| {
             expr::address_type(batch, End::Destination, R0);
