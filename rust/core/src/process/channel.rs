@@ -43,7 +43,7 @@ pub(super) struct Setup {
     /// It will go on as another process, and has not said as which.
     forks: bool,
     /// What that other process said before its parent said that it is there: the two of them share the socket.
-    early: Option<Event>,
+    early: Option<Result<Event>>,
     finished: bool,
 }
 
@@ -95,23 +95,25 @@ impl Setup {
     }
 
     /// Waits for what the child says next; a failed operation is an error that says which. Which process it is is known before it
-    /// is said to have reached anything.
+    /// is said to have reached anything or to have failed: nobody else would reap it, and an unreaped process keeps the first
+    /// process of its pid namespace from ending.
     pub(super) fn next(&mut self) -> Result<Event> {
         if !self.forks
-            && let Some(event) = self.early.take()
+            && let Some(said) = self.early.take()
         {
-            return Ok(event);
+            return said;
         }
         loop {
             match self.hear()? {
-                event @ Event::Reached(_) if self.forks => self.early = Some(event),
-                Event::Gone => return Ok(self.early.take().unwrap_or(Event::Gone)),
-                event => return Ok(event),
+                said @ (Ok(Event::Reached(_)) | Err(_)) if self.forks => self.early = Some(said),
+                Ok(Event::Gone) => return self.early.take().unwrap_or(Ok(Event::Gone)),
+                said => return said,
             }
         }
     }
 
-    fn hear(&mut self) -> Result<Event> {
+    /// What is said, the inner result; the outer one is of the conversation itself.
+    fn hear(&mut self) -> Result<Result<Event>> {
         let mut bytes = [0u8; Message::SIZE];
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -131,20 +133,21 @@ impl Setup {
             _ => None,
         });
         if length == 0 {
-            return Ok(Event::Gone);
+            return Ok(Ok(Event::Gone));
         }
         let garbled = || Error::new(Kind::State, "hear from", "pyctr-init", "garbled message");
-        match (Message::from_bytes(&bytes[..length]).map_err(|_| garbled())?, descriptor) {
-            (Message::Failed { index, errno, .. }, _) => Err(self.describe(index, errno)),
+        let said = match (Message::from_bytes(&bytes[..length]).map_err(|_| garbled())?, descriptor) {
+            (Message::Failed { index, errno, .. }, _) => return Ok(Err(self.describe(index, errno))),
             (Message::Reached { stage }, _) => {
                 self.keep = None; // it has execed long since
-                Ok(Event::Reached(stage))
+                Event::Reached(stage)
             }
-            (Message::Forked { pid }, _) => self.follow(Pid::from_raw(pid).ok_or_else(garbled)?),
-            (Message::Console, Some(fd)) => Ok(Event::Console(fd)),
-            (Message::SeccompListener, Some(fd)) => Ok(Event::SeccompListener(fd)),
-            (Message::Console | Message::SeccompListener, None) => Err(garbled()),
-        }
+            (Message::Forked { pid }, _) => self.follow(Pid::from_raw(pid).ok_or_else(garbled)?)?,
+            (Message::Console, Some(fd)) => Event::Console(fd),
+            (Message::SeccompListener, Some(fd)) => Event::SeccompListener(fd),
+            (Message::Console | Message::SeccompListener, None) => return Err(garbled()),
+        };
+        Ok(Ok(said))
     }
 
     /// Why the child has failed, if it has by now.
@@ -240,27 +243,45 @@ fn reap(pidfd: &OwnedFd) -> rustix::io::Result<()> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::zombie_processes)] // a `Setup` reaps it
+    fn start() -> std::process::Child {
+        std::process::Command::new("sleep").arg("1000").spawn().unwrap()
+    }
+
+    /// The conversation with `first`, which ends once it has said that `second` goes on, when `second` has been heard saying this.
+    fn heard_early(second: &std::process::Child, early: Message) -> Setup {
+        let (socket, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let pid = Pid::from_child(&start());
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).unwrap();
+        for message in [early, Message::Forked { pid: Pid::from_child(second).as_raw_nonzero().get() }] {
+            rustix::net::send(&theirs, &message.to_bytes(), SendFlags::empty()).unwrap();
+        }
+        let list = SetupList::default();
+        Setup { socket, list, pid, pidfd, keep: None, forks: true, early: None, finished: false }
+    }
+
     /// Of two processes that share the socket the second may be heard first.
     #[test]
     fn test_next_says_who_before_what_it_reached() {
-        let (socket, theirs) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        let start = || std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let (first, second) = (start(), start());
-        let pid = Pid::from_child(&first);
-        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
-        rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).unwrap(); // it ends once it has said who goes on
-        let list = SetupList::default();
-        let mut setup = Setup { socket, list, pid, pidfd, keep: None, forks: true, early: None, finished: false };
-        let forked = Pid::from_child(&second);
-        let said = [Message::Reached { stage: 1 }, Message::Forked { pid: forked.as_raw_nonzero().get() }];
-        for message in said {
-            rustix::net::send(&theirs, &message.to_bytes(), SendFlags::empty()).unwrap();
-        }
-        drop(theirs);
+        let mut second = start();
+        let mut setup = heard_early(&second, Message::Reached { stage: 1 });
         assert!(matches!(setup.next(), Ok(Event::Forked)));
-        assert_eq!(setup.pid(), forked);
+        assert_eq!(setup.pid(), Pid::from_child(&second));
         assert!(matches!(setup.next(), Ok(Event::Reached(1))));
         assert!(matches!(setup.next(), Ok(Event::Gone)));
+        drop(setup);
+        assert!(second.try_wait().is_err(), "reaped already");
+    }
+
+    #[test]
+    fn test_next_who_failed_early_is_known_and_reaped() {
+        let mut second = start();
+        let mut setup = heard_early(&second, Message::Failed { index: 0, errno: 2, step: 0 });
+        assert!(matches!(setup.next(), Ok(Event::Forked)));
+        assert!(setup.next().is_err());
+        drop(setup);
+        assert!(second.try_wait().is_err(), "reaped already");
     }
 }
