@@ -57,8 +57,8 @@ test-python: install ## tests of the package as installed
 # The wheel's last steps, one crate at a time, leave a processor idle: what the other checks compile is compiled beside it.
 # Nothing is run before both are done.
 test: packages ## every test, with all its own set-up
-	$(MAKE) --jobs=2 --output-sync=target install compile-tests
-	$(MAKE) lint test-rust
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target install compile-tests
+	$(MAKE) --no-print-directory lint test-rust
 	$(PYTEST)
 
 bench: setup ## the rows of docs/performance.md against every peer installed

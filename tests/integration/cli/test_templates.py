@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyctr.cli.format import compile_template, print_rows
+from pyctr.cli.format import check_rows, compile_template, print_rows
 from pyctr.errors import InvalidArgument
 from tests.conftest import needs_root
 from tests.integration.cli.templates import INSPECT, ROWS
@@ -64,6 +64,7 @@ def test_rows_template_is_dockers(docker: Peer, template: str) -> None:
     row = json.loads(docker("ps", "-a", "--format", "json"))
     out = io.StringIO()
     try:
+        check_rows(template, row)  # as `ps` does
         with redirect_stdout(out):
             print_rows(template, [row], _HEADERS)
         ours = (0, out.getvalue(), "")

@@ -65,9 +65,13 @@ class Partial:
         self.offset = 0
 
     def publish(self) -> None:
-        """Into the store: the digest is right."""
+        """Into the store: the digest is right.
+
+        The file keeps its own name until the lock is let go: as long as its layer is a draft, that says who works on it.
+        """
         if not self.is_stored:
-            os.rename(self.path, self.stored)
+            with contextlib.suppress(FileExistsError):  # a load was quicker
+                os.link(self.path, self.stored)
 
 
 def directory(store: Store) -> str:
@@ -79,16 +83,20 @@ def directory(store: Store) -> str:
 def locked(store: Store, digest: str, cancelled: Event, waiting: Callable[[], None]) -> Iterator[Partial]:
     """The blob's file, once nobody else works on it; `waiting` is called if somebody does. Raises Cancelled."""
     os.makedirs(directory(store), mode=0o700, exist_ok=True)
-    path = f"{directory(store)}/{digest[7:]}"
+    path, stored = f"{directory(store)}/{digest[7:]}", store.blob_path(digest)
     fd = _take(path, cancelled, waiting)
     try:
-        yield Partial(path, fd, store.blob_path(digest))
+        yield Partial(path, fd, stored)
     finally:
-        # An empty file says nothing; removed while it is locked, so that nobody waits for what has no name.
-        with contextlib.suppress(FileNotFoundError):
-            if os.fstat(fd).st_size == 0 and os.stat(path).st_ino == os.fstat(fd).st_ino:
-                os.unlink(path)
-        os.close(fd)
+        _let_go(path, fd, keep=not os.path.exists(stored))
+
+
+def _let_go(path: str, fd: int, *, keep: bool) -> None:
+    """Unlock; an empty file says nothing, nor does any without `keep`. Removed while locked: nobody waits for what has no name."""
+    with contextlib.suppress(FileNotFoundError):
+        if not (keep and os.fstat(fd).st_size) and os.stat(path).st_ino == os.fstat(fd).st_ino:
+            os.unlink(path)
+    os.close(fd)
 
 
 def _take(path: str, cancelled: Event, waiting: Callable[[], None]) -> int:
@@ -97,7 +105,7 @@ def _take(path: str, cancelled: Event, waiting: Callable[[], None]) -> int:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had it before may have moved it into the store: then this is no longer the blob's file.
+            # Who had it before may have brought it into the store and removed it: then this is no longer the blob's file.
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(path).st_ino == os.fstat(fd).st_ino:
                     taken, fd = fd, -1
@@ -120,20 +128,22 @@ def layer_draft(store: Store, digest: str, diff_id: str) -> str:
 
 
 def sweep_drafts(store: Store) -> None:
-    """Remove the directories of killed pulls: those whose blob nobody holds the lock of."""
+    """Remove the directories of killed pulls: those whose blob nobody has locked, nor can while they are removed."""
     for name in os.listdir(store.layers):
         if not name.startswith(".") or not name.endswith(_PULL):
             continue
+        os.makedirs(directory(store), mode=0o700, exist_ok=True)
         path = f"{directory(store)}/{name.removesuffix(_PULL).rpartition('.')[2]}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            remove_tree(f"{store.layers}/{name}")
-            continue
-        with contextlib.suppress(BlockingIOError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_tree(f"{store.layers}/{name}")
-        os.close(fd)
+        except BlockingIOError:
+            os.close(fd)
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                remove_tree(f"{store.layers}/{name}")
+        _let_go(path, fd, keep=True)
 
 
 def remove_partials(store: Store) -> int:
