@@ -15,7 +15,8 @@ import pytest
 from pyctr._core import diff_layer, extract_layer
 from pyctr.errors import BuildError
 from pyctr.image.manifest import parse_manifest
-from tests.conftest import need_tool, started_at_free_port
+from tests.conftest import need_tool
+from tests.integration.build.served import served_by_git
 
 if TYPE_CHECKING:
     from tests.integration.build.conftest import Builder
@@ -133,18 +134,7 @@ def test_git_is_checked_out_by_commit(build: Builder, tmp_path: Path) -> None:
     run("commit", "-qm", "one")
     commit = run("rev-parse", "HEAD")
 
-    def start(port: int) -> subprocess.Popen[bytes]:
-        listen = (f"--port={port}", "--listen=127.0.0.1", "--reuseaddr")
-        command = [git, "daemon", "--export-all", *listen, f"--base-path={tmp_path}"]
-        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
-
-    def answers(port: int) -> bool:
-        ask = [git, "ls-remote", f"git://127.0.0.1:{port}/origin"]
-        return subprocess.run(ask, capture_output=True, check=False).returncode == 0
-
-    port, daemon = started_at_free_port(start, answers)
-    try:
-        url = f"git://127.0.0.1:{port}/origin"
+    with served_by_git(git, tmp_path, "origin") as url:
         target = build.files(
             f"FROM scratch\nADD {url}#main:sub /s/\nADD --keep-git-dir=true {url} /all\n", tmp_path / "out"
         )
@@ -152,9 +142,6 @@ def test_git_is_checked_out_by_commit(build: Builder, tmp_path: Path) -> None:
         assert (target / "all/.git/HEAD").read_text().strip() == commit
         with pytest.raises(BuildError, match="does not contain ref none"):
             build(f"FROM scratch\nADD {url}#none /s/\n")
-    finally:
-        daemon.terminate()
-        daemon.wait()
 
 
 def test_directories_that_became_layers_are_what_their_blobs_extract_to(build: Builder, tmp_path: Path) -> None:

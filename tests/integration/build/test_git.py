@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import need_tool, started_at_free_port
+from tests.conftest import need_tool
+from tests.integration.build.served import served_by_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,21 +47,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run("origin", "config", "-f", ".gitmodules", "submodule.lib.url", "../library")
     commit("origin", version="2\n")
 
-    def start(port: int) -> subprocess.Popen[bytes]:
-        listen = (f"--port={port}", "--listen=127.0.0.1", "--reuseaddr")
-        command = [git, "daemon", "--export-all", *listen, f"--base-path={base}"]
-        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
-
-    def answers(port: int) -> bool:
-        ask = [git, "ls-remote", f"git://127.0.0.1:{port}/origin"]
-        return subprocess.run(ask, capture_output=True, check=False).returncode == 0
-
-    port, daemon = started_at_free_port(start, answers)
-    try:
-        yield f"git://127.0.0.1:{port}/origin"
-    finally:
-        daemon.terminate()
-        daemon.wait()
+    with served_by_git(git, base, "origin") as url:
+        yield url
 
 
 def said(cli: Cli, context: str, *options: str) -> list[str]:
